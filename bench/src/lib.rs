@@ -1,0 +1,17 @@
+//! Makes chains and serves them: the load that tests, demo and measurements put on a node.
+//!
+//! [`chain`] invents a regtest chain of today's script types that consensus accepts, [`block`] and
+//! [`keys`] are the parts it is made of (tests assemble broken blocks from the same parts), and
+//! [`pump`] is a peer that serves any file of blocks. Nothing here knows how a node decides: it shares
+//! no code with the rules it exercises, so that an error in one cannot hide in the other.
+
+pub mod block;
+pub mod chain;
+pub mod keys;
+pub mod p2p;
+pub mod pump;
+pub mod records;
+pub mod rng;
+pub mod sighash;
+pub mod sign;
+pub mod tx;

@@ -1,0 +1,407 @@
+//! Which headers are believed, and whom to ask for more. One peer at a time is asked; a chain that has not shown
+//! enough work yet goes through `wire::presync` first and leaves nothing behind until it has.
+
+use super::{Chain, Peer, Queue, UNBORN, Verdict};
+use crate::Cx;
+use crate::effect::Level;
+use crate::limits::{EARLY_MAX, HASHES_MAX, HEADERS_MAX, UNCONNECTED_MAX};
+use crate::msg::{Msg, PeerId, Seq, Want};
+use consensus::{BlockHash, Header, HeaderCx, Kind, Rule, Work, check_header};
+use ledger::NodeId;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use wire::conn::PeerInfo;
+use wire::presync::{Outcome, Presync, Start};
+
+/// How long the asked peer may keep us waiting for headers.
+const ANSWER_MS: u64 = 30_000;
+/// Chains in presync at once: an attacker's must not keep an honest one waiting.
+const PRESYNCS_MAX: usize = 4;
+/// Blocks below the tip above which a branch's headers are believed without presync (Core
+/// `GetAntiDoSWorkThreshold`: 144 blocks).
+const NEAR_TIP_BLOCKS: u32 = 144;
+
+/// Header sync as it stands.
+#[derive(Debug, Default)]
+pub(super) struct Sync {
+    /// Who is asked, and until when we wait.
+    asked: Option<(PeerId, u64)>,
+    queue: Queue,
+    /// Chains watched through presync, and until when we wait for their peer.
+    presyncs: BTreeMap<PeerId, (Presync, u64)>,
+    /// Peers with a low-work chain that found every slot taken.
+    patient: Queue,
+    /// Headers from the future, kept aside.
+    early: VecDeque<Header>,
+    /// At least one peer told us all its headers.
+    pub(super) complete: bool,
+}
+
+impl Sync {
+    pub(super) fn presync_height(&self) -> Option<u32> {
+        self.presyncs.values().map(|(presync, _)| presync.height_seen()).max()
+    }
+}
+
+impl Chain {
+    pub(super) fn peer_up(&mut self, peer: PeerId, info: Arc<PeerInfo>, address: std::net::SocketAddr, cx: &mut Cx) {
+        let fresh = Peer { address, best: None, unconnected: 0, silent: 0 };
+        let serves = wire::NODE_NETWORK | wire::NODE_WITNESS;
+        if self.peers.insert(peer, fresh).is_none() && info.services & serves == serves {
+            self.fetch.peer_up(peer, cx.now_ms);
+            self.sync.queue.push(peer);
+            self.ask_next_peer(cx);
+        }
+    }
+
+    pub(super) fn sync_peer_gone(&mut self, peer: PeerId, cx: &mut Cx) {
+        self.sync.queue.remove(peer);
+        self.sync.patient.remove(peer);
+        self.sync.presyncs.remove(&peer);
+        self.presync_slot_free();
+        if self.sync.asked.is_some_and(|(asked, _)| asked == peer) {
+            self.sync.asked = None;
+        }
+        self.ask_next_peer(cx);
+    }
+
+    fn ask_next_peer(&mut self, cx: &mut Cx) {
+        if self.sync.asked.is_none()
+            && self.obtain.begun()
+            && let Some(peer) = self.sync.queue.pop()
+        {
+            self.sync.asked = Some((peer, cx.now_ms + ANSWER_MS));
+            self.ask_headers(peer, cx);
+        }
+    }
+
+    /// From the parent of the best header on, so that a peer with our very chain answers with one
+    /// header, and we learn what it has (as Core does).
+    fn ask_headers(&self, peer: PeerId, cx: &mut Cx) {
+        let locator = self.tree.locator(self.tree.node(self.best).parent);
+        self.tell_peer(peer, Msg::AskHeaders { peer, locator }, cx);
+    }
+
+    /// Work that a chain must show before its headers are stored.
+    fn work_wanted(&self) -> Work {
+        let tip = self.tree.node(self.tip);
+        let near = (0..NEAR_TIP_BLOCKS.min(tip.height))
+            .fold(Work::ZERO, |sum, _| sum.saturating_add(consensus::work_of(tip.header.bits)));
+        self.config.min_work.max(tip.work.saturating_sub(near))
+    }
+
+    pub(super) fn headers(&mut self, peer: PeerId, seq: Seq, headers: Vec<Header>, cx: &mut Cx) {
+        if self.peers.contains_key(&peer) {
+            self.take_headers(peer, &headers, cx);
+        }
+        self.settle(peer, seq, cx);
+    }
+
+    fn take_headers(&mut self, peer: PeerId, headers: &[Header], cx: &mut Cx) {
+        let full = headers.len() == HEADERS_MAX;
+        if let Some((mut presync, until)) = self.sync.presyncs.remove(&peer) {
+            let follows = headers.first().is_none_or(|first| first.prev == presync.locator());
+            if !follows {
+                self.sync.presyncs.insert(peer, (presync, until));
+            } else {
+                if self.presync_step(peer, &mut presync, headers, full, cx) {
+                    self.sync.presyncs.insert(peer, (presync, cx.now_ms + ANSWER_MS));
+                }
+                return self.presync_slot_free();
+            }
+        }
+        let Some(first) = headers.first() else { return self.peer_told_all(peer, cx) };
+        let Some(parent) = self.tree.find(&first.prev) else { return self.unconnected(peer, cx) };
+        let hashes: Vec<BlockHash> = headers.iter().map(Header::hash).collect();
+        if (1..headers.len()).any(|i| headers[i].prev != hashes[i - 1]) {
+            return self.punish(peer, "headers: they do not form one chain".into(), cx);
+        }
+        let known = hashes.iter().take_while(|hash| self.tree.find(hash).is_some()).count();
+        let start = if known == 0 { parent } else { self.tree.find(&hashes[known - 1]).expect("just found") };
+        let claimed = headers[known..]
+            .iter()
+            .fold(self.work(start), |sum, header| sum.saturating_add(consensus::work_of(header.bits)));
+        if known < headers.len() && claimed < self.work_wanted() {
+            return self.low_work(peer, start, &headers[known..], full, cx);
+        }
+        match self.store_headers(start, &headers[known..], cx) {
+            Ok(last) => {
+                self.peer_has(peer, last);
+                if full {
+                    self.ask_on(peer, self.tree.locator(last), cx);
+                } else {
+                    self.peer_told_all(peer, cx);
+                }
+            }
+            Err(rule) => {
+                let why = format!("{rule}: {} ({})", rule.must(), first.hash());
+                self.punish(peer, why, cx);
+                self.peer_told_all(peer, cx);
+            }
+        }
+    }
+
+    fn ask_on(&mut self, peer: PeerId, locator: Vec<BlockHash>, cx: &mut Cx) {
+        if let Some((asked, until)) = &mut self.sync.asked
+            && *asked == peer
+        {
+            *until = cx.now_ms + ANSWER_MS;
+        }
+        self.tell_peer(peer, Msg::AskHeaders { peer, locator }, cx);
+    }
+
+    /// The peer has nothing more to tell: the next one is asked.
+    fn peer_told_all(&mut self, peer: PeerId, cx: &mut Cx) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.silent = 0;
+        }
+        if self.sync.asked.is_some_and(|(asked, _)| asked == peer) {
+            self.sync.asked = None;
+            self.sync.complete = true;
+        }
+        self.ask_next_peer(cx);
+    }
+
+    fn unconnected(&mut self, peer: PeerId, cx: &mut Cx) {
+        let known = self.peers.get_mut(&peer).expect("checked by the caller");
+        known.unconnected += 1;
+        if known.unconnected > UNCONNECTED_MAX {
+            return self.punish(peer, format!("headers: {UNCONNECTED_MAX} times in a row without a known parent"), cx);
+        }
+        self.ask_headers(peer, cx);
+    }
+
+    /// A chain with too little work so far: watched through presync if it goes on, else ignored.
+    fn low_work(&mut self, peer: PeerId, start: NodeId, headers: &[Header], full: bool, cx: &mut Cx) {
+        if full && self.sync.presyncs.len() >= PRESYNCS_MAX {
+            self.sync.patient.push(peer);
+            return self.peer_told_all(peer, cx);
+        }
+        if !full {
+            cx.log(Level::Debug, format!("peer {peer}: headers of a chain with too little work are ignored"));
+            return self.peer_told_all(peer, cx);
+        }
+        let node = self.tree.node(start);
+        let from = Start {
+            hash: node.hash,
+            height: node.height,
+            work: node.work,
+            bits: node.header.bits,
+            mtp: self.tree.median_time(start),
+        };
+        let salt = [cx.rng.next(), cx.rng.next()];
+        let mut presync = Presync::new(self.config.params, from, self.work_wanted(), salt, cx.unix);
+        // It no longer holds up the others.
+        if self.sync.asked.is_some_and(|(asked, _)| asked == peer) {
+            self.sync.asked = None;
+            self.ask_next_peer(cx);
+        }
+        if self.presync_step(peer, &mut presync, headers, full, cx) {
+            self.sync.presyncs.insert(peer, (presync, cx.now_ms + ANSWER_MS));
+        }
+    }
+
+    /// Peers that found every slot taken are asked again once one is free.
+    fn presync_slot_free(&mut self) {
+        while self.sync.presyncs.len() < PRESYNCS_MAX
+            && let Some(peer) = self.sync.patient.pop()
+        {
+            self.sync.queue.push(peer);
+        }
+    }
+
+    /// One batch through presync; whether it goes on.
+    fn presync_step(&mut self, peer: PeerId, presync: &mut Presync, batch: &[Header], full: bool, cx: &mut Cx) -> bool {
+        let step = presync.headers(batch, full);
+        if let Some(first) = step.store.first() {
+            let parent = self.tree.find(&first.prev);
+            let stored = parent.map(|parent| self.store_headers(parent, &step.store, cx));
+            match stored {
+                Some(Ok(last)) => self.peer_has(peer, last),
+                Some(Err(rule)) => {
+                    self.punish(peer, format!("{rule}: {}", rule.must()), cx);
+                    return false;
+                }
+                None => return false,
+            }
+        }
+        match step.outcome {
+            Outcome::Failed(why) => {
+                self.punish(peer, format!("headers: {why}"), cx);
+                return false;
+            }
+            Outcome::Short => cx.log(
+                Level::Info,
+                format!("peer {peer}: its chain of {} headers has too little work", presync.height_seen()),
+            ),
+            Outcome::Continue | Outcome::Done => {}
+        }
+        let over = step.outcome != Outcome::Continue;
+        if step.more {
+            let locator = if over { self.tree.locator(self.best) } else { vec![presync.locator()] };
+            self.ask_on(peer, locator, cx);
+        } else {
+            self.peer_told_all(peer, cx);
+        }
+        !over
+    }
+
+    /// Checks and stores headers that follow `start` one by one; the last node reached. Stops without
+    /// blame at one from the future.
+    fn store_headers(&mut self, start: NodeId, headers: &[Header], cx: &mut Cx) -> Result<NodeId, Rule> {
+        let mut parent = start;
+        for header in headers {
+            match self.store_header(parent, header, cx) {
+                Ok(node) => parent = node,
+                Err(rule) if rule.kind() == Kind::TooEarly => {
+                    if self.sync.early.len() < EARLY_MAX && !self.sync.early.contains(header) {
+                        self.sync.early.push_back(*header);
+                    }
+                    break;
+                }
+                Err(rule) => return Err(rule),
+            }
+        }
+        self.find_best();
+        Ok(parent)
+    }
+
+    pub(super) fn store_header(&mut self, parent: NodeId, header: &Header, cx: &Cx) -> Result<NodeId, Rule> {
+        let hash = header.hash();
+        if let Some(known) = self.tree.find(&hash) {
+            return match self.refused(known) {
+                Some(_) => Err(Rule::DuplicateInvalid),
+                None => Ok(known),
+            };
+        }
+        if self.refused(parent).is_some() {
+            return Err(Rule::BadPrevblk);
+        }
+        if self.refused_before.contains_key(&hash) {
+            return Err(Rule::DuplicateInvalid);
+        }
+        let above = *self.tree.node(parent);
+        check_header(&HeaderCx {
+            params: self.config.params,
+            height: above.height + 1,
+            header,
+            hash,
+            parent: &above.header,
+            mtp_parent: self.tree.median_time(parent),
+            next_bits: self.tree.next_bits(self.config.params, parent, header.time),
+            now_unix: cx.unix,
+        })?;
+        let node = self.tree.insert(parent, *header, hash);
+        self.lives.push(UNBORN);
+        assert_eq!(self.lives.len(), self.tree.len());
+        if self.work(node) > self.work(self.best) {
+            self.best = node;
+        }
+        self.adopt_orphans(&hash, cx);
+        Ok(node)
+    }
+
+    /// The best header, anew from all of them: after a refusal took the best away.
+    pub(super) fn find_best(&mut self) {
+        if self.refused(self.best).is_some() {
+            let sound = (0..self.tree.len() as NodeId).filter(|node| self.refused(*node).is_none());
+            let better = |best, node| if self.work(node) > self.work(best) { node } else { best };
+            self.best = sound.fold(0, better);
+        }
+    }
+
+    fn peer_has(&mut self, peer: PeerId, node: NodeId) {
+        let Some(known) = self.peers.get(&peer) else { return };
+        let more = known.best.is_none_or(|best| self.work(node) >= self.work(best));
+        let known = self.peers.get_mut(&peer).expect("just seen");
+        known.unconnected = 0;
+        if more {
+            known.best = Some(node);
+            self.fetch.peer_news(peer);
+        }
+        self.new_leaf(node);
+    }
+
+    pub(super) fn blocks_announced(&mut self, peer: PeerId, seq: Seq, hashes: &[BlockHash], cx: &mut Cx) {
+        if self.peers.contains_key(&peer) {
+            let known: Vec<NodeId> = hashes.iter().filter_map(|hash| self.tree.find(hash)).collect();
+            known.into_iter().for_each(|node| self.peer_has(peer, node));
+            if hashes.iter().any(|hash| self.tree.find(hash).is_none()) {
+                let locator = self.tree.locator(self.best);
+                self.tell_peer(peer, Msg::AskHeaders { peer, locator }, cx);
+            }
+        }
+        self.settle(peer, seq, cx);
+    }
+
+    pub(super) fn tick_headers(&mut self, cx: &mut Cx) {
+        let late = self.sync.asked.filter(|(_, until)| cx.now_ms > *until);
+        if let Some((peer, _)) = late {
+            self.sync.asked = None;
+            let known = self.peers.get_mut(&peer).expect("a peer that is gone is not asked");
+            known.silent += 1;
+            if known.silent > 1 {
+                self.punish(peer, format!("getheaders: no answer in {} s, twice", ANSWER_MS / 1_000), cx);
+            } else {
+                self.sync.queue.push(peer);
+            }
+            self.ask_next_peer(cx);
+        }
+        let late = self.sync.presyncs.iter().filter(|(_, (_, until))| cx.now_ms > *until);
+        for peer in late.map(|(peer, _)| *peer).collect::<Vec<_>>() {
+            self.punish(peer, format!("getheaders: no answer in {} s", ANSWER_MS / 1_000), cx);
+        }
+        for _ in 0..self.sync.early.len() {
+            let header = self.sync.early.pop_front().expect("counted");
+            if let Some(parent) = self.tree.find(&header.prev)
+                && let Ok(last) = self.store_headers(parent, &[header], cx)
+                && self.tree.node(last).header == header
+            {
+                self.new_leaf(last);
+                let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+                peers.into_iter().for_each(|peer| self.ask_headers(peer, cx));
+            }
+        }
+        self.ask_next_peer(cx);
+    }
+
+    /// getheaders and getblocks are answered from the tip's branch: what we can also serve.
+    pub(super) fn locate(&mut self, peer: PeerId, want: Want, locator: &[BlockHash], stop: &BlockHash, cx: &mut Cx) {
+        let max = match want {
+            Want::Headers => HEADERS_MAX,
+            Want::Hashes => HASHES_MAX,
+        };
+        let alone = locator.is_empty().then(|| self.tree.find(stop)).flatten();
+        let headers = match alone {
+            Some(node) => vec![self.tree.node(node).header],
+            None => {
+                let mut headers = Vec::new();
+                let start = self.height(self.tree.locate(locator, self.tip));
+                for height in start + 1..=self.height(self.tip) {
+                    let node = self.tree.node(self.tree.ancestor(self.tip, height).expect("below the tip"));
+                    headers.push(node.header);
+                    if headers.len() == max || node.hash == *stop {
+                        break;
+                    }
+                }
+                headers
+            }
+        };
+        self.tell_peer(peer, Msg::Located { peer, want, headers }, cx);
+    }
+
+    pub(super) fn find(&mut self, peer: PeerId, hash: BlockHash, cx: &mut Cx) {
+        let valid = |node: &NodeId| self.life(*node).verdict == Verdict::Valid;
+        let place = self.tree.find(&hash).filter(valid).and_then(|node| self.life(node).place);
+        let place = place.filter(|place| place.file == 0);
+        self.tell_peer(peer, Msg::Found { peer, hash, place }, cx);
+    }
+
+    /// One line on who we are asking, for the page.
+    pub(super) fn headers_from(&self) -> Option<String> {
+        let (peer, _) = self.sync.asked?;
+        Some(format!("asking {} for headers", self.peers.get(&peer)?.address))
+    }
+}
+
+const _: () = assert!(PRESYNCS_MAX > 1, "one attacker's chain must not keep an honest one waiting");

@@ -1,0 +1,117 @@
+//! Decides what is worth knowing of a block once it is read, so that later checks cost nothing:
+//! sizes, roots, lock times, the witness commitment. Never says what is allowed.
+
+use crate::{Block, Header, Tx, hash::sha256d, merkle};
+
+/// An input with this sequence number does not hold its transaction's lock time to account.
+pub(crate) const SEQUENCE_FINAL: u32 = 0xffff_ffff;
+/// Lock times below are heights, from here on seconds since 1970. Core `LOCKTIME_THRESHOLD`.
+pub(crate) const LOCK_TIME_THRESHOLD: u32 = 500_000_000;
+
+/// What [`Block::parse`] found out, whatever it is worth.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Facts {
+    /// Three times the stripped size plus the size (BIP141).
+    pub weight: u64,
+    /// Length of the block without witnesses, bytes.
+    pub stripped_size: u64,
+    /// Signature checks in all input and output scripts, not yet times four.
+    pub legacy_sigops: u32,
+    /// The root over the txids that are there; whether the header names it is a rule.
+    pub merkle_root: [u8; 32],
+    /// Whether that tree repeats itself (CVE-2012-2459).
+    pub merkle_mutated: bool,
+    /// The highest height that a lock time names, among transactions it binds; 0 for none.
+    pub lock_height: u32,
+    /// The latest time that a lock time names, among transactions it binds; 0 for none.
+    pub lock_time: u32,
+    /// Whether any transaction comes with a witness.
+    pub has_witness: bool,
+    /// What the coinbase commits to.
+    pub commitment: Commitment,
+    /// Sum of the first transaction's outputs, satoshis; stops at the highest number there is.
+    pub coinbase_value: u64,
+}
+
+/// What became of the witness commitment (BIP141).
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub enum Commitment {
+    /// The first transaction has no output with one.
+    #[default]
+    Absent,
+    /// It has one, but the coinbase's witness is not a single item of 32 bytes.
+    NonceSize,
+    /// It commits to other witnesses than these.
+    Mismatch,
+    /// It commits to these.
+    Match,
+}
+
+impl Facts {
+    pub(crate) fn of(block: &Block) -> Facts {
+        let count_len = match block.txs.len() {
+            0..253 => 1,
+            253..=0xffff => 3,
+            _ => 5,
+        };
+        let stripped_size =
+            (Header::LEN + count_len) as u64 + block.txs.iter().map(|tx| u64::from(tx.stripped_len)).sum::<u64>();
+        let txids: Vec<_> = block.txs.iter().map(|tx| tx.txid.0).collect();
+        let (merkle_root, merkle_mutated) = merkle::root(&txids);
+        let lock = |range: std::ops::RangeInclusive<u32>| {
+            let bound = block.txs.iter().filter(|tx| range.contains(&tx.lock_time) && lock_binds(block, tx));
+            bound.map(|tx| tx.lock_time).max().unwrap_or(0)
+        };
+        let coinbase = block.txs.first().map_or(&[][..], |tx| block.outputs_of(tx));
+        Facts {
+            weight: 3 * stripped_size + block.bytes.len() as u64,
+            stripped_size,
+            legacy_sigops: block.txs.iter().map(|tx| tx.sigops).sum(),
+            merkle_root,
+            merkle_mutated,
+            lock_height: lock(1..=LOCK_TIME_THRESHOLD - 1),
+            lock_time: lock(LOCK_TIME_THRESHOLD..=u32::MAX),
+            has_witness: block.txs.iter().any(|tx| tx.has_witness),
+            commitment: commitment(block, txids),
+            coinbase_value: coinbase.iter().fold(0, |sum, output| sum.saturating_add(output.value)),
+        }
+    }
+}
+
+/// Whether the lock time counts: not if every input's sequence is final.
+fn lock_binds(block: &Block, tx: &Tx) -> bool {
+    block.inputs_of(tx).iter().any(|input| input.sequence != SEQUENCE_FINAL)
+}
+
+/// Core `CheckWitnessMalleation` and `GetWitnessCommitmentIndex`: the last output of the coinbase
+/// that looks like a commitment is the one.
+fn commitment(block: &Block, mut leaves: Vec<[u8; 32]>) -> Commitment {
+    const MAGIC: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed]; // OP_RETURN, a push of 36, the tag
+    let Some(coinbase) = block.txs.first() else {
+        return Commitment::Absent;
+    };
+    let scripts = block.outputs_of(coinbase).iter().rev().map(|output| block.script(output.script));
+    let committed = scripts.filter_map(|script| script.strip_prefix(&MAGIC)?.first_chunk::<32>()).next();
+    let Some(committed) = committed else {
+        return Commitment::Absent;
+    };
+
+    // A first transaction without inputs is no coinbase; that is another rule's to say.
+    let Some(input) = block.inputs_of(coinbase).first() else {
+        return Commitment::NonceSize;
+    };
+    let mut stack = block.witness(input);
+    let (Some(nonce), None) = (stack.next(), stack.next()) else {
+        return Commitment::NonceSize;
+    };
+    if nonce.len() != 32 {
+        return Commitment::NonceSize;
+    }
+    // The coinbase's own witness hash counts as zero, since it holds the commitment.
+    leaves[0] = [0; 32];
+    for (leaf, tx) in leaves.iter_mut().zip(&block.txs).skip(1).filter(|(_, tx)| tx.has_witness) {
+        *leaf = block.wtxid(tx);
+    }
+    let root = merkle::root(&leaves).0;
+    if sha256d(&[&root[..], nonce].concat()) == *committed { Commitment::Match } else { Commitment::Mismatch }
+}

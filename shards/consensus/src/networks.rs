@@ -1,0 +1,180 @@
+//! Decides nothing: the table of each network's parameters, from Core 31.99
+//! `kernel/chainparams.cpp`. Never knows what they are used for.
+
+use crate::{
+    BlockHash, Header, U256,
+    hash::{hex32, reversed},
+    params::{Network, Params},
+};
+
+const fn hash(text: &str) -> BlockHash {
+    BlockHash(reversed(text))
+}
+
+/// A number written big-endian is the hash written the same way.
+const fn number(text: &str) -> U256 {
+    U256::from_le_bytes(reversed(text))
+}
+
+const fn genesis(root: &str, time: u32, bits: u32, nonce: u32) -> Header {
+    Header { version: 1, prev: BlockHash([0; 32]), merkle_root: reversed(root), time, bits, nonce }
+}
+
+const GENESIS_MESSAGE: &str = "The Times 03/Jan/2009 Chancellor on brink of second bailout for banks";
+const GENESIS_ROOT: &str = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b";
+/// Satoshi's uncompressed public key: 04, x, y.
+const GENESIS_KEY: [u8; 65] = {
+    let (Ok(x), Ok(y)) = (
+        hex32("678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb6"),
+        hex32("49f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d5f"),
+    ) else {
+        panic!("not a key")
+    };
+    let mut key = [4; 65];
+    let mut i = 0;
+    while i < 32 {
+        (key[1 + i], key[33 + i]) = (x[i], y[i]);
+        i += 1;
+    }
+    key
+};
+
+const MAIN: Params = Params {
+    network: Network::Main,
+    magic: [0xf9, 0xbe, 0xb4, 0xd9],
+    port: 8333,
+    genesis: genesis(GENESIS_ROOT, 1_231_006_505, 0x1d00_ffff, 2_083_236_893),
+    genesis_hash: hash("000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"),
+    genesis_message: GENESIS_MESSAGE,
+    genesis_key: &GENESIS_KEY,
+    pow_limit: number("00000000ffffffffffffffffffffffffffffffffffffffffffffffffffffffff"),
+    min_difficulty_blocks: false,
+    no_retargeting: false,
+    bip94: false,
+    target_timespan: 14 * 24 * 60 * 60,
+    target_spacing: 10 * 60,
+    halving_interval: 210_000,
+    bip34_height: 227_931,
+    bip34_hash: hash("000000000000024b89b42a942fe0d9fea3bb44ab7bd1b19115dd6a759c0808b8"),
+    bip65_height: 388_381,
+    bip66_height: 363_725,
+    csv_height: 419_328,
+    segwit_height: 481_824,
+    // Hashes that no other network's block has, so the others may inherit them, as in Core.
+    bip30_exceptions: &[
+        (91_842, hash("00000000000a4d0a398161ffc163c503763b1f4360639393e0e4c8e300e0caec")),
+        (91_880, hash("00000000000743f190a18c5577a3c2d2a1f610ae9601ac046a38084ccb7cd721")),
+    ],
+    bip16_exceptions: &[hash("00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22")],
+    min_chain_work: number("0000000000000000000000000000000000000001128750f82f4c366153a3a030"),
+    seeds: &[
+        "dnsseed.bluematt.me",
+        "seed.bitcoin.jonasschnelli.ch",
+        "seed.btc.petertodd.net",
+        "seed.bitcoin.sprovoost.nl",
+        "dnsseed.emzy.de",
+        "seed.bitcoin.wiz.biz",
+        "seed.mainnet.achownodes.xyz",
+    ],
+    presync_period: 641,
+    presync_buffer: 15_218,
+};
+
+const TESTNET3: Params = Params {
+    network: Network::Testnet3,
+    magic: [0x0b, 0x11, 0x09, 0x07],
+    port: 18_333,
+    genesis: genesis(GENESIS_ROOT, 1_296_688_602, 0x1d00_ffff, 414_098_458),
+    genesis_hash: hash("000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943"),
+    min_difficulty_blocks: true,
+    bip34_height: 21_111,
+    bip34_hash: hash("0000000023b3a96d3484e5abb3755c413e7d41500f8e2a5c3f0dd01299cd8ef8"),
+    bip65_height: 581_885,
+    bip66_height: 330_776,
+    csv_height: 770_112,
+    segwit_height: 834_624,
+    bip16_exceptions: &[hash("00000000dd30457c001f4095d208cc1296b0eed002427aa599874af7a432b105")],
+    min_chain_work: number("0000000000000000000000000000000000000000000017dde1c649f3708d14b6"),
+    seeds: &[
+        "testnet-seed.bitcoin.jonasschnelli.ch",
+        "seed.tbtc.petertodd.net",
+        "seed.testnet.bitcoin.sprovoost.nl",
+        "testnet-seed.bluematt.me",
+        "seed.testnet.achownodes.xyz",
+    ],
+    presync_period: 673,
+    presync_buffer: 14_460,
+    ..MAIN
+};
+
+const TESTNET4: Params = Params {
+    network: Network::Testnet4,
+    magic: [0x1c, 0x16, 0x3f, 0x28],
+    port: 48_333,
+    genesis: genesis(
+        "7aa0a7ae1e223414cb807e40cd57e667b718e42aaf9306db9102fe28912b7b4e",
+        1_714_777_860,
+        0x1d00_ffff,
+        393_743_547,
+    ),
+    genesis_hash: hash("00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043"),
+    genesis_message: "03/May/2024 000000000000000000001ebd58c244970b3aa9d783bb001011fbe8ea8e98e00e",
+    genesis_key: &[0; 33],
+    bip94: true,
+    bip34_height: 1,
+    bip34_hash: BlockHash([0; 32]),
+    bip65_height: 1,
+    bip66_height: 1,
+    csv_height: 1,
+    segwit_height: 1,
+    bip16_exceptions: &[],
+    min_chain_work: number("0000000000000000000000000000000000000000000009a0fe15d0177d086304"),
+    seeds: &["seed.testnet4.bitcoin.sprovoost.nl", "seed.testnet4.wiz.biz"],
+    presync_period: 606,
+    presync_buffer: 16_092,
+    ..TESTNET3
+};
+
+const SIGNET: Params = Params {
+    network: Network::Signet,
+    // The first bytes of the double SHA-256 of the challenge (BIP325).
+    magic: [0x0a, 0x03, 0xcf, 0x40],
+    port: 38_333,
+    genesis: genesis(GENESIS_ROOT, 1_598_918_400, 0x1e03_77ae, 52_613_770),
+    genesis_hash: hash("00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6"),
+    pow_limit: number("00000377ae000000000000000000000000000000000000000000000000000000"),
+    bip34_height: 1,
+    bip34_hash: BlockHash([0; 32]),
+    bip65_height: 1,
+    bip66_height: 1,
+    csv_height: 1,
+    segwit_height: 1,
+    bip16_exceptions: &[],
+    min_chain_work: number("00000000000000000000000000000000000000000000000000000b463ea0a4b8"),
+    seeds: &["seed.signet.bitcoin.sprovoost.nl", "seed.signet.achownodes.xyz"],
+    presync_period: 620,
+    presync_buffer: 15_724,
+    ..MAIN
+};
+
+const REGTEST: Params = Params {
+    network: Network::Regtest,
+    magic: [0xfa, 0xbf, 0xb5, 0xda],
+    port: 18_444,
+    genesis: genesis(GENESIS_ROOT, 1_296_688_602, 0x207f_ffff, 2),
+    genesis_hash: hash("0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"),
+    pow_limit: number("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"),
+    min_difficulty_blocks: true,
+    no_retargeting: true,
+    target_timespan: 24 * 60 * 60,
+    halving_interval: 150,
+    segwit_height: 0,
+    min_chain_work: U256::ZERO,
+    seeds: &[],
+    presync_period: 275,
+    presync_buffer: 7_017,
+    ..SIGNET
+};
+
+/// In the order of [`Network::ALL`].
+pub(crate) static TABLE: [Params; 5] = [MAIN, TESTNET3, TESTNET4, SIGNET, REGTEST];

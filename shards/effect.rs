@@ -1,0 +1,106 @@
+//! Every word spoken with the kernel: an [`Effect`] asks, an [`Event`] answers. The edge (`src/`)
+//! carries them out with io_uring; the simulator with a virtual network and disk.
+
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// A connection of one peer shard. Even: chosen by the shard that connects; odd: given by the edge
+/// to a socket that was accepted. Unique per shard and run.
+pub type ConnId = u64;
+/// An accepted socket that no shard owns yet.
+pub type SocketId = u64;
+/// A file of blocks: 0 is blocks.bin, others are files being imported.
+pub type FileId = u32;
+
+/// How loud a log line is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    /// Somebody should look.
+    Warn,
+    /// Worth one line in normal running.
+    Info,
+    /// Shown with `--verbose`.
+    Debug,
+}
+
+/// Why the node must stop; each has its own exit status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// An offline job (import, digest) came to its end.
+    Done,
+    /// No room left for blocks.bin.
+    DiskFull,
+    /// A write, sync or read failed: the file is not trusted any more.
+    DiskFailed,
+    /// Stored blocks are damaged and nobody can send them again.
+    Damaged,
+}
+
+/// What a shard asks of the kernel.
+#[allow(missing_docs)] // the sentence above each names its fields
+#[derive(Debug)]
+pub enum Effect {
+    /// peer: connect; answered by Opened or Closed.
+    Connect { conn: ConnId, to: SocketAddr },
+    /// peer: read once, at most `room` bytes, to the end of `buffer`; answered by Received or Closed.
+    Receive { conn: ConnId, buffer: Vec<u8>, room: usize },
+    /// peer: write all of it, in order; answered by Sent.
+    Send { conn: ConnId, bytes: Vec<Bytes> },
+    /// peer: end the connection once what was sent before has left; answered by Closed.
+    Close { conn: ConnId },
+    /// book: give an accepted socket to peer shard number `to`; there it is Opened.
+    Hand { socket: SocketId, to: u16 },
+    /// book: close an accepted socket at once.
+    Refuse { socket: SocketId },
+    /// book: look a host name up, off the executors; answered by Resolved.
+    Resolve { name: String, port: u16 },
+    /// book: replace the file of known addresses.
+    SaveAddresses(Vec<u8>),
+    /// peer: read exactly this range of a file of blocks; answered by Read.
+    Read { token: u64, file: FileId, at: u64, len: u32 },
+    /// store: write these bytes (a multiple of 4,096) at this offset (also one) of blocks.bin;
+    /// answered by Written. Several may be under way and may end in any order.
+    Write { at: u64, pieces: Vec<Bytes> },
+    /// store: fdatasync blocks.bin; answered by Synced.
+    Sync,
+    /// store: append this line to the file of refused blocks and sync it.
+    Remember(String),
+    /// anyone: one line for the log.
+    Log(Level, String),
+    /// anyone: stop the node, for this reason, said in these words.
+    Stop(Stop, String),
+    /// status: the answer to the question with this number.
+    Answer { question: u64, text: String },
+}
+
+/// What the kernel did.
+#[allow(missing_docs)] // the sentence above each names its fields
+#[derive(Debug)]
+pub enum Event {
+    /// book: somebody connected to one of our listeners.
+    Accepted { socket: SocketId, from: SocketAddr },
+    /// book: a look-up ended; no address where it failed.
+    Resolved { name: String, addresses: Vec<SocketAddr> },
+    /// peer: a connection stands.
+    Opened { conn: ConnId, address: SocketAddr, inbound: bool },
+    /// peer: bytes came; the buffer of Receive with more at its end.
+    Received { conn: ConnId, buffer: Vec<u8> },
+    /// peer: so many bytes were handed to the kernel.
+    Sent { conn: ConnId, bytes: usize },
+    /// peer: the connection has ended, or never stood; nothing more will come of it.
+    Closed { conn: ConnId, why: String },
+    /// peer: what a Read brought.
+    Read { token: u64, bytes: Result<Bytes, String> },
+    /// store: a Write is complete (not yet durable).
+    Written { at: u64 },
+    /// store: every Write that was complete when Sync was asked is durable.
+    Synced,
+    /// store: a Write or Sync failed.
+    Failed { full: bool, what: String },
+    /// chain: the records found in a file, before any network event; `restart` for blocks.bin itself.
+    Indexed { file: FileId, index: std::sync::Arc<ledger::record::Index> },
+    /// chain: all files were indexed; work may begin.
+    Begin,
+    /// status: a question from the monitor or an offline command.
+    Asked { question: u64, text: String },
+}

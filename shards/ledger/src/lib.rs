@@ -1,0 +1,14 @@
+//! What a node remembers: the tree of headers, the coins of many worlds, and the records of
+//! blocks.bin. Everything here is a value in memory; nothing knows of sockets, files, peers or time.
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod coins;
+pub mod headers;
+pub mod record;
+pub mod worlds;
+
+pub use body::{Body, Op};
+pub use coins::{Coin, CoinDigest, PARTITIONS, partition_of};
+pub use headers::{Headers, NodeId};
+pub use worlds::{WorldId, Worlds};

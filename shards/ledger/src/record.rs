@@ -1,0 +1,174 @@
+//! The record format of blocks.bin: where the blocks lie in a file, and what is damaged.
+//!
+//! ```text
+//!  0        4        8
+//!  | magic  | size   | block ...            as bootstrap.dat and Core's block files (u32le both)
+//!  | size (u64le)    | block ...            as the 2014 node wrote them; both may mix in one file
+//! ```
+//!
+//! Records lie back to back; zeros exist only at the end of the file. The scan is a state machine
+//! over positional reads that somebody else makes. It takes a header with proof of work behind a
+//! plausible size for a record, and never looks into a body: whether a record is whole is found when
+//! it is read. Bytes that are no record are skipped to the next one and named as damage.
+
+use consensus::{BlockHash, Header, Params, meets_target};
+
+/// Bytes before each block.
+pub const FRAME_LEN: u64 = 8;
+/// Largest block (Core `MAX_BLOCK_SERIALIZED_SIZE`).
+pub const BLOCK_LEN_MAX: u64 = 4_000_000;
+/// Smallest block: a header, a count of one, and a transaction of 60 bytes.
+pub const BLOCK_LEN_MIN: u64 = 80 + 1 + 60;
+
+/// Where a block lies in a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Offset of the frame.
+    pub at: u64,
+    /// Bytes of the block, without the frame.
+    pub len: u32,
+    /// Its header.
+    pub header: Header,
+    /// Its hash.
+    pub hash: BlockHash,
+}
+
+impl Record {
+    /// Offset of the first byte after the record.
+    pub fn end(&self) -> u64 {
+        self.at + FRAME_LEN + u64::from(self.len)
+    }
+}
+
+/// Bytes of a file that are no record, though a record follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Damage {
+    /// Offset of the first such byte.
+    pub at: u64,
+    /// How many.
+    pub len: u64,
+}
+
+/// Everything a scan found.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    /// Records in the order they lie.
+    pub records: Vec<Record>,
+    /// Gaps between them.
+    pub damage: Vec<Damage>,
+    /// Offset after the last record: the logical end of the file.
+    pub end: u64,
+    /// Bytes after `end` that are neither zero nor a whole record: a torn tail.
+    pub torn: u64,
+    /// A header of another network was seen with this magic, where no record of ours was found.
+    pub foreign_magic: Option<[u8; 4]>,
+}
+
+/// The frame of a block as we write it.
+pub fn frame(params: &Params, len: u32) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&params.magic);
+    bytes[4..].copy_from_slice(&len.to_le_bytes());
+    bytes
+}
+
+/// Size of the block that a frame announces, if it is one of ours or of 2014.
+pub fn frame_size(params: &Params, frame: &[u8; 8]) -> Option<u64> {
+    let size = if frame[..4] == params.magic {
+        u64::from(u32::from_le_bytes(frame[4..].try_into().expect("4 bytes")))
+    } else {
+        u64::from_le_bytes(*frame)
+    };
+    (BLOCK_LEN_MIN..=BLOCK_LEN_MAX).contains(&size).then_some(size)
+}
+
+/// A record that starts at the first of these bytes, which lie at `at` of a file of `file_len` bytes.
+pub fn record_at(params: &Params, bytes: &[u8], at: u64, file_len: u64) -> Option<Record> {
+    let frame: &[u8; 8] = bytes.get(..8)?.try_into().ok()?;
+    let header = Header::parse(bytes.get(8..88)?.try_into().ok()?);
+    let size = frame_size(params, frame)?;
+    let hash = header.hash();
+    let len = u32::try_from(size).expect("at most 4,000,000");
+    let record = Record { at, len, header, hash };
+    (meets_target(&hash, header.bits, params) && record.end() <= file_len).then_some(record)
+}
+
+/// Reads records by `read(at, buffer) -> bytes read` (short only at the end of the file; an error
+/// ends the scan) from `start` to the end of a file of `file_len` bytes. `progress` is called with
+/// each offset reached.
+pub fn scan<E>(
+    params: &Params,
+    start: u64,
+    file_len: u64,
+    mut read: impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
+    mut progress: impl FnMut(u64),
+) -> Result<Index, E> {
+    let mut index = Index { end: start, ..Index::default() };
+    let (mut at, mut head) = (start, [0u8; 88]);
+    while at < file_len {
+        let got = read(at, &mut head)?;
+        if let Some(record) = record_at(params, &head[..got], at, file_len) {
+            at = record.end();
+            index.end = at;
+            index.records.push(record);
+            progress(at);
+            continue;
+        }
+        if index.records.is_empty() && index.foreign_magic.is_none() {
+            index.foreign_magic = foreign_magic(params, &head[..got]);
+        }
+        match next_record(params, at, file_len, &mut read, &mut progress)? {
+            Search::Record(next) => {
+                index.damage.push(Damage { at, len: next - at });
+                at = next;
+            }
+            Search::Zeros => break,
+            Search::Nothing { last_nonzero } => {
+                index.torn = last_nonzero + 1 - index.end;
+                break;
+            }
+        }
+    }
+    Ok(index)
+}
+
+fn foreign_magic(params: &Params, head: &[u8]) -> Option<[u8; 4]> {
+    let magic: [u8; 4] = head.get(..4)?.try_into().ok()?;
+    (magic != params.magic && magic != [0; 4]).then_some(magic)
+}
+
+enum Search {
+    Record(u64),
+    Zeros,
+    Nothing { last_nonzero: u64 },
+}
+
+/// Looks for the next record after `from`, byte by byte in large reads.
+fn next_record<E>(
+    params: &Params,
+    from: u64,
+    file_len: u64,
+    read: &mut impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
+    progress: &mut impl FnMut(u64),
+) -> Result<Search, E> {
+    const CHUNK: usize = 1 << 20;
+    const OVERLAP: usize = 87; // one byte less than a frame and a header
+    let mut buffer = vec![0; CHUNK + OVERLAP];
+    let (mut at, mut last_nonzero) = (from, None);
+    while at < file_len {
+        let got = read(at, &mut buffer)?;
+        let bytes = &buffer[..got];
+        for offset in 0..got.min(CHUNK) {
+            let place = at + offset as u64;
+            if bytes[offset] != 0 {
+                last_nonzero = Some(place);
+                if place > from && record_at(params, &bytes[offset..], place, file_len).is_some() {
+                    return Ok(Search::Record(place));
+                }
+            }
+        }
+        at += CHUNK as u64;
+        progress(at.min(file_len));
+    }
+    Ok(last_nonzero.map_or(Search::Zeros, |last_nonzero| Search::Nothing { last_nonzero }))
+}

@@ -1,0 +1,105 @@
+//! Every bound in the node, with the arithmetic beside it. `--memory` is one budget, split here.
+
+use ledger::record::BLOCK_LEN_MAX;
+
+const MIB: u64 = 1 << 20;
+
+/// Blocks that may be growing (a Grow or Check unanswered) at once.
+pub const GROWING_MAX: usize = 64;
+/// Blocks being read back from disk at once.
+pub const LOADING_MAX: usize = 64;
+/// How far ahead of the lowest missing block others are asked for (Core `BLOCK_DOWNLOAD_WINDOW`).
+pub const WINDOW_BLOCKS: usize = 1_024;
+/// Recent worlds kept over the base at the tip, in blocks.
+pub const HORIZON_BLOCKS: u32 = 100;
+/// The same while far below the best header: the depth of the pipeline.
+pub const HORIZON_SYNC_BLOCKS: u32 = 16;
+/// What "far" is.
+pub const FAR_BLOCKS: u32 = 1_000;
+/// Words a peer may have unanswered at the chain shard, blocks aside.
+pub const PEER_WORDS_MAX: usize = 4;
+/// Blocks one peer may be asked for at once.
+pub const PEER_BLOCKS_MAX: u32 = 64;
+/// Bytes queued for one peer above which no more of its requests are looked at.
+pub const PEER_SEND_BYTES: usize = 2 * BLOCK_LEN_MAX as usize;
+/// Headers in one message (BIP31; Core `MAX_HEADERS_RESULTS`).
+pub const HEADERS_MAX: usize = 2_000;
+/// Hashes in one answer to getblocks (Core).
+pub const HASHES_MAX: usize = 500;
+/// Bytes gathered into one write.
+pub const WRITE_BYTES_MAX: usize = 4 << 20;
+/// Writes under way at once.
+pub const WRITES_MAX: usize = 4;
+/// The unit of direct I/O here.
+pub const PAGE: u64 = 4_096;
+/// Peers a node may hold; `--incoming` and `--outgoing` together are refused above it.
+pub const PEERS_MAX: usize = 16_384;
+/// Headers of one peer kept aside because their parent is missing: none; it is asked again so often.
+pub const UNCONNECTED_MAX: u32 = 10;
+/// Blocks kept aside because their time lies in the future.
+pub const EARLY_MAX: usize = 64;
+
+/// Words on one link that one block in flight can cause: Grow, Check for each part on that core
+/// (one verify shard a core), Fold, Drop, Append, Load, and the answers Coins, Grown, Verdict, Arrived.
+const WORDS_PER_BLOCK: usize = 6;
+
+/// Messages a link must hold: what blocks in flight cause, and what `peers` on one side of it can ask
+/// and be answered (peers are spread evenly; a Settled per block asked is covered by the first term).
+pub const fn link_depth(peers_per_core: usize) -> usize {
+    let blocks = (GROWING_MAX + LOADING_MAX) * WORDS_PER_BLOCK;
+    let words = blocks + peers_per_core * (PEER_WORDS_MAX + 1) + 64;
+    if words < 1_024 { 1_024 } else { words.next_power_of_two() }
+}
+
+const _: () = assert!(link_depth(0) >= (GROWING_MAX + LOADING_MAX) * WORDS_PER_BLOCK);
+const _: () = assert!(WRITE_BYTES_MAX as u64 >= BLOCK_LEN_MAX && (WRITE_BYTES_MAX as u64).is_multiple_of(PAGE));
+const _: () = assert!(HORIZON_SYNC_BLOCKS < FAR_BLOCKS && HORIZON_BLOCKS < FAR_BLOCKS);
+const _: () = assert!(WINDOW_BLOCKS >= GROWING_MAX, "the window keeps the pipeline full");
+
+/// How the memory of a node is split, bytes; coins in the base are not part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// All of it.
+    pub total: u64,
+    /// Received bytes of incomplete messages, all cores together.
+    pub receive: u64,
+    /// Blocks in flight: arrived, growing or being written.
+    pub window: u64,
+    /// Versions held by recent worlds (estimate; the horizon is shortened above it).
+    pub worlds: u64,
+    /// Bytes queued for peers.
+    pub send: u64,
+}
+
+impl Budget {
+    /// The default: 1 GiB and 256 MiB per executor.
+    pub fn default_total(cores: usize) -> u64 {
+        1_024 * MIB + 256 * MIB * cores as u64
+    }
+
+    /// Splits `total`. None below 256 MiB: a window of 32 of the largest blocks is the least that
+    /// keeps a sync going.
+    pub fn split(total: u64) -> Option<Budget> {
+        let budget =
+            Budget { total, receive: total / 4, window: total * 2 / 5, worlds: total / 5, send: total * 3 / 20 };
+        (total >= 256 * MIB).then_some(budget)
+    }
+}
+
+const _: () = assert!(256 * MIB * 2 / 5 >= 16 * BLOCK_LEN_MAX);
+
+impl std::fmt::Display for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mib = |bytes: u64| bytes / MIB;
+        let Budget { total, receive, window, worlds, send } = *self;
+        write!(
+            f,
+            "{} MiB: receive {}, window {}, worlds {}, send {} (coins aside)",
+            mib(total),
+            mib(receive),
+            mib(window),
+            mib(worlds),
+            mib(send)
+        )
+    }
+}

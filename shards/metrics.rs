@@ -1,0 +1,95 @@
+//! Published counters: one cache-aligned page per shard and per core, one writer each, read by anyone
+//! at any time without asking. Nothing in the node decides by them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A counter with a single writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Sets.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// Reads.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What one executor did, written by its loop.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Core {
+    /// Nanoseconds spent in steps.
+    pub busy_ns: Counter,
+    /// Steps taken.
+    pub step: Counter,
+    /// Words that found their link full and waited at its mouth (a bug, see `limits`).
+    pub link_overrun: Counter,
+    /// Highest number of inputs that waited at once.
+    pub queue_max: Counter,
+    /// Longest single step, nanoseconds.
+    pub step_ns_max: Counter,
+}
+
+/// What the shards counted; each field is written by shards of one core only per page.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Work {
+    /// Blocks parsed from bytes.
+    pub block_parsed: Counter,
+    /// Parts of blocks checked by verify shards.
+    pub part_verified: Counter,
+    /// Worlds grown here.
+    pub world_grown: Counter,
+    /// Coins looked up for inputs.
+    pub coin_taken: Counter,
+    /// Bytes received from peers.
+    pub received_bytes: Counter,
+    /// Bytes sent to peers.
+    pub sent_bytes: Counter,
+    /// Bytes that incomplete messages hold.
+    pub buffered_bytes: Counter,
+    /// Connections.
+    pub peers: Counter,
+}
+
+/// All pages of a node.
+#[derive(Clone, Debug)]
+pub struct Pages(Arc<Vec<(Core, Work)>>);
+
+impl Pages {
+    /// Pages for this many cores.
+    pub fn new(cores: usize) -> Pages {
+        Pages(Arc::new((0..cores).map(|_| Default::default()).collect()))
+    }
+
+    /// Number of cores.
+    pub fn cores(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The page of an executor.
+    pub fn core(&self, core: usize) -> &Core {
+        &self.0[core].0
+    }
+
+    /// The counters of the shards on that core.
+    pub fn work(&self, core: usize) -> &Work {
+        &self.0[core].1
+    }
+
+    /// One counter summed over all cores.
+    pub fn sum(&self, of: impl Fn(&Work) -> &Counter) -> u64 {
+        self.0.iter().map(|(_, work)| of(work).get()).sum()
+    }
+}

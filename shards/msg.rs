@@ -1,0 +1,240 @@
+//! Every word spoken between shards. Each says who speaks to whom, and how often.
+
+use crate::effect::FileId;
+use consensus::{BlockHash, Header, OutPoint, Rule, Spends};
+use ledger::{Body, CoinDigest, NodeId, WorldId};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use wire::conn::PeerInfo;
+use wire::message::Address;
+
+/// One peer: the number of its peer shard in the upper 16 bits, its connection below.
+pub type PeerId = u64;
+
+/// The peer of a connection.
+pub fn peer_id(shard: u16, conn: u64) -> PeerId {
+    assert!(conn < 1 << 48);
+    u64::from(shard) << 48 | conn
+}
+
+/// Number of the peer shard, and the connection there.
+pub fn split_peer(peer: PeerId) -> (u16, u64) {
+    ((peer >> 48) as u16, peer & ((1 << 48) - 1))
+}
+
+/// Numbers what a peer made us do, so that a pong can wait for all of it (invariant 9).
+pub type Seq = u64;
+
+/// Where the bytes of a block came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum From {
+    /// A peer sent it.
+    Peer(PeerId, Seq),
+    /// It lay in a file of blocks.
+    File(FileId),
+}
+
+/// A block to be checked: shared by all shards that work on it.
+#[derive(Debug)]
+pub struct Job {
+    /// The new world.
+    pub world: WorldId,
+    /// The world it grows from.
+    pub parent: WorldId,
+    /// The block.
+    pub body: Arc<Body>,
+    /// Its height.
+    pub height: u32,
+    /// Median time past of its parent, unix seconds.
+    pub mtp_parent: u32,
+    /// Which verify shard checks which transactions; together all of them, in order.
+    pub parts: Vec<(u16, Range<u32>)>,
+    /// Same transactions as ranges of `block.inputs`.
+    pub inputs: Vec<Range<u32>>,
+}
+
+/// Coins that inputs take, packed: two allocations a message, not one a coin.
+#[derive(Debug, Default)]
+pub struct Coins {
+    /// One row an input found.
+    pub rows: Vec<CoinRow>,
+    /// Their scripts.
+    pub scripts: Vec<u8>,
+}
+
+/// One taken coin.
+#[derive(Clone, Copy, Debug)]
+pub struct CoinRow {
+    /// Index in `block.inputs`.
+    pub input: u32,
+    /// Height it was made at.
+    pub height: u32,
+    /// Satoshi.
+    pub value: u64,
+    /// Range in `scripts`.
+    pub script: (u32, u32),
+    /// Made by a coinbase.
+    pub coinbase: bool,
+}
+
+/// What somebody wants to know of the ledger; answered ahead of the work that waits.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// Was this coin unspent in that world?
+    Coin(OutPoint, WorldId),
+    /// Digests of the coins of that world.
+    Digests(WorldId),
+}
+
+/// A part of the answer.
+#[derive(Clone, Debug)]
+pub enum Finding {
+    /// The coin, if it is there: value, height, coinbase, script.
+    Coin(Option<(u64, u32, bool, Box<[u8]>)>),
+    /// First partition, then count and digest of each.
+    Digests(usize, Vec<(u64, CoinDigest)>),
+}
+
+/// A request for a piece of the header tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// getheaders: up to 2,000 headers.
+    Headers,
+    /// getblocks: up to 500 hashes.
+    Hashes,
+}
+
+/// The words.
+#[allow(missing_docs)] // the sentence above each names its fields
+#[derive(Debug)]
+pub enum Msg {
+    // ---- peer → chain; each peer has at most `PEER_WORDS_MAX` of these unanswered ----
+    /// A handshake is done.
+    PeerUp { peer: PeerId, info: Arc<PeerInfo>, address: SocketAddr },
+    /// The connection has ended.
+    PeerGone { peer: PeerId },
+    /// Headers came. Answered by Settled.
+    Headers { peer: PeerId, seq: Seq, headers: Vec<Header> },
+    /// Blocks were announced by hash. Answered by Settled.
+    Announced { peer: PeerId, seq: Seq, hashes: Vec<BlockHash> },
+    /// A block came and passed the context-free rules. From a peer: answered by Settled.
+    Arrived { from: From, body: Arc<Body> },
+    /// A block came that breaks a context-free rule (mutated or invalid), or cannot be read from its file.
+    Spoiled { from: From, hash: BlockHash, rule: Rule },
+    /// These were asked of the peer and it has them not.
+    NotFound { peer: PeerId, hashes: Vec<BlockHash> },
+    /// getheaders or getblocks. Answered by Located.
+    Locate { peer: PeerId, want: Want, locator: Vec<BlockHash>, stop: BlockHash },
+    /// getdata for one block. Answered by Found.
+    Find { peer: PeerId, hash: BlockHash },
+
+    // ---- chain → peer ----
+    /// Ask this peer for these blocks.
+    Ask { peer: PeerId, hashes: Vec<BlockHash> },
+    /// Ask this peer for headers.
+    AskHeaders { peer: PeerId, locator: Vec<BlockHash> },
+    /// What the peer's earlier word brought about is visible now.
+    Settled { peer: PeerId, seq: Seq },
+    /// This peer broke a rule; let it go and say why.
+    Punish { peer: PeerId, why: String },
+    /// Headers of the tip's branch after the locator.
+    Located { peer: PeerId, want: Want, headers: Vec<Header> },
+    /// Where that block lies, if it is on disk and valid.
+    Found { peer: PeerId, hash: BlockHash, place: Option<Place> },
+    /// Read this block of ours; answered by Arrived or Spoiled.
+    Load { hash: BlockHash, place: Place },
+    /// The tip moved to the last of these; to be announced where `fresh`.
+    TipMoved { height: u32, headers: Arc<Vec<Header>>, fresh: bool },
+
+    // ---- chain → utxo, in order; each Grow is answered by exactly one Grown ----
+    /// Grow a world; send the coins it takes to the verify shards it names.
+    Grow(Arc<Job>),
+    /// Fold all worlds up to this one into the base.
+    Fold(WorldId),
+    /// Drop these worlds.
+    Drop(Vec<WorldId>),
+    /// Forget everything; the genesis world has this name now.
+    Reset(WorldId),
+
+    // ---- chain → verify ----
+    /// Check one part of a block, once the coins from every utxo shard are there.
+    Check { job: Arc<Job>, part: usize },
+
+    // ---- utxo → verify; one per utxo shard and part ----
+    /// What the inputs of that part take here. Inputs of this shard's partitions not among them are missing.
+    Coins { world: WorldId, part: usize, coins: Box<Coins> },
+
+    // ---- utxo → chain ----
+    /// The world stands here.
+    Grown { world: WorldId, grown: ledger::worlds::Grown },
+
+    // ---- verify → chain; one per part ----
+    /// The part was checked.
+    Verdict { world: WorldId, part: usize, spends: Box<Spends> },
+
+    // ---- chain → store ----
+    /// Append this block to blocks.bin.
+    Append { node: NodeId, body: Arc<Body> },
+    /// Remember for ever that this block is refused.
+    Refused { hash: BlockHash, reject: &'static str },
+
+    // ---- store → chain ----
+    /// These blocks are durable, at these places, in the order they were appended.
+    Durable(Vec<(NodeId, Place)>),
+
+    // ---- book ↔ peer ----
+    /// book → peer: connect to this address.
+    Dial { address: SocketAddr },
+    /// peer → book: a connection has ended, or a dialled address did not answer; `met` where its handshake was done.
+    Hung { peer: PeerId, address: SocketAddr, inbound: bool, met: bool },
+    /// peer → book: a handshake is done.
+    Met { peer: PeerId, info: Arc<PeerInfo>, address: SocketAddr },
+    /// peer → book: addresses that a peer told.
+    Addresses { peer: PeerId, list: Vec<Address> },
+    /// peer → book: the peer asks for addresses. Answered by Addresses in the other direction.
+    WantAddresses { peer: PeerId },
+    /// book → peer: addresses for that peer.
+    Tell { peer: PeerId, list: Vec<Address> },
+    /// book → peer: end this connection.
+    Hangup { peer: PeerId, why: &'static str },
+    /// chain → book: no block for a while; try one more peer.
+    OneMore,
+
+    // ---- anyone → status, at most four times a second each ----
+    /// What the page and the prompt show of this shard.
+    Report(Box<crate::report::Report>),
+
+    // ---- status ↔ chain, utxo ----
+    /// status → chain: a line typed at the prompt that needs the header tree.
+    Query { question: u64, text: String },
+    /// chain → status: its answer.
+    Reply { question: u64, text: String },
+    /// status → utxo: a question of coins.
+    Look { question: u64, what: Question },
+    /// utxo → status: its part of the answer.
+    Seen { question: u64, finding: Finding },
+    /// status → chain: which world is the tip (or the block with that hash)? Answered by World.
+    WhichWorld { question: u64, block: Option<BlockHash> },
+    /// chain → status: that world, with its height and block, if it is alive.
+    World { question: u64, world: Option<(WorldId, u32, BlockHash)> },
+}
+
+impl Msg {
+    /// Whether this word goes ahead of others that wait: questions of people, which change nothing.
+    pub fn is_question(&self) -> bool {
+        use Msg::*;
+        matches!(self, Query { .. } | Reply { .. } | Look { .. } | Seen { .. } | WhichWorld { .. } | World { .. })
+    }
+}
+
+/// Where a block lies on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Which file.
+    pub file: FileId,
+    /// Offset of the block itself, after its frame.
+    pub at: u64,
+    /// Its bytes.
+    pub len: u32,
+}

@@ -1,0 +1,257 @@
+//! The status shard: keeps the last report of every shard, answers the questions of people. What the
+//! page, the JSON and most commands show lies here already, so their answers wait for nobody; only
+//! single blocks and coins are asked of their owners, ahead of the work that waits there. It decides
+//! nothing, and never sees a socket or an HTTP request: a question is a line of text with a number,
+//! and every question is answered exactly once.
+
+pub mod forks;
+pub mod format;
+pub mod json;
+pub mod page;
+pub mod text;
+pub mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use view::{Setup, View};
+
+use crate::msg::{Finding, Question};
+use crate::{Cx, Effect, Event, Input, Msg, Shard, ShardId};
+use consensus::{BlockHash, OutPoint, Txid};
+use ledger::{CoinDigest, PARTITIONS, WorldId, partition_of};
+use std::collections::BTreeMap;
+
+/// Questions that may wait for other shards at once.
+pub const QUESTIONS_MAX: usize = 256;
+/// How long a question waits, milliseconds.
+pub const ANSWER_MS: u64 = 5_000;
+/// How long a digest does: every coin there is gets sorted and hashed for it.
+pub const DIGEST_MS: u64 = 600_000;
+
+/// A question that waits, and for what.
+#[derive(Debug)]
+enum Waiting {
+    /// The chain shard's answer in words.
+    Reply,
+    /// A world in which to look for a coin.
+    CoinWorld(OutPoint, Option<BlockHash>),
+    /// The coin itself, in the world of this block.
+    Coin(OutPoint, (u32, BlockHash)),
+    /// The tip's world, for its digest.
+    DigestWorld,
+    /// Digests of all partitions in the world of this block, and how many have not come.
+    Digests((u32, BlockHash), Vec<Option<(u64, CoinDigest)>>, usize),
+}
+
+/// The shard.
+#[derive(Debug)]
+pub struct Status {
+    view: View,
+    started_ms: Option<u64>,
+    /// By number: when it is given up, and what it waits for.
+    waiting: BTreeMap<u64, (u64, Waiting)>,
+}
+
+/// Why a question cannot be answered, for whoever asked.
+type Refusal = String;
+
+impl Status {
+    /// A status shard without any report yet.
+    pub fn new(setup: Setup) -> Status {
+        assert_eq!(setup.pages.cores(), setup.plan.cores.len(), "one page per core");
+        Status { view: View::new(setup), started_ms: None, waiting: BTreeMap::new() }
+    }
+
+    fn asked(&mut self, question: u64, line: &str, cx: &mut Cx) {
+        let mut words = line.split_whitespace();
+        let command = words.next().unwrap_or("help").to_ascii_lowercase();
+        let rest: Vec<&str> = words.collect();
+        // Either what it waits for and the word that sets it going, or the answer.
+        let waiting = match (command.as_str(), rest.as_slice()) {
+            ("block", [block]) => Ok((Waiting::Reply, Msg::Query { question, text: format!("block {block}") })),
+            ("block", _) => Err("error: say block HEIGHT or block HASH".to_string()),
+            ("coin", rest) => self.ask_coin(question, rest),
+            ("digest", []) => Ok((Waiting::DigestWorld, Msg::WhichWorld { question, block: None })),
+            (command, rest) => Err(match self.at_once(command) {
+                None => text::unknown(command),
+                Some(text) if rest.is_empty() => text,
+                Some(_) => format!("error: {command} takes nothing after it"),
+            }),
+        };
+        match waiting {
+            Err(text) => answer(question, text, cx),
+            Ok(_) if self.waiting.len() >= QUESTIONS_MAX => {
+                answer(question, format!("error: {QUESTIONS_MAX} questions wait already; ask again in a moment"), cx);
+            }
+            Ok((waiting, word)) => {
+                let ms = if matches!(waiting, Waiting::DigestWorld) { DIGEST_MS } else { ANSWER_MS };
+                let before = self.waiting.insert(question, (cx.now_ms + ms, waiting));
+                assert!(before.is_none(), "question {question} was asked twice");
+                cx.tell(ShardId::Chain, word);
+            }
+        }
+    }
+
+    /// Answers that need nobody else.
+    fn at_once(&self, command: &str) -> Option<String> {
+        Some(match command {
+            "help" => text::help(),
+            "status" => text::status(&self.view),
+            "peers" => text::peers(&self.view),
+            "worlds" => text::worlds(&self.view),
+            "topology" => text::topology(&self.view),
+            "json" => json::json(&self.view),
+            "page" => page::html(&self.view),
+            _ => return None,
+        })
+    }
+
+    /// `TXID:N`, then nothing, `@HEIGHT` or `@HASH` (a space after the @ is forgiven).
+    fn ask_coin(&self, question: u64, rest: &[&str]) -> Result<(Waiting, Msg), Refusal> {
+        let usage = "error: say coin TXID:N, TXID being 64 hex digits; add @HEIGHT or @HASH for the world of a block";
+        let (name, at) = rest.split_first().ok_or(usage)?;
+        let (txid, vout) = name.split_once(':').ok_or(usage)?;
+        let txid: Txid = txid.parse().map_err(|_| usage)?;
+        let outpoint = OutPoint { txid, vout: vout.parse().map_err(|_| usage)? };
+        let at = at.concat();
+        let block = match at.as_str() {
+            "" => None,
+            at => Some(self.block_at(at.strip_prefix('@').ok_or(usage)?)?),
+        };
+        Ok((Waiting::CoinWorld(outpoint, block), Msg::WhichWorld { question, block }))
+    }
+
+    /// A block by hash, or by height if it is on the tip's line and its world is live.
+    fn block_at(&self, at: &str) -> Result<BlockHash, Refusal> {
+        if let Ok(hash) = at.parse() {
+            return Ok(hash);
+        }
+        let height: u32 = at.parse().map_err(|_| "error: after @ goes a height or a block hash of 64 hex digits")?;
+        let chain = &self.view.chain;
+        let lines = chain.worlds.iter().filter(|world| world.active).map(|world| (world.height, world.hash));
+        lines
+            .chain([chain.root, (chain.height, chain.tip)])
+            .find(|(h, _)| *h == height)
+            .map(|(_, hash)| hash)
+            .ok_or_else(|| {
+                format!("error: no live world at height {height}; they reach from {} to {}", chain.root.0, chain.height)
+            })
+    }
+
+    fn world(&mut self, question: u64, world: Option<(WorldId, u32, BlockHash)>, cx: &mut Cx) {
+        let Some((until_ms, waiting)) = self.waiting.remove(&question) else { return };
+        let Some((world, height, hash)) = world else {
+            let text = match waiting {
+                Waiting::CoinWorld(_, Some(block)) => format!("error: block {block} has no live world; see \"worlds\""),
+                waiting => waiting.failed("there is no world yet"),
+            };
+            return answer(question, text, cx);
+        };
+        let workers = self.view.setup.plan.workers;
+        let next = match waiting {
+            Waiting::CoinWorld(outpoint, _) => {
+                let partition = partition_of(&outpoint.txid);
+                let owner = (0..workers).find(|i| self.view.setup.plan.partitions(*i).contains(&partition));
+                let owner = ShardId::Utxo(owner.expect("every partition has an owner"));
+                cx.tell(owner, Msg::Look { question, what: Question::Coin(outpoint, world) });
+                Waiting::Coin(outpoint, (height, hash))
+            }
+            Waiting::DigestWorld => {
+                for i in 0..workers {
+                    cx.tell(ShardId::Utxo(i), Msg::Look { question, what: Question::Digests(world) });
+                }
+                Waiting::Digests((height, hash), vec![None; PARTITIONS], workers.into())
+            }
+            waiting => panic!("a world came for question {question}, which waits for {waiting:?}"),
+        };
+        self.waiting.insert(question, (until_ms, next));
+    }
+
+    fn seen(&mut self, question: u64, finding: Finding, cx: &mut Cx) {
+        let Some((until_ms, waiting)) = self.waiting.remove(&question) else { return };
+        match (waiting, finding) {
+            (Waiting::Coin(outpoint, world), Finding::Coin(coin)) => {
+                answer(question, text::coin(&outpoint, world, coin), cx)
+            }
+            (Waiting::Digests(world, mut parts, missing), Finding::Digests(first, list)) => {
+                for (part, found) in parts[first..].iter_mut().zip(list) {
+                    assert!(part.is_none(), "a partition was digested twice");
+                    *part = Some(found);
+                }
+                if missing > 1 {
+                    self.waiting.insert(question, (until_ms, Waiting::Digests(world, parts, missing - 1)));
+                } else {
+                    answer(question, digest(world, &parts), cx);
+                }
+            }
+            (waiting, finding) => panic!("question {question} waits for {waiting:?}, {finding:?} came"),
+        }
+    }
+
+    fn reply(&mut self, question: u64, text: String, cx: &mut Cx) {
+        if let Some((_, waiting)) = self.waiting.remove(&question) {
+            assert!(matches!(waiting, Waiting::Reply), "a reply came for {waiting:?}");
+            answer(question, text, cx);
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Cx) {
+        self.view.load.sample(&self.view.setup.pages, cx.now_ms);
+        let late = self.waiting.extract_if(.., |_, (until_ms, _)| *until_ms <= cx.now_ms);
+        let late: Vec<(u64, Waiting)> = late.map(|(question, (_, waiting))| (question, waiting)).collect();
+        for (question, waiting) in late {
+            answer(question, waiting.failed("no answer came in time; the node is very busy, ask again"), cx);
+        }
+    }
+}
+
+impl Waiting {
+    /// The words in which a question fails; a digest is read by programs.
+    fn failed(&self, why: &str) -> String {
+        match self {
+            Waiting::DigestWorld | Waiting::Digests(..) => serde_json::json!({ "error": why }).to_string(),
+            _ => format!("error: {why}"),
+        }
+    }
+}
+
+/// `{"height","tip","coins","digest"}` of a world whose partitions have all spoken.
+fn digest((height, tip): (u32, BlockHash), parts: &[Option<(u64, CoinDigest)>]) -> String {
+    #[derive(serde::Serialize)]
+    struct Digest {
+        height: u32,
+        tip: String,
+        coins: u64,
+        digest: String,
+    }
+    let Some(parts) = parts.iter().copied().collect::<Option<Vec<(u64, CoinDigest)>>>() else {
+        // A world may be folded or dropped while the question travels.
+        return Waiting::DigestWorld.failed("the world was gone before all of it was read; ask again");
+    };
+    let coins = parts.iter().map(|(coins, _)| coins).sum();
+    let digests: Vec<CoinDigest> = parts.iter().map(|(_, digest)| *digest).collect();
+    let digest = Digest { height, tip: tip.to_string(), coins, digest: CoinDigest::of_all(&digests).to_string() };
+    serde_json::to_string(&digest).expect("strings and numbers are always JSON")
+}
+
+fn answer(question: u64, text: String, cx: &mut Cx) {
+    cx.effect(Effect::Answer { question, text });
+}
+
+impl Shard for Status {
+    fn step(&mut self, input: Input, cx: &mut Cx) {
+        let started_ms = *self.started_ms.get_or_insert(cx.now_ms);
+        self.view.up_s = cx.now_ms.saturating_sub(started_ms) / 1_000;
+        self.view.unix = cx.unix;
+        match input {
+            Input::Event(Event::Asked { question, text }) => self.asked(question, &text, cx),
+            Input::Msg(Msg::Report(report)) => self.view.keep(*report),
+            Input::Msg(Msg::Reply { question, text }) => self.reply(question, text, cx),
+            Input::Msg(Msg::World { question, world }) => self.world(question, world, cx),
+            Input::Msg(Msg::Seen { question, finding }) => self.seen(question, finding, cx),
+            Input::Tick => self.tick(cx),
+            other => panic!("the status shard was sent {other:?}"),
+        }
+    }
+}

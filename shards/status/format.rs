@@ -1,0 +1,115 @@
+//! How numbers, durations and foreign text are written, the same on the page and at the prompt.
+//! Knows nothing of what they mean.
+
+/// Digits in groups of three: `1,234,567`.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A size in decimal units with three significant digits: `1.24 GB`.
+pub fn bytes(n: u64) -> String {
+    let (mut value, mut unit) = (n as f64, 0);
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        (value, unit) = (value / 1_000.0, unit + 1);
+    }
+    let digits = if unit == 0 || value >= 99.95 { 0 } else { 1 + usize::from(value < 9.995) };
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// A rate: whole numbers in groups of three from a hundred on, one decimal below.
+pub fn rate(per_s: f64) -> String {
+    if per_s >= 100.0 { thousands(per_s as u64) } else { format!("{:.1}", per_s.max(0.0)) }
+}
+
+/// Seconds in the two largest units: `3 d 4 h`, `2 h 5 min`, `41 s`.
+pub fn duration(s: u64) -> String {
+    match (s / 86_400, s / 3_600 % 24, s / 60 % 60, s % 60) {
+        (0, 0, 0, s) => format!("{s} s"),
+        (0, 0, min, s) => format!("{min} min {s} s"),
+        (0, h, min, _) => format!("{h} h {min} min"),
+        (d, h, _, _) => format!("{d} d {h} h"),
+    }
+}
+
+/// Satoshi as BTC with eight digits.
+pub fn btc(satoshi: u64) -> String {
+    format!("{}.{:08}", satoshi / consensus::COIN, satoshi % consensus::COIN)
+}
+
+/// Share of `part` in `whole` in percent; of nothing it is none.
+pub fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// Share for readers: one decimal, cut and not rounded, so that 100.0 is said of the whole only.
+pub fn percent_text(part: u64, whole: u64) -> String {
+    format!("{:.1} %", (percent(part, whole) * 10.0).floor() / 10.0)
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Text from outside made fit to be shown: what is not printable ASCII becomes `?` (a terminal obeys
+/// escape sequences, a browser right-to-left marks), and no more than `max` characters of it.
+pub fn clean(text: &str, max: usize) -> String {
+    let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let cut = text.chars().nth(max).map(|_| "...").unwrap_or_default();
+    text.chars().take(max).map(printable).chain(cut.chars()).collect()
+}
+
+/// [`clean`] text for HTML, safe in elements and in quoted attributes.
+pub fn escape(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for c in clean(text, max).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1_000, 999_499, 999_500, 12_345_678].map(bytes),
+            ["0 B", "999 B", "1.00 kB", "999 kB", "1.00 MB", "12.3 MB"]
+        );
+        assert_eq!([0.04, 99.9, 12_345.6].map(rate), ["0.0", "99.9", "12,345"]);
+        assert_eq!([0, 61, 3_600, 90_000].map(duration), ["0 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]);
+        assert_eq!([1, 5_000_000_000].map(btc), ["0.00000001", "50.00000000"]);
+        assert_eq!(percent_text(99_999, 100_000), "99.9 %", "not yet the whole");
+        assert_eq!([(0, 0), (7, 7)].map(|(part, whole)| percent_text(part, whole)), ["0.0 %", "100.0 %"]);
+    }
+
+    #[test]
+    fn hostile_text_is_harmless() {
+        assert_eq!(escape("<script>alert('x')</script>", 99), "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;");
+        assert_eq!(escape("\" onload=\"&", 99), "&quot; onload=&quot;&amp;");
+        assert_eq!(clean("a\x1b[2J\n\u{202e}é", 99), "a?[2J???");
+        assert_eq!(clean("abcdef", 3), "abc...");
+        assert_eq!(clean("abc", 3), "abc");
+        // Cut before escaping: an entity is never halved.
+        assert_eq!(escape("<<<<", 2), "&lt;&lt;...");
+    }
+}

@@ -1,0 +1,415 @@
+//! The status shard stepped by hand: every question gets one answer, nothing hostile reaches a
+//! reader, the page stays small.
+
+use super::*;
+use crate::limits::Budget;
+use crate::metrics::Pages;
+use crate::report::{Book, Chain, Leaf, Peer, Report, State, Store, World};
+use consensus::{Network, Params};
+use ledger::worlds::Tally;
+
+const HASH: &str = "00000000000000000001a2b3c4d5e6f700112233445566778899aabbccddeeff";
+
+fn node(cores: usize, network: Network) -> (Status, Cx) {
+    let setup = Setup {
+        params: Params::of(network),
+        plan: crate::plan(cores),
+        pages: Pages::new(cores),
+        budget: Budget::split(Budget::default_total(cores)).unwrap(),
+        version: "caesure 0.1.0".to_string(),
+    };
+    (Status::new(setup), Cx { now_ms: 7_000, unix: 1_700_000_000, ..Cx::new(1) })
+}
+
+fn ask(status: &mut Status, cx: &mut Cx, question: u64, text: &str) {
+    status.step(Input::Event(Event::Asked { question, text: text.to_string() }), cx);
+}
+
+fn report(status: &mut Status, cx: &mut Cx, report: Report) {
+    status.step(Input::Msg(Msg::Report(Box::new(report))), cx);
+}
+
+/// The answers given so far, which are taken away.
+fn answers(cx: &mut Cx) -> Vec<(u64, String)> {
+    let only = |effect| match effect {
+        Effect::Answer { question, text } => (question, text),
+        other => panic!("{other:?}"),
+    };
+    cx.effects.drain(..).map(only).collect()
+}
+
+/// The one answer that was given, to this question.
+fn answer_to(cx: &mut Cx, question: u64) -> String {
+    let mut answers = answers(cx);
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0].0, question);
+    answers.remove(0).1
+}
+
+/// The one answer to a question that needs nobody else.
+fn at_once(status: &mut Status, cx: &mut Cx, text: &str) -> String {
+    ask(status, cx, 1, text);
+    assert!(cx.words.is_empty(), "{text} asked somebody");
+    answer_to(cx, 1)
+}
+
+fn hash(name: u32) -> BlockHash {
+    BlockHash(consensus::sha256d(&name.to_le_bytes()))
+}
+
+fn peer(i: u64, agent: &str) -> Peer {
+    Peer {
+        id: i,
+        address: format!("203.0.113.{}:8333", i % 250).parse().unwrap(),
+        inbound: i % 3 == 2,
+        up: true,
+        version: 70_016,
+        services: 1_033,
+        agent: agent.to_string(),
+        start_height: 812_004,
+        bytes: (i * 77_700_123 + 4_096, i * 1_300_007 + 512),
+        ping_ms: (i % 4 != 3).then_some(11 + i * 17 % 190),
+        asked: (i * 7 % 17) as u32,
+        blocks: 90_211 / (i + 1),
+        age_s: 86_400 / (i + 1) + 17,
+    }
+}
+
+/// A node with three worlds that fork, on its way up.
+pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
+    let (mut status, mut cx) = node(cores, Network::Main);
+    let world = |height: u32, name: u32, parent: u32, active, status| World {
+        height,
+        hash: hash(name),
+        parent: hash(parent),
+        active,
+        status,
+        coins: Some(43_210_000 + u64::from(height)),
+    };
+    let mut worlds: Vec<World> = (0..16).map(|i| world(123_464 + i, 100 + i, 99 + i, false, "growing")).rev().collect();
+    worlds.extend((0..100).map(|i| world(123_364 + i, i, i.wrapping_sub(1), true, "valid")).rev());
+    worlds.extend([
+        world(123_460, 300, 95, false, "valid"),
+        world(123_461, 301, 300, false, "checked"),
+        world(123_461, 302, 300, false, "valid"),
+    ]);
+    let tip = worlds[16].hash;
+    worlds[0].coins = None;
+    let leaf = |height, name, branch_len, status: &str| Leaf {
+        height,
+        hash: hash(name),
+        branch_len,
+        status: status.to_string(),
+    };
+    report(
+        &mut status,
+        &mut cx,
+        Report::Chain(Chain {
+            state: State::Downloading,
+            why: format!("{peers} peers send blocks, 212 asked"),
+            height: 123_463,
+            headers: 812_004,
+            tip,
+            tip_time: 1_699_990_000,
+            work: "c0ffee".to_string(),
+            coins: 43_333_463,
+            done: (120_000, 9_876_543, 4_300_000_000),
+            blocks_per_s: 412.3,
+            txs_per_s: 23_456.7,
+            bytes_per_s: 87_654_321.0,
+            eta_s: Some(9_700),
+            growing: 16,
+            parked: 402,
+            loading: 0,
+            asked: 212,
+            window_bytes: (310_000_000, 644_000_000),
+            tips: vec![
+                leaf(812_004, 900, 0, "active"),
+                leaf(123_461, 301, 2, "valid-fork"),
+                leaf(700_001, 901, 1, "headers-only"),
+                leaf(99_000, 902, 3, "refused: bad-cb-amount"),
+            ],
+            worlds,
+            root: (123_363, hash(77)),
+            switches: 3,
+            scripts_verified: false,
+        }),
+    );
+    let shards = status.view.setup.plan.workers;
+    for i in 0..shards {
+        let range = status.view.setup.plan.partitions(i);
+        let list = range.map(|p| 168_000 + (p as u32).wrapping_mul(2_654_435_761) % 9_000).collect();
+        let tally = Tally {
+            base_coins: 43_210_000 / u64::from(shards),
+            base_bytes: 3_400_000_000 / u64::from(shards),
+            versions: 6_001,
+            nursery: 812_345,
+            folded: 1,
+        };
+        report(&mut status, &mut cx, Report::Coins(i, tally, list));
+    }
+    report(&mut status, &mut cx, Report::Peers(0, (0..peers).map(|i| peer(i, agent)).collect()));
+    report(
+        &mut status,
+        &mut cx,
+        Report::Store(Store { end: 4_310_000_000, durable: 4_302_000_000, written: 4_330_000_000, syncs: 1_212 }),
+    );
+    let warning = Some("our clock is 74 minutes off from most peers".to_string());
+    report(&mut status, &mut cx, Report::Book(Book { known: 14_203, outgoing: (8, 8), incoming: (3, 125), warning }));
+    let pages = status.view.setup.pages.clone();
+    for second in 0..40 {
+        for core in 0..cores {
+            let share = 500 + 480 * ((core as u64 * 7 + second * second) % 13) / 13;
+            pages.core(core).busy_ns.add(share * 1_000_000);
+        }
+        pages.work(0).received_bytes.add(88_000_000);
+        cx.now_ms += 1_000;
+        status.step(Input::Tick, &mut cx);
+    }
+    (status, cx)
+}
+
+#[test]
+fn questions_of_the_view_are_answered_at_once() {
+    let (mut status, mut cx) = sample(4, 5, "/Satoshi:27.0.0/");
+    let help = at_once(&mut status, &mut cx, "help");
+    for (usage, _) in text::COMMANDS {
+        assert!(help.contains(usage), "{usage}");
+    }
+    assert_eq!(at_once(&mut status, &mut cx, ""), help);
+    assert_eq!(at_once(&mut status, &mut cx, " HELP \n"), help);
+    let screen = at_once(&mut status, &mut cx, "status");
+    for part in ["downloading", "123,463 of 812,004", "15.2 %", "scripts NOT verified", "74 minutes off"] {
+        assert!(screen.contains(part), "{part} in {screen}");
+    }
+    assert_eq!(at_once(&mut status, &mut cx, "peers").matches("/Satoshi:27.0.0/").count(), 5);
+    assert!(at_once(&mut status, &mut cx, "worlds").contains(&hash(302).to_string()));
+    let topology = at_once(&mut status, &mut cx, "topology");
+    assert_eq!(topology.lines().count(), 4);
+    assert!(topology.contains("verify[3]"));
+    assert!(at_once(&mut status, &mut cx, "page").starts_with("<!doctype html>"));
+    assert!(at_once(&mut status, &mut cx, "json").starts_with('{'));
+}
+
+#[test]
+fn what_cannot_be_understood_is_refused_with_the_way_out() {
+    let (mut status, mut cx) = node(2, Network::Regtest);
+    for (wrong, named) in
+        [("statsu", "\"status\""), ("peer", "\"peers\""), ("wrlds", "\"worlds\""), ("xyzzyplugh", "topology")]
+    {
+        let text = at_once(&mut status, &mut cx, wrong);
+        assert!(text.starts_with("error: ") && text.contains(named), "{text}");
+    }
+    assert!(!at_once(&mut status, &mut cx, "\x1b[2J").contains('\x1b'));
+    let zeros = "00".repeat(32);
+    let wrong = [
+        "peers now".to_string(),
+        "block".to_string(),
+        "block 1 2".to_string(),
+        "coin".to_string(),
+        "coin 1234:0".to_string(),
+        format!("coin {zeros}"),
+        format!("coin {zeros}:-1"),
+        format!("coin {zeros}:0 5"),
+        format!("coin {zeros}:0 @x"),
+        format!("coin {zeros}:0 @5"),
+    ];
+    for wrong in wrong {
+        let text = at_once(&mut status, &mut cx, &wrong);
+        assert!(text.starts_with("error: "), "{wrong}: {text}");
+    }
+}
+
+#[test]
+fn a_block_is_asked_of_the_chain() {
+    let (mut status, mut cx) = node(2, Network::Main);
+    ask(&mut status, &mut cx, 9, "block 170");
+    let [(ShardId::Chain, Msg::Query { question: 9, text })] = cx.words.as_slice() else { panic!("{:?}", cx.words) };
+    assert_eq!(text, "block 170");
+    assert!(cx.effects.is_empty());
+    for _ in 0..2 {
+        status.step(Input::Msg(Msg::Reply { question: 9, text: "here\n it is".to_string() }), &mut cx);
+    }
+    assert_eq!(answers(&mut cx), [(9, "here\n it is".to_string())], "once");
+}
+
+#[test]
+fn a_coin_is_looked_up_where_it_lives_in_the_world_asked_for() {
+    let (mut status, mut cx) = sample(16, 0, "");
+    // The first byte in memory, the last one written, names the partition.
+    let txid = format!("{}c8", "ab".repeat(31));
+    ask(&mut status, &mut cx, 4, &format!("coin {txid}:3 @123460"));
+    let wanted = hash(96);
+    let (ShardId::Chain, Msg::WhichWorld { question: 4, block: Some(block) }) = cx.words.remove(0) else { panic!() };
+    assert_eq!(block, wanted, "the world on the tip's line, not its rival of that height");
+    status.step(Input::Msg(Msg::World { question: 4, world: Some((55, 123_460, wanted)) }), &mut cx);
+    let (ShardId::Utxo(owner), Msg::Look { question: 4, what: Question::Coin(outpoint, 55) }) = cx.words.remove(0)
+    else {
+        panic!()
+    };
+    assert!(status.view.setup.plan.partitions(owner).contains(&0xc8));
+    assert_eq!((outpoint.txid.to_string(), outpoint.vout), (txid.clone(), 3));
+    let coin = (5_000_000_001, 123_000, true, vec![0x51, 0xac].into_boxed_slice());
+    status.step(Input::Msg(Msg::Seen { question: 4, finding: Finding::Coin(Some(coin)) }), &mut cx);
+    let text = answer_to(&mut cx, 4);
+    for part in ["50.00000001 BTC", "123000 by a coinbase", "51ac", &format!("{txid}:3"), "at height 123460"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+
+    ask(&mut status, &mut cx, 5, &format!("coin {txid}:3 @{HASH}"));
+    status.step(Input::Msg(Msg::World { question: 5, world: None }), &mut cx);
+    let text = answer_to(&mut cx, 5);
+    assert!(text.starts_with("error: ") && text.contains(HASH));
+
+    ask(&mut status, &mut cx, 6, &format!("coin {txid}:3"));
+    assert!(matches!(cx.words.last(), Some((_, Msg::WhichWorld { block: None, .. }))));
+    status.step(Input::Msg(Msg::World { question: 6, world: Some((56, 8, wanted)) }), &mut cx);
+    status.step(Input::Msg(Msg::Seen { question: 6, finding: Finding::Coin(None) }), &mut cx);
+    let text = answer_to(&mut cx, 6);
+    assert_eq!(text, format!("coin {txid}:3 is not unspent in the world of block {wanted} at height 8"));
+}
+
+/// Answers every digest question with two coins and the digest `[partition; 32]` a partition.
+fn seen_all(status: &mut Status, cx: &mut Cx, short: Option<u16>) {
+    let words = std::mem::take(&mut cx.words);
+    assert!(!words.is_empty());
+    for (to, word) in words.into_iter().rev() {
+        let (ShardId::Utxo(i), Msg::Look { question, what: Question::Digests(7) }) = (to, word) else { panic!() };
+        assert!(cx.effects.is_empty(), "answered before all have spoken");
+        let range = status.view.setup.plan.partitions(i);
+        let part = |p| (2, CoinDigest([p as u8; 32]));
+        let list = if short == Some(i) { Vec::new() } else { range.clone().map(part).collect() };
+        status.step(Input::Msg(Msg::Seen { question, finding: Finding::Digests(range.start, list) }), cx);
+    }
+}
+
+#[test]
+fn the_digest_is_made_of_all_partitions() {
+    for cores in [1, 2, 5, 16] {
+        let (mut status, mut cx) = node(cores, Network::Regtest);
+        ask(&mut status, &mut cx, 3, "digest");
+        assert!(matches!(cx.words.pop(), Some((ShardId::Chain, Msg::WhichWorld { question: 3, block: None }))));
+        status.step(Input::Msg(Msg::World { question: 3, world: Some((7, 12, hash(12))) }), &mut cx);
+        seen_all(&mut status, &mut cx, None);
+        let bytes: Vec<u8> = (0..=255u8).flat_map(|p| [p; 32]).collect();
+        let digest: String = consensus::sha256(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let wanted = format!("{{\"height\":12,\"tip\":\"{}\",\"coins\":512,\"digest\":\"{digest}\"}}", hash(12));
+        assert_eq!(answers(&mut cx), [(3, wanted)]);
+    }
+    let (mut status, mut cx) = node(2, Network::Regtest);
+    ask(&mut status, &mut cx, 3, "digest");
+    cx.words.clear();
+    status.step(Input::Msg(Msg::World { question: 3, world: Some((7, 12, hash(12))) }), &mut cx);
+    seen_all(&mut status, &mut cx, Some(1));
+    assert!(answers(&mut cx)[0].1.starts_with("{\"error\":"), "a shard no longer had that world");
+}
+
+#[test]
+fn whoever_waits_too_long_is_told_so_once() {
+    let (mut status, mut cx) = node(2, Network::Regtest);
+    ask(&mut status, &mut cx, 1, "block 1");
+    cx.now_ms += 1;
+    ask(&mut status, &mut cx, 2, "block 2");
+    ask(&mut status, &mut cx, 3, "digest");
+    cx.now_ms += ANSWER_MS - 2;
+    status.step(Input::Tick, &mut cx);
+    assert!(cx.effects.is_empty());
+    cx.now_ms += 1;
+    status.step(Input::Tick, &mut cx);
+    let late = answers(&mut cx);
+    assert!(matches!(late.as_slice(), [(1, text)] if text.contains("in time")), "{late:?}");
+    cx.now_ms += DIGEST_MS;
+    status.step(Input::Tick, &mut cx);
+    assert_eq!(answers(&mut cx).iter().map(|(question, _)| *question).collect::<Vec<_>>(), [2, 3]);
+    // What comes after that is for nobody.
+    status.step(Input::Msg(Msg::Reply { question: 1, text: String::new() }), &mut cx);
+    status.step(Input::Msg(Msg::World { question: 3, world: None }), &mut cx);
+    status.step(Input::Msg(Msg::Seen { question: 2, finding: Finding::Coin(None) }), &mut cx);
+    status.step(Input::Tick, &mut cx);
+    assert!(cx.effects.is_empty());
+}
+
+#[test]
+fn no_more_questions_wait_than_are_allowed() {
+    let (mut status, mut cx) = node(1, Network::Regtest);
+    for question in 0..QUESTIONS_MAX as u64 {
+        ask(&mut status, &mut cx, question, "block 1");
+    }
+    assert!(cx.effects.is_empty());
+    cx.words.clear();
+    assert!(at_once(&mut status, &mut cx, "status").contains("starting"), "what waits for nobody is answered still");
+    ask(&mut status, &mut cx, 1_000, "block 1");
+    assert!(answers(&mut cx)[0].1.starts_with("error: 256 questions wait"));
+    assert!(cx.words.is_empty());
+}
+
+#[test]
+fn hostile_agents_reach_no_reader() {
+    let agent = "</table><script>alert(\"x\")</script>\x1b[2J\u{202e}'&\n";
+    let (mut status, mut cx) = sample(2, 3, agent);
+    let page = at_once(&mut status, &mut cx, "page");
+    assert_eq!(page.matches("<script>").count(), 1, "ours");
+    assert!(page.contains("&lt;/table&gt;&lt;script&gt;alert(&quot;x&quot;)"));
+    let peers = at_once(&mut status, &mut cx, "peers");
+    assert_eq!(peers.lines().count(), 1 + 3);
+    for text in [page, peers, at_once(&mut status, &mut cx, "json")] {
+        assert!(!text.contains('\x1b') && !text.contains('\u{202e}'));
+    }
+}
+
+#[test]
+fn the_page_is_small_whatever_happens() {
+    let agent = "\"".repeat(256);
+    for cores in [1, 2, 16, 64, 256] {
+        let (mut status, mut cx) = sample(cores, 1_000, &agent);
+        let page = at_once(&mut status, &mut cx, "page");
+        assert!(page.len() <= 60_000, "{} bytes with {cores} cores", page.len());
+        assert!(page.contains("and 968 more"), "1,000 less the 32 shown");
+        for outside in ["http:", "https:", "//", "url(", "@import"] {
+            assert!(!page.contains(outside), "{outside} in the page");
+        }
+    }
+}
+
+#[test]
+fn the_page_says_in_words_what_is_not_verified() {
+    let (mut status, mut cx) = node(2, Network::Signet);
+    let page = at_once(&mut status, &mut cx, "page");
+    assert!(page.contains("scripts NOT verified, signet solutions NOT verified"));
+    report(&mut status, &mut cx, Report::Chain(Chain { scripts_verified: true, ..Chain::default() }));
+    assert!(!at_once(&mut status, &mut cx, "page").contains("NOT verified"));
+    assert!(!at_once(&mut status, &mut cx, "status").contains("NOT verified"));
+}
+
+#[test]
+fn nothing_done_is_not_shown_as_all_of_it() {
+    let (mut status, mut cx) = node(2, Network::Regtest);
+    let page = at_once(&mut status, &mut cx, "page");
+    assert!(page.contains(">starting</h1>") && page.contains("<span>0.0 %</span>"));
+    report(&mut status, &mut cx, Report::Chain(Chain { state: State::Synced, ..Chain::default() }));
+    assert!(at_once(&mut status, &mut cx, "page").contains("<span>100.0 %</span>"), "a new network's genesis block");
+    report(&mut status, &mut cx, Report::Chain(Chain { height: 999_999, headers: 1_000_000, ..Chain::default() }));
+    assert!(at_once(&mut status, &mut cx, "page").contains("<span>99.9 %</span>"));
+}
+
+#[test]
+fn json_has_its_keys_and_the_validated_height_comes_first() {
+    let (mut status, mut cx) = sample(2, 1_500, "/x:1/");
+    let text = at_once(&mut status, &mut cx, "json");
+    let first = text.find("\"height\":").unwrap();
+    assert!(text[first..].starts_with("\"height\":123463,"));
+    let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let keys = ["state", "chain", "height", "headers", "tip", "coins", "peers", "cores", "worlds", "scripts_verified"];
+    for key in keys {
+        assert!(!parsed[key].is_null(), "{key}");
+    }
+    assert_eq!(parsed["state"], "downloading");
+    assert_eq!(parsed["chain"], "main");
+    assert_eq!(parsed["tip"], hash(99).to_string());
+    assert_eq!(parsed["coins"], 43_333_463);
+    assert_eq!(parsed["scripts_verified"], false);
+    assert_eq!(parsed["peer_count"], 1_500);
+    assert_eq!(parsed["peers"].as_array().unwrap().len(), 1_024);
+    assert_eq!(parsed["partitions"].as_array().unwrap().len(), PARTITIONS);
+    assert_eq!(parsed["cores"][1]["shards"][0], "store");
+}

@@ -1,0 +1,182 @@
+//! All that is shown of a node: the last report of each shard, and the load of the cores as read
+//! from their published counters. Never asks a shard anything, never knows how it is rendered.
+
+use crate::limits::Budget;
+use crate::metrics::Pages;
+use crate::report::{Book, Chain, Peer, Report, State, Store};
+use crate::topology::Plan;
+use consensus::{Network, Params};
+use ledger::worlds::Tally;
+use std::collections::VecDeque;
+
+/// What is known of a node before it runs.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The network it is on.
+    pub params: &'static Params,
+    /// Which shard lives where.
+    pub plan: Plan,
+    /// The published counters.
+    pub pages: Pages,
+    /// How its memory is split.
+    pub budget: Budget,
+    /// Name and version of the program.
+    pub version: String,
+}
+
+/// What the page, the JSON and the prompt are made from.
+#[derive(Debug)]
+pub struct View {
+    /// What was known at the start.
+    pub setup: Setup,
+    /// Seconds since the first step.
+    pub up_s: u64,
+    /// Our clock, unix seconds.
+    pub unix: u64,
+    /// Last report of the chain shard.
+    pub chain: Chain,
+    /// Last report of each peer shard.
+    pub peers: Vec<Vec<Peer>>,
+    /// Last report of each utxo shard: counters, and coins of each of its partitions.
+    pub coins: Vec<(Tally, Vec<u32>)>,
+    /// Last report of the store.
+    pub store: Store,
+    /// Last report of the address book.
+    pub book: Book,
+    /// How busy the cores are.
+    pub load: Load,
+}
+
+impl View {
+    /// A view before any report.
+    pub fn new(setup: Setup) -> View {
+        let workers = usize::from(setup.plan.workers);
+        View {
+            load: Load::new(setup.pages.cores()),
+            peers: vec![Vec::new(); workers],
+            coins: vec![(Tally::default(), Vec::new()); workers],
+            up_s: 0,
+            unix: 0,
+            chain: Chain::default(),
+            store: Store::default(),
+            book: Book::default(),
+            setup,
+        }
+    }
+
+    /// Keeps a report in place of the one before it.
+    pub fn keep(&mut self, report: Report) {
+        match report {
+            Report::Chain(chain) => self.chain = chain,
+            Report::Peers(shard, peers) => self.peers[usize::from(shard)] = peers,
+            Report::Coins(shard, tally, partitions) => self.coins[usize::from(shard)] = (tally, partitions),
+            Report::Store(store) => self.store = store,
+            Report::Book(book) => self.book = book,
+        }
+    }
+
+    /// All peers, longest connected first.
+    pub fn all_peers(&self) -> Vec<&Peer> {
+        let mut all: Vec<&Peer> = self.peers.iter().flatten().collect();
+        all.sort_by_key(|peer| (!peer.up, std::cmp::Reverse(peer.age_s), peer.id));
+        all
+    }
+
+    /// Seconds since the time in the tip's header; none before the first report.
+    pub fn tip_age_s(&self) -> Option<u64> {
+        (self.chain.tip_time > 0).then(|| self.unix.saturating_sub(self.chain.tip_time.into()))
+    }
+
+    /// How much of what there is to do is done: blocks of headers, or one of one for a chain of
+    /// nothing but its genesis block.
+    pub fn progress(&self) -> (u64, u64) {
+        match self.chain.headers {
+            0 => (u64::from(self.chain.state == State::Synced), 1),
+            headers => (self.chain.height.into(), headers.into()),
+        }
+    }
+
+    /// What this node does not check, in plain words.
+    pub fn unverified(&self) -> Option<&'static str> {
+        match (self.chain.scripts_verified, self.setup.params.network) {
+            (true, _) => None,
+            (false, Network::Signet) => Some("scripts NOT verified, signet solutions NOT verified"),
+            (false, _) => Some("scripts NOT verified"),
+        }
+    }
+}
+
+/// Milliseconds between two samples of the load.
+const SAMPLE_MS: u64 = 1_000;
+/// Samples kept.
+pub const SAMPLES: usize = 30;
+
+/// Load of the cores and of the network, sampled once a second.
+#[derive(Debug)]
+pub struct Load {
+    /// When the last sample was taken, and the counters then; none before the first.
+    last: Option<(u64, Vec<u64>, [u64; 2])>,
+    /// Busy time of each core in thousandths, newest last.
+    pub busy: Vec<VecDeque<u16>>,
+    /// Bytes received from and sent to peers per second.
+    pub net: [u64; 2],
+}
+
+impl Load {
+    fn new(cores: usize) -> Load {
+        Load { last: None, busy: vec![VecDeque::new(); cores], net: [0; 2] }
+    }
+
+    /// Takes a sample if one is due.
+    pub fn sample(&mut self, pages: &Pages, now_ms: u64) {
+        if self.last.as_ref().is_some_and(|(at_ms, ..)| now_ms < at_ms + SAMPLE_MS) {
+            return;
+        }
+        let busy_ns: Vec<u64> = (0..pages.cores()).map(|core| pages.core(core).busy_ns.get()).collect();
+        let net = [pages.sum(|work| &work.received_bytes), pages.sum(|work| &work.sent_bytes)];
+        if let Some((at_ms, busy_before, net_before)) = &self.last {
+            let ms = now_ms - at_ms;
+            for (core, history) in self.busy.iter_mut().enumerate() {
+                // Nanoseconds over milliseconds are millionths; a step still running when the sample
+                // was taken counts later, so more than all of it can come out.
+                let permille = busy_ns[core].saturating_sub(busy_before[core]) / ms / 1_000;
+                history.push_back(permille.min(1_000) as u16);
+                if history.len() > SAMPLES {
+                    history.pop_front();
+                }
+            }
+            self.net = std::array::from_fn(|i| net[i].saturating_sub(net_before[i]) * 1_000 / ms);
+        }
+        self.last = Some((now_ms, busy_ns, net));
+    }
+
+    /// The core's busy share over the last second, thousandths.
+    pub fn now(&self, core: usize) -> u16 {
+        self.busy[core].back().copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_is_the_difference_of_two_samples() {
+        let pages = Pages::new(2);
+        let mut load = Load::new(2);
+        load.sample(&pages, 5_000);
+        assert_eq!(load.now(1), 0);
+        pages.core(1).busy_ns.add(500_000_000);
+        pages.work(0).received_bytes.add(4_000);
+        load.sample(&pages, 5_900);
+        assert!(load.busy[1].is_empty(), "a second has not passed");
+        load.sample(&pages, 7_000);
+        assert_eq!((load.now(0), load.now(1)), (0, 250), "half a second in two");
+        assert_eq!(load.net, [2_000, 0]);
+        pages.core(0).busy_ns.add(9_000_000_000);
+        for second in 8..100 {
+            load.sample(&pages, second * 1_000);
+        }
+        assert_eq!((load.busy[0].len(), load.now(0)), (SAMPLES, 0));
+    }
+}

@@ -1,0 +1,164 @@
+//! Which shard lives on which core, and which cores need a link. The wiring is a value: it can be
+//! printed, tested, and refused at boot. It starts nothing.
+
+use crate::limits::{PEERS_MAX, link_depth};
+use std::fmt;
+
+/// A shard by name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ShardId {
+    /// The conductor: header tree, worlds, verdicts, tip.
+    Chain,
+    /// Owner of blocks.bin.
+    Store,
+    /// What the page and the prompt show.
+    Status,
+    /// Known addresses and whom to dial.
+    Book,
+    /// Connections, frames, parsing.
+    Peer(u16),
+    /// Coins of a range of partitions.
+    Utxo(u16),
+    /// Checks of spends.
+    Verify(u16),
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ShardId::Chain => write!(f, "chain"),
+            ShardId::Store => write!(f, "store"),
+            ShardId::Status => write!(f, "status"),
+            ShardId::Book => write!(f, "book"),
+            ShardId::Peer(i) => write!(f, "peer[{i}]"),
+            ShardId::Utxo(i) => write!(f, "utxo[{i}]"),
+            ShardId::Verify(i) => write!(f, "verify[{i}]"),
+        }
+    }
+}
+
+/// Below this many cores every core is a worker; from it on, chain and store have cores of their own.
+const DEDICATED_FROM: usize = 5;
+/// More cores than partitions have no use.
+pub const CORES_MAX: usize = ledger::PARTITIONS;
+
+/// A layout of shards on cores.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Shards of each core.
+    pub cores: Vec<Vec<ShardId>>,
+    /// How many peer, utxo and verify shards there are (the same number of each).
+    pub workers: u16,
+}
+
+/// The layout for `cores` executors.
+pub fn plan(cores: usize) -> Plan {
+    assert!((1..=CORES_MAX).contains(&cores));
+    let mut layout = vec![Vec::new(); cores];
+    layout[0].extend([ShardId::Chain, ShardId::Book]);
+    layout[1.min(cores - 1)].extend([ShardId::Store, ShardId::Status]);
+    let first = if cores < DEDICATED_FROM { 0 } else { 2 };
+    let workers = u16::try_from(cores - first).expect("at most 256");
+    for (core, i) in (first..cores).zip(0..) {
+        layout[core].extend([ShardId::Peer(i), ShardId::Utxo(i), ShardId::Verify(i)]);
+    }
+    let plan = Plan { cores: layout, workers };
+    plan.validate().expect("a plan of our own is sound");
+    plan
+}
+
+impl Plan {
+    /// The core a shard lives on.
+    pub fn home(&self, shard: ShardId) -> usize {
+        let first = if self.cores.len() < DEDICATED_FROM { 0 } else { 2 };
+        match shard {
+            ShardId::Chain | ShardId::Book => 0,
+            ShardId::Store | ShardId::Status => 1.min(self.cores.len() - 1),
+            ShardId::Peer(i) | ShardId::Utxo(i) | ShardId::Verify(i) => first + usize::from(i),
+        }
+    }
+
+    /// Partitions of coins that utxo shard `i` owns.
+    pub fn partitions(&self, i: u16) -> std::ops::Range<usize> {
+        let start = |i: usize| i * ledger::PARTITIONS / usize::from(self.workers);
+        start(i.into())..start(usize::from(i) + 1)
+    }
+
+    /// Ordered pairs of different cores; every core may speak to every other one, and each pair
+    /// carries what its shards say in order. The depth is proven in `limits`.
+    pub fn links(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let cores = self.cores.len();
+        let depth = link_depth(PEERS_MAX.div_ceil(usize::from(self.workers)));
+        let busy = move |core| core == 0 || core == 1.min(cores - 1);
+        (0..cores).flat_map(move |from| {
+            let to = (0..cores).filter(move |to| *to != from);
+            to.map(move |to| (from, to, if busy(from) || busy(to) { depth } else { link_depth(0) }))
+        })
+    }
+
+    /// Refuses a layout in which a shard is missing, doubled, or not at home.
+    pub fn validate(&self) -> Result<(), String> {
+        let mut all: Vec<ShardId> = self.cores.iter().flatten().copied().collect();
+        all.sort();
+        let mut wanted = vec![ShardId::Chain, ShardId::Store, ShardId::Status, ShardId::Book];
+        wanted.extend((0..self.workers).map(ShardId::Peer));
+        wanted.extend((0..self.workers).map(ShardId::Utxo));
+        wanted.extend((0..self.workers).map(ShardId::Verify));
+        if all != wanted {
+            return Err(format!("the plan holds {all:?}, it must hold {wanted:?}"));
+        }
+        let mut placed =
+            self.cores.iter().enumerate().flat_map(|(core, shards)| shards.iter().map(move |s| (core, *s)));
+        placed.try_for_each(|(core, shard)| match self.home(shard) {
+            home if home == core => Ok(()),
+            home => Err(format!("{shard} lies on core {core} but its home is {home}")),
+        })?;
+        let owned: usize = (0..self.workers).map(|i| self.partitions(i).len()).sum();
+        if owned != ledger::PARTITIONS {
+            return Err(format!("{owned} partitions are owned, there are {}", ledger::PARTITIONS));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (core, shards) in self.cores.iter().enumerate() {
+            let names: Vec<String> = shards.iter().map(ShardId::to_string).collect();
+            let coins = shards.iter().find_map(|shard| match shard {
+                ShardId::Utxo(i) => Some(self.partitions(*i)),
+                _ => None,
+            });
+            let coins = coins.map(|p| format!("   partitions {}..{}", p.start, p.end - 1)).unwrap_or_default();
+            writeln!(f, "core {core:>3}   {}{coins}", names.join(" + "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_cores_are_laid_out_as_the_architecture_page_says() {
+        let plan = plan(16);
+        assert_eq!(plan.cores[0], [ShardId::Chain, ShardId::Book]);
+        assert_eq!(plan.cores[1], [ShardId::Store, ShardId::Status]);
+        assert_eq!(plan.cores[15], [ShardId::Peer(13), ShardId::Utxo(13), ShardId::Verify(13)]);
+        assert_eq!(plan.links().count(), 16 * 15);
+    }
+
+    #[test]
+    fn every_plan_is_sound_and_a_broken_one_is_refused() {
+        for cores in 1..=64 {
+            plan(cores).validate().unwrap();
+        }
+        let mut broken = plan(4);
+        broken.cores[2].pop();
+        assert!(broken.validate().unwrap_err().contains("must hold"));
+        let mut moved = plan(4);
+        moved.cores.swap(2, 3);
+        assert!(moved.validate().unwrap_err().contains("home"));
+    }
+}

@@ -1,0 +1,278 @@
+//! The command line: which words there are and what `--help` says of them. Every value stays text here.
+//!
+//! Decides nothing about values: `config.rs` joins them with environment, file and defaults, and checks them all alike.
+
+use crate::config::{self, Config};
+use crate::exit::{Fatal, STATUSES};
+use crate::settings::{Around, Given, Setting};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A Bitcoin full node: thread per core, many worlds, one blocks.bin.
+///
+/// Without a command it runs the node. `caesure demo` shows the whole thing with no network and no data.
+#[derive(Debug, Parser)]
+#[command(name = "caesure", version, subcommand_precedence_over_arg = true, after_help = AFTER, after_long_help = format!("{AFTER_LONG}\n{STATUSES}"))]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER: &str =
+    "Precedence: flags, CAESURE_* variables, the TOML file, defaults. More, with exit statuses: caesure --help";
+
+const AFTER_LONG: &str = "\
+Where values come from, strongest first:
+  flags         --outgoing 8         after a command they replace those before
+  environment   CAESURE_OUTGOING=8   lists with commas; empty is as none
+  a TOML file   outgoing = 8         lists as [\"10.0.0.7\", \"node.example:8333\"]
+  defaults
+A list is taken whole from the strongest that has it.
+Unknown keys and CAESURE_* variables are errors (CAESURE_DATA is the tests').
+Switches take true and false, as in --verbose=false; webui and monitor \"off\".
+Keep passwords in the file: `ps` shows the command line to everybody.
+
+Examples:
+  caesure --cores 16 -b /srv/caesure -s 0.0.0.0:8333 -s [::]:8333 -a
+  caesure --chain regtest --no-pin -o 0 -c 127.0.0.1:18444
+  caesure import ~/.bitcoin/blocks
+  printf 'status\\n' | nc -U ~/.caesure/caesure.bd
+";
+
+/// What to do; none is to run the node.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Print which shard runs on which core, for any number of cores
+    Topology,
+    /// Bring in blocks from bootstrap.dat files, blk*.dat files or Bitcoin Core's `blocks` folder
+    Import {
+        /// Files or folders, read in this order; blocks may lie in any order
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Make a small chain, serve it from a second node, sync it and show it, with no network and no data
+    Demo,
+    /// Questions about unspent coins, with no node running
+    #[command(subcommand)]
+    Coins(Coins),
+    /// Whether this machine gives the node what it needs
+    #[command(subcommand)]
+    Tune(Tune),
+}
+
+/// What to ask of the coins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Coins {
+    /// Print one digest over all coins, sorted; nodes with the same coins print the same
+    Digest,
+}
+
+/// What to do with the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Tune {
+    /// Look at kernel, io_uring, locked memory, open files, direct writes and CPUs; changes nothing
+    Check,
+}
+
+/// Every flag may stand before or after the command, and every value is text until `config.rs` has read it.
+#[derive(Debug, Args)]
+struct Options {
+    /// Outgoing connections to keep [default: 10]
+    #[arg(short, long, global = true, value_name = "N", help_heading = "Peers")]
+    outgoing: Option<String>,
+    /// Incoming connections to allow, where --serve listens [default: 100]
+    #[arg(short, long, global = true, value_name = "N", help_heading = "Peers")]
+    incoming: Option<String>,
+    /// Listen for peers here; repeatable, [v6]:PORT in brackets
+    #[arg(short, long, global = true, value_name = "IP:PORT", help_heading = "Peers")]
+    serve: Vec<String>,
+    /// Stay connected to this peer; repeatable, host names too, the port of the chain if none is given
+    #[arg(short, long, global = true, value_name = "IP:PORT", help_heading = "Peers")]
+    connect: Vec<String>,
+
+    /// Answer questions on a unix socket, try `nc -U` [default path: caesure.bd in the network's folder]
+    #[arg(short, long, global = true, value_name = "PATH", num_args = 0..=1, default_missing_value = "on", help_heading = "Looking in")]
+    monitor: Option<String>,
+    /// Show the status page, http://127.0.0.1:8380/admin/status if nothing else is said
+    #[arg(short = 'a', long, global = true, value_name = "[IP:]PORT", num_args = 0..=1, default_missing_value = "on", help_heading = "Looking in")]
+    webui: Option<String>,
+    /// Let the page listen on all addresses and ask for this; repeatable
+    #[arg(short, long, global = true, value_name = "USER:PASS", help_heading = "Looking in")]
+    user: Vec<String>,
+    /// Log every message to and from peers
+    #[arg(short, long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Looking in")]
+    verbose: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or per target such as `info,caesure::net=debug` [default: info]
+    #[arg(long, global = true, value_name = "FILTER", help_heading = "Looking in")]
+    log: Option<String>,
+
+    /// Folder for everything the node keeps; chains but main have a folder below it [default: ~/.caesure]
+    #[arg(short, long, global = true, value_name = "PATH", help_heading = "Data")]
+    base: Option<String>,
+    /// main, testnet3, testnet4, signet or regtest [default: main]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Data")]
+    chain: Option<String>,
+    /// Work a chain must show before its blocks are asked for; 0 for short test chains [default: the chain's]
+    #[arg(long, global = true, value_name = "HEX|0", help_heading = "Data")]
+    min_chain_work: Option<String>,
+    /// TOML file with any of these, keys named as the long flags [default: caesure.toml in the base folder, if it exists]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Data")]
+    config: Option<String>,
+
+    /// Executors, each pinned to a CPU of its own [default: as many as this process may use]
+    #[arg(long, global = true, value_name = "N", help_heading = "Machine")]
+    cores: Option<String>,
+    /// Do not pin; allows more executors than CPUs (for tests and small machines)
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Machine")]
+    no_pin: Option<String>,
+    /// One budget for buffers, window, worlds and queues, coins aside: 2G, 512M [default: 1 GiB + 256 MiB per core]
+    #[arg(long, global = true, value_name = "BYTES", help_heading = "Machine")]
+    memory: Option<String>,
+}
+
+impl Options {
+    fn given(self) -> Given {
+        let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
+        [
+            (Setting::Outgoing, one(self.outgoing)),
+            (Setting::Incoming, one(self.incoming)),
+            (Setting::Serve, self.serve),
+            (Setting::Connect, self.connect),
+            (Setting::Monitor, one(self.monitor)),
+            (Setting::Webui, one(self.webui)),
+            (Setting::User, self.user),
+            (Setting::Verbose, one(self.verbose)),
+            (Setting::Log, one(self.log)),
+            (Setting::Base, one(self.base)),
+            (Setting::Chain, one(self.chain)),
+            (Setting::MinChainWork, one(self.min_chain_work)),
+            (Setting::Config, one(self.config)),
+            (Setting::Cores, one(self.cores)),
+            (Setting::NoPin, one(self.no_pin)),
+            (Setting::Memory, one(self.memory)),
+        ]
+        .into_iter()
+        .filter(|(_, values)| !values.is_empty())
+        .collect()
+    }
+}
+
+/// What the program was asked to do (none: run the node) and with which settings. `--help`, `--version` and words unknown
+/// to the command line end the process here, with status 0, 0 and 2.
+pub fn load() -> Result<(Option<Command>, Config), Fatal> {
+    let cli = Cli::parse();
+    read(cli, &Around::of_process()?)
+}
+
+fn read(cli: Cli, around: &Around) -> Result<(Option<Command>, Config), Fatal> {
+    let config = config::resolve(cli.options.given(), cli.command.as_ref(), around).map_err(Fatal::Usage)?;
+    Ok((cli.command, config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(words: &str) -> Result<(Option<Command>, Config), String> {
+        let cli = Cli::try_parse_from(words.split(' ')).map_err(|error| error.to_string())?;
+        read(cli, &Around::bare(2)).map_err(|fatal| fatal.to_string())
+    }
+
+    fn config(words: &str) -> Config {
+        parse(words).unwrap().1
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_flag_and_status() {
+        let help = Cli::command().render_long_help().to_string();
+        for setting in Setting::ALL {
+            assert!(help.contains(&format!("--{}", setting.name())), "{setting:?}");
+        }
+        for short in "oiscmauvb".chars() {
+            assert!(help.contains(&format!("-{short}, --")), "-{short}");
+        }
+        assert!(help.contains(STATUSES));
+        assert!(help.contains("caesure import"));
+    }
+
+    #[test]
+    fn commands() {
+        let command = |words| parse(words).unwrap().0;
+        assert_eq!(command("caesure"), None);
+        assert_eq!(command("caesure topology --cores 16"), Some(Command::Topology));
+        assert_eq!(command("caesure demo"), Some(Command::Demo));
+        assert_eq!(command("caesure coins digest"), Some(Command::Coins(Coins::Digest)));
+        assert_eq!(command("caesure tune check"), Some(Command::Tune(Tune::Check)));
+        let paths = vec![PathBuf::from("a.dat"), PathBuf::from("blocks")];
+        assert_eq!(command("caesure import a.dat blocks"), Some(Command::Import { paths }));
+        for incomplete in ["caesure import", "caesure coins", "caesure tune", "caesure mine"] {
+            assert!(parse(incomplete).is_err(), "{incomplete}");
+        }
+    }
+
+    #[test]
+    fn flags_stand_before_and_after_the_command() {
+        for words in [
+            "caesure --chain regtest --cores 2 import x",
+            "caesure import --chain regtest x --cores 2",
+        ] {
+            let config = config(words);
+            assert_eq!(
+                (config.chain, config.cores),
+                (consensus::Network::Regtest, 2),
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_and_the_monitor_need_no_value() {
+        assert_eq!(config("caesure").webui, None);
+        assert_eq!(config("caesure -a").webui.unwrap().to_string(), "127.0.0.1:8380");
+        assert_eq!(config("caesure -a demo").webui.unwrap().to_string(), "127.0.0.1:8380");
+        assert_eq!(
+            config("caesure -a 9000 -m").webui.unwrap().to_string(),
+            "127.0.0.1:9000"
+        );
+        assert_eq!(config("caesure -a9000").webui.unwrap().to_string(), "127.0.0.1:9000");
+        assert_eq!(
+            config("caesure --webui=[::1]:9000").webui.unwrap().to_string(),
+            "[::1]:9000"
+        );
+        assert_eq!(
+            config("caesure -m -a").monitor.unwrap(),
+            PathBuf::from("/home/u/.caesure/caesure.bd")
+        );
+        assert_eq!(
+            config("caesure -m /run/x.bd").monitor.unwrap(),
+            PathBuf::from("/run/x.bd")
+        );
+    }
+
+    #[test]
+    fn switches_need_no_value_and_take_one_after_an_equals_sign() {
+        assert!(config("caesure -v").verbose);
+        assert!(config("caesure -v demo").verbose);
+        assert!(!config("caesure --verbose=false").verbose);
+        assert!(!config("caesure --no-pin --cores 5").pin);
+        assert!(config("caesure").pin);
+    }
+
+    #[test]
+    fn a_flag_repeated_adds_to_lists_and_is_refused_elsewhere() {
+        assert_eq!(config("caesure -c a -c b:1 -s 1.2.3.4:5 -s [::]:6").connect.len(), 2);
+        assert!(
+            parse("caesure --cores 1 --cores 2")
+                .unwrap_err()
+                .contains("cannot be used multiple times")
+        );
+    }
+}

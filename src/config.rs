@@ -1,0 +1,248 @@
+//! Turns the texts of flags, `CAESURE_*` variables and TOML file into one validated [`Config`], or says what is wrong and where.
+//!
+//! Decides defaults and bounds. Opens nothing, and never knows how a text was found.
+
+use crate::args::Command;
+use crate::settings::{Around, Given, Layers, Setting, Source, path};
+use crate::values::{self, Target, User};
+use consensus::{Network, Params, Work};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use tracing_subscriber::filter::EnvFilter;
+
+/// Executors at most: one for each of the ledger's 256 fixed partitions; more would have nothing to own.
+pub const CORES_MAX: usize = 256;
+/// Connections at most, for each direction. A hundred times the default, and within any sensible limit of open files.
+pub const PEERS_MAX: usize = 10_000;
+/// Below this a budget holds no window of 4 MB blocks and is a slip of the unit, bytes.
+const MEMORY_MIN: u64 = 64 << 20;
+/// The default budget: this, and [`MEMORY_CORE`] for each executor, bytes.
+const MEMORY_BASE: u64 = 1 << 30;
+const MEMORY_CORE: u64 = 256 << 20;
+/// Longest path of a unix socket: `sun_path` of unix(7) less its closing zero, bytes.
+const SOCKET_PATH_MAX: usize = 107;
+/// CPUs this process may use, ascending, never empty: of those online, those that affinity and cpusets leave
+/// (sched_getaffinity(2)).
+pub fn cpus_allowed() -> Vec<usize> {
+    let ids: Vec<usize> = core_affinity::get_core_ids()
+        .unwrap_or_default()
+        .iter()
+        .map(|core| core.id)
+        .collect();
+    if ids.is_empty() { vec![0] } else { ids }
+}
+
+/// Every setting, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whose blocks.
+    pub chain: Network,
+    /// Folder of all chains, absolute.
+    pub base: PathBuf,
+    /// Folder of this chain, absolute: `base` for main, `base/<chain>` for the others.
+    pub folder: PathBuf,
+    /// Outgoing connections to keep.
+    pub outgoing: usize,
+    /// Incoming connections to allow.
+    pub incoming: usize,
+    /// Where to listen for peers.
+    pub serve: Vec<SocketAddr>,
+    /// Peers to stay connected to, beside `outgoing`.
+    pub connect: Vec<Target>,
+    /// Path of the monitor's socket, absolute; none is no monitor.
+    pub monitor: Option<PathBuf>,
+    /// Where the status page listens; none is no page. `[::]` means all addresses, v4 too.
+    pub webui: Option<SocketAddr>,
+    /// Who may see the page; empty is whoever reaches it.
+    pub users: Vec<User>,
+    /// Log every message to and from peers.
+    pub verbose: bool,
+    /// What to log, a filter that [`EnvFilter`] has read without complaint.
+    pub log: String,
+    /// Executors, at least one; where they are to be started and pinned, no more than CPUs allowed.
+    pub cores: usize,
+    /// Pin each executor to a CPU of its own.
+    pub pin: bool,
+    /// Budget of everything but coins, bytes.
+    pub memory: u64,
+    /// Work a chain must show before its blocks are asked for.
+    pub min_chain_work: Work,
+    /// The TOML file that was read.
+    pub config: Option<PathBuf>,
+    /// Settings that have no effect, or one that may surprise; to be said at start.
+    pub warnings: Vec<String>,
+    sources: BTreeMap<Setting, Source>,
+}
+
+/// One checked [`Config`], or a sentence that says what is wrong, where it was said and what would be right.
+pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Result<Config, String> {
+    let l = &Layers::hear(flags, command, around)?;
+
+    let chain = l.one(Setting::Chain, Network::Main, |text| {
+        let names = Network::ALL.map(|network| network.to_string()).join(", ");
+        text.parse().map_err(|_| format!("{text:?} is none of {names}"))
+    })?;
+    let params = Params::of(chain);
+    let base = l.base(around)?;
+    let folder = if chain == Network::Main {
+        base.clone()
+    } else {
+        base.join(chain.to_string())
+    };
+    let users = l.list(Setting::User, values::user)?;
+    let page_ip = if users.is_empty() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    };
+    let cores = l.one(Setting::Cores, around.cpus.min(CORES_MAX), |text| {
+        values::whole(text, 1..=CORES_MAX)
+    })?;
+    let mut config = Config {
+        outgoing: l.one(Setting::Outgoing, 10, |text| values::whole(text, 0..=PEERS_MAX))?,
+        incoming: l.one(Setting::Incoming, 100, |text| values::whole(text, 0..=PEERS_MAX))?,
+        serve: l.list(Setting::Serve, |text| values::addr(text, params.port))?,
+        connect: l.list(Setting::Connect, |text| values::target(text, params.port))?,
+        monitor: l.one(Setting::Monitor, None, |text| monitor(text, &folder, around))?,
+        webui: l.one(Setting::Webui, None, |text| values::webui(text, page_ip))?,
+        verbose: l.one(Setting::Verbose, false, values::switch)?,
+        log: l.one(Setting::Log, "info".to_owned(), log)?,
+        pin: !l.one(Setting::NoPin, false, values::switch)?,
+        memory: l.one(Setting::Memory, MEMORY_BASE + MEMORY_CORE * cores as u64, memory)?,
+        min_chain_work: l.one(Setting::MinChainWork, params.min_chain_work, work)?,
+        config: l.file.clone(),
+        warnings: Vec::new(),
+        sources: l.said.iter().map(|(&setting, said)| (setting, said.source)).collect(),
+        chain,
+        base,
+        folder,
+        users,
+        cores,
+    };
+    fits(&config, command, around.cpus)?;
+    config.warnings = config.surprises();
+    Ok(config)
+}
+
+fn monitor(text: &str, folder: &Path, around: &Around) -> Result<Option<PathBuf>, String> {
+    let socket = match text {
+        "off" | "false" => return Ok(None),
+        "on" | "true" => folder.join("caesure.bd"),
+        _ => path(text, around)?,
+    };
+    let bytes = socket.as_os_str().len();
+    match bytes <= SOCKET_PATH_MAX {
+        true => Ok(Some(socket)),
+        false => Err(format!(
+            "{} has {bytes} bytes, a socket's path at most {SOCKET_PATH_MAX}; try: --monitor /run/caesure.bd",
+            socket.display()
+        )),
+    }
+}
+
+fn log(text: &str) -> Result<String, String> {
+    EnvFilter::builder()
+        .parse(text)
+        .map_err(|error| format!("{text:?}: {error}; wanted e.g. info or info,caesure=debug"))?;
+    Ok(text.to_owned())
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    match values::bytes(text)? {
+        bytes if bytes < MEMORY_MIN => Err(format!("{text:?} is {bytes} bytes, wanted {MEMORY_MIN} (64M) or more")),
+        bytes => Ok(bytes),
+    }
+}
+
+fn work(text: &str) -> Result<Work, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let hex = (1..=64).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let work = if hex { digits.parse().ok() } else { None };
+    work.ok_or_else(|| format!("{text:?} is not 0 nor 1 to 64 hex digits"))
+}
+
+/// Refuses executors that would have no CPU, where any are to be started.
+fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), String> {
+    let starts = !matches!(command, Some(Command::Topology | Command::Tune(_)));
+    match starts && config.pin && config.cores > cpus {
+        false => Ok(()),
+        true => Err(format!(
+            "--cores {}: this process may use {cpus} {}; try: --cores {cpus}, or --no-pin to let executors share CPUs",
+            config.cores,
+            if cpus == 1 { "CPU" } else { "CPUs" },
+        )),
+    }
+}
+
+impl Config {
+    fn source(&self, setting: Setting) -> Source {
+        self.sources.get(&setting).copied().unwrap_or(Source::Default)
+    }
+
+    fn surprises(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if !self.users.is_empty() && self.webui.is_none() {
+            found.push("--user has no effect without --webui".to_owned());
+        }
+        if self.source(Setting::Incoming) != Source::Default && self.serve.is_empty() {
+            found.push("--incoming has no effect without --serve".to_owned());
+        }
+        if let Some(addr) = self
+            .webui
+            .filter(|addr| self.users.is_empty() && !addr.ip().is_loopback())
+        {
+            found.push(format!(
+                "the status page on {addr} asks nobody for a password; try: --user USER:PASS"
+            ));
+        }
+        found
+    }
+
+    /// One line for each setting, `key = value (from flag|env|file|default)`. Shows no password.
+    pub fn effective(&self) -> Vec<String> {
+        let line = |&setting: &Setting| {
+            format!(
+                "{} = {} (from {})",
+                setting.name(),
+                self.shown(setting),
+                self.source(setting)
+            )
+        };
+        Setting::ALL.iter().map(line).collect()
+    }
+
+    fn shown(&self, setting: Setting) -> String {
+        fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
+            if items.is_empty() {
+                "none".to_owned()
+            } else {
+                items.iter().map(show).collect::<Vec<_>>().join(", ")
+            }
+        }
+        let path = |path: &Option<PathBuf>, none: &str| {
+            path.as_ref().map_or(none.to_owned(), |path| path.display().to_string())
+        };
+        match setting {
+            Setting::Chain => self.chain.to_string(),
+            Setting::Base => self.base.display().to_string(),
+            Setting::Config => path(&self.config, "none"),
+            Setting::Outgoing => self.outgoing.to_string(),
+            Setting::Incoming => self.incoming.to_string(),
+            Setting::Serve => list(&self.serve, SocketAddr::to_string),
+            Setting::Connect => list(&self.connect, Target::to_string),
+            Setting::Monitor => path(&self.monitor, "off"),
+            Setting::Webui => self.webui.map_or("off".to_owned(), |addr| addr.to_string()),
+            Setting::User => list(&self.users, |user| format!("{user:?}")),
+            Setting::Verbose => self.verbose.to_string(),
+            Setting::Log => self.log.clone(),
+            Setting::Cores => self.cores.to_string(),
+            Setting::NoPin => (!self.pin).to_string(),
+            Setting::Memory => format!("{} ({} MiB)", self.memory, self.memory >> 20),
+            Setting::MinChainWork => self.min_chain_work.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

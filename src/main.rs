@@ -1,0 +1,2 @@
+//! caesure
+fn main() {}
