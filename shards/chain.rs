@@ -87,7 +87,7 @@ struct World {
     parent: WorldId,
     children: Vec<WorldId>,
     state: WorldState,
-    /// Coins in it, once grown; meaningful on a line of grown worlds.
+    /// Coins in it once valid; before that what it makes less what it takes.
     coins: i64,
 }
 

@@ -134,7 +134,8 @@ pub enum Msg {
     Ask { peer: PeerId, hashes: Vec<BlockHash> },
     /// Ask this peer for headers.
     AskHeaders { peer: PeerId, locator: Vec<BlockHash> },
-    /// What the peer's earlier word brought about is visible now.
+    /// What the peer's earlier word brought about is visible now. At the tip it goes by way of the status shard, behind
+    /// the report that shows it.
     Settled { peer: PeerId, seq: Seq },
     /// This peer broke a rule; let it go and say why.
     Punish { peer: PeerId, why: String },

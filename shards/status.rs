@@ -247,6 +247,10 @@ impl Shard for Status {
         match input {
             Input::Event(Event::Asked { question, text }) => self.asked(question, &text, cx),
             Input::Msg(Msg::Report(report)) => self.view.keep(*report),
+            // The report that came before it is what the peer waits to be visible.
+            Input::Msg(Msg::Settled { peer, seq }) => {
+                cx.tell(ShardId::Peer(crate::msg::split_peer(peer).0), Msg::Settled { peer, seq });
+            }
             Input::Msg(Msg::Reply { question, text }) => self.reply(question, text, cx),
             Input::Msg(Msg::World { question, world }) => self.world(question, world, cx),
             Input::Msg(Msg::Seen { question, finding }) => self.seen(question, finding, cx),

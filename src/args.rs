@@ -220,16 +220,9 @@ mod tests {
 
     #[test]
     fn flags_stand_before_and_after_the_command() {
-        for words in [
-            "caesure --chain regtest --cores 2 import x",
-            "caesure import --chain regtest x --cores 2",
-        ] {
+        for words in ["caesure --chain regtest --cores 2 import x", "caesure import --chain regtest x --cores 2"] {
             let config = config(words);
-            assert_eq!(
-                (config.chain, config.cores),
-                (consensus::Network::Regtest, 2),
-                "{words}"
-            );
+            assert_eq!((config.chain, config.cores), (consensus::Network::Regtest, 2), "{words}");
         }
     }
 
@@ -238,23 +231,11 @@ mod tests {
         assert_eq!(config("caesure").webui, None);
         assert_eq!(config("caesure -a").webui.unwrap().to_string(), "127.0.0.1:8380");
         assert_eq!(config("caesure -a demo").webui.unwrap().to_string(), "127.0.0.1:8380");
-        assert_eq!(
-            config("caesure -a 9000 -m").webui.unwrap().to_string(),
-            "127.0.0.1:9000"
-        );
+        assert_eq!(config("caesure -a 9000 -m").webui.unwrap().to_string(), "127.0.0.1:9000");
         assert_eq!(config("caesure -a9000").webui.unwrap().to_string(), "127.0.0.1:9000");
-        assert_eq!(
-            config("caesure --webui=[::1]:9000").webui.unwrap().to_string(),
-            "[::1]:9000"
-        );
-        assert_eq!(
-            config("caesure -m -a").monitor.unwrap(),
-            PathBuf::from("/home/u/.caesure/caesure.bd")
-        );
-        assert_eq!(
-            config("caesure -m /run/x.bd").monitor.unwrap(),
-            PathBuf::from("/run/x.bd")
-        );
+        assert_eq!(config("caesure --webui=[::1]:9000").webui.unwrap().to_string(), "[::1]:9000");
+        assert_eq!(config("caesure -m -a").monitor.unwrap(), PathBuf::from("/home/u/.caesure/caesure.bd"));
+        assert_eq!(config("caesure -m /run/x.bd").monitor.unwrap(), PathBuf::from("/run/x.bd"));
     }
 
     #[test]
@@ -269,10 +250,6 @@ mod tests {
     #[test]
     fn a_flag_repeated_adds_to_lists_and_is_refused_elsewhere() {
         assert_eq!(config("caesure -c a -c b:1 -s 1.2.3.4:5 -s [::]:6").connect.len(), 2);
-        assert!(
-            parse("caesure --cores 1 --cores 2")
-                .unwrap_err()
-                .contains("cannot be used multiple times")
-        );
+        assert!(parse("caesure --cores 1 --cores 2").unwrap_err().contains("cannot be used multiple times"));
     }
 }

@@ -25,11 +25,7 @@ const SOCKET_PATH_MAX: usize = 107;
 /// CPUs this process may use, ascending, never empty: of those online, those that affinity and cpusets leave
 /// (sched_getaffinity(2)).
 pub fn cpus_allowed() -> Vec<usize> {
-    let ids: Vec<usize> = core_affinity::get_core_ids()
-        .unwrap_or_default()
-        .iter()
-        .map(|core| core.id)
-        .collect();
+    let ids: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
     if ids.is_empty() { vec![0] } else { ids }
 }
 
@@ -85,20 +81,10 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
     })?;
     let params = Params::of(chain);
     let base = l.base(around)?;
-    let folder = if chain == Network::Main {
-        base.clone()
-    } else {
-        base.join(chain.to_string())
-    };
+    let folder = if chain == Network::Main { base.clone() } else { base.join(chain.to_string()) };
     let users = l.list(Setting::User, values::user)?;
-    let page_ip = if users.is_empty() {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    } else {
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-    };
-    let cores = l.one(Setting::Cores, around.cpus.min(CORES_MAX), |text| {
-        values::whole(text, 1..=CORES_MAX)
-    })?;
+    let page_ip = if users.is_empty() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+    let cores = l.one(Setting::Cores, around.cpus.min(CORES_MAX), |text| values::whole(text, 1..=CORES_MAX))?;
     let mut config = Config {
         outgoing: l.one(Setting::Outgoing, 10, |text| values::whole(text, 0..=PEERS_MAX))?,
         incoming: l.one(Setting::Incoming, 100, |text| values::whole(text, 0..=PEERS_MAX))?,
@@ -188,13 +174,8 @@ impl Config {
         if self.source(Setting::Incoming) != Source::Default && self.serve.is_empty() {
             found.push("--incoming has no effect without --serve".to_owned());
         }
-        if let Some(addr) = self
-            .webui
-            .filter(|addr| self.users.is_empty() && !addr.ip().is_loopback())
-        {
-            found.push(format!(
-                "the status page on {addr} asks nobody for a password; try: --user USER:PASS"
-            ));
+        if let Some(addr) = self.webui.filter(|addr| self.users.is_empty() && !addr.ip().is_loopback()) {
+            found.push(format!("the status page on {addr} asks nobody for a password; try: --user USER:PASS"));
         }
         found
     }
@@ -202,23 +183,14 @@ impl Config {
     /// One line for each setting, `key = value (from flag|env|file|default)`. Shows no password.
     pub fn effective(&self) -> Vec<String> {
         let line = |&setting: &Setting| {
-            format!(
-                "{} = {} (from {})",
-                setting.name(),
-                self.shown(setting),
-                self.source(setting)
-            )
+            format!("{} = {} (from {})", setting.name(), self.shown(setting), self.source(setting))
         };
         Setting::ALL.iter().map(line).collect()
     }
 
     fn shown(&self, setting: Setting) -> String {
         fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
-            if items.is_empty() {
-                "none".to_owned()
-            } else {
-                items.iter().map(show).collect::<Vec<_>>().join(", ")
-            }
+            if items.is_empty() { "none".to_owned() } else { items.iter().map(show).collect::<Vec<_>>().join(", ") }
         }
         let path = |path: &Option<PathBuf>, none: &str| {
             path.as_ref().map_or(none.to_owned(), |path| path.display().to_string())

@@ -51,13 +51,13 @@ pub enum Fatal {
         mend: String,
     },
     /// No room left. Everything up to the last durable point is kept.
-    #[error("no room to write {}: {needed} bytes needed, {free} bytes free; all that was durable is kept\n\
+    #[error("no room to write {}: {what}; {free} bytes are free; all that was durable is kept\n\
              try: df -h {}, make room, start again", .path.display(), .path.display())]
     DiskFull {
         /// The file that was to grow.
         path: PathBuf,
-        /// Bytes of the write that failed.
-        needed: u64,
+        /// Bytes of the write that failed, and up to where all is kept.
+        what: String,
         /// Bytes free to this user on that file system.
         free: u64,
     },
@@ -146,35 +146,17 @@ mod tests {
         vec![
             Fatal::Runtime(what.clone()),
             Fatal::Usage(what.clone()),
-            Fatal::Locked {
-                folder: path.clone(),
-                pid: Some(42),
-            },
-            Fatal::Damaged {
-                path: path.clone(),
-                what: what.clone(),
-                mend: mend.clone(),
-            },
-            Fatal::Kernel {
-                what: what.clone(),
-                mend: mend.clone(),
-            },
+            Fatal::Locked { folder: path.clone(), pid: Some(42) },
+            Fatal::Damaged { path: path.clone(), what: what.clone(), mend: mend.clone() },
+            Fatal::Kernel { what: what.clone(), mend: mend.clone() },
             Fatal::Limit { what, mend },
-            Fatal::DiskFull {
-                path: path.clone(),
-                needed: 4096,
-                free: 512,
-            },
+            Fatal::DiskFull { path: path.clone(), what: what.clone(), free: 512 },
             Fatal::DiskFailed {
                 path: path.clone(),
                 doing: "sync of".into(),
                 why: std::io::Error::from_raw_os_error(libc::EIO),
             },
-            Fatal::NewerFolder {
-                folder: path,
-                found: 3,
-                known: 1,
-            },
+            Fatal::NewerFolder { folder: path, found: 3, known: 1 },
         ]
     }
 
@@ -193,39 +175,18 @@ mod tests {
             assert!(fatal.to_string().contains("\ntry: "), "{fatal}");
         }
         assert!(all()[1].to_string().ends_with("caesure --help"));
-        assert!(
-            all()[2]
-                .to_string()
-                .contains("/srv/btc is in use by another caesure (process 42)")
-        );
-        assert!(all()[6].to_string().contains("4096 bytes needed, 512 bytes free"));
-        assert!(
-            all()[8]
-                .to_string()
-                .contains("has format 3, this caesure knows up to 1")
-        );
+        assert!(all()[2].to_string().contains("/srv/btc is in use by another caesure (process 42)"));
+        assert!(all()[6].to_string().contains("a lack; 512 bytes are free"));
+        assert!(all()[8].to_string().contains("has format 3, this caesure knows up to 1"));
     }
 
     #[test]
     fn a_failed_check_ends_with_its_kind_of_status() {
         let status = |what| {
-            let check = Check {
-                what,
-                found: "a".into(),
-                wanted: "b".into(),
-                grade: tuning::Grade::Fail,
-                mend: None,
-            };
+            let check = Check { what, found: "a".into(), wanted: "b".into(), grade: tuning::Grade::Fail, mend: None };
             Fatal::from(&check).status()
         };
-        let kinds = [
-            What::Kernel,
-            What::IoUring,
-            What::Memlock,
-            What::Files,
-            What::Direct,
-            What::Cpus,
-        ];
+        let kinds = [What::Kernel, What::IoUring, What::Memlock, What::Files, What::Direct, What::Cpus];
         assert_eq!(kinds.map(status), [5, 5, 6, 6, 1, 2]);
     }
 }

@@ -1,2 +1,137 @@
-//! caesure
-fn main() {}
+//! caesure, a Bitcoin full node: from the command line to a running node and back to an exit status.
+
+mod args;
+mod ask;
+mod config;
+mod demo;
+mod disk;
+mod door;
+mod exit;
+mod folder;
+mod http;
+mod links;
+mod monitor;
+mod net;
+mod pump;
+mod run;
+mod settings;
+mod values;
+
+use crate::args::{Coins, Command, Tune};
+use crate::config::Config;
+use crate::exit::Fatal;
+use crate::run::{Node, Purpose};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    match caesure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            eprintln!("caesure: {fatal}");
+            ExitCode::from(&fatal)
+        }
+    }
+}
+
+fn caesure() -> Result<(), Fatal> {
+    let (command, config) = args::load()?;
+    let quiet = matches!(command, Some(Command::Coins(_)));
+    log_to_stderr(&config, quiet)?;
+    match command {
+        None => run(config),
+        Some(Command::Topology) => {
+            print!("{}", shards::plan(config.cores));
+            Ok(())
+        }
+        Some(Command::Import { paths }) => import(config, paths),
+        Some(Command::Demo) => demo::run(config),
+        Some(Command::Coins(Coins::Digest)) => digest(config),
+        Some(Command::Tune(Tune::Check)) => check(&config),
+    }
+}
+
+fn log_to_stderr(config: &Config, quiet: bool) -> Result<(), Fatal> {
+    let filter = match (quiet, config.verbose) {
+        (true, _) => "warn".to_owned(),
+        (false, true) => format!("{},caesure=debug", config.log),
+        (false, false) => config.log.clone(),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(&filter)
+        .map_err(|why| Fatal::Usage(format!("--log {filter:?} is no filter: {why}")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    Ok(())
+}
+
+fn run(config: Config) -> Result<(), Fatal> {
+    for line in config.effective() {
+        tracing::info!("{line}");
+    }
+    let (page, serve) = (config.webui, config.serve.clone());
+    let node = Node::start(config, Purpose::Serve)?;
+    if let Some(address) = page {
+        tracing::info!("status page: http://{address}/admin/status");
+    }
+    serve.iter().for_each(|address| tracing::info!("listening for peers on {address}"));
+    stop_on_signals(&node)?;
+    node.wait().map(|_| ())
+}
+
+fn stop_on_signals(node: &Node) -> Result<(), Fatal> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+        .map_err(|why| Fatal::Runtime(format!("cannot listen for signals: {why}")))?;
+    let stop = node.stopper();
+    std::thread::spawn(move || signals.forever().for_each(|_| stop()));
+    Ok(())
+}
+
+/// What an offline job says of the chain at its end.
+#[derive(serde::Deserialize)]
+struct Outcome {
+    height: u64,
+    tip: String,
+    #[serde(default)]
+    coins: u64,
+    #[serde(default)]
+    digest: String,
+    #[serde(default)]
+    error: String,
+}
+
+fn offline(config: Config, paths: Vec<PathBuf>, question: &'static str) -> Result<Outcome, Fatal> {
+    let node = Node::start(config, Purpose::Offline(paths, question))?;
+    stop_on_signals(&node)?;
+    let answer = node.wait()?.ok_or_else(|| Fatal::Runtime("stopped before the end; what was stored stays".into()))?;
+    let outcome: Outcome =
+        serde_json::from_str(&answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))?;
+    match outcome.error.as_str() {
+        "" => Ok(outcome),
+        error => Err(Fatal::Runtime(error.to_owned())),
+    }
+}
+
+fn import(config: Config, paths: Vec<PathBuf>) -> Result<(), Fatal> {
+    let start = Instant::now();
+    let Outcome { height, tip, coins, .. } = offline(config, paths, "json")?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("height {height}  tip {tip}  coins {coins}  {:.0} blocks/s", height as f64 / seconds);
+    Ok(())
+}
+
+fn digest(config: Config) -> Result<(), Fatal> {
+    let Outcome { height, tip, coins, digest, .. } = offline(config, Vec::new(), "digest")?;
+    eprintln!("height {height}  tip {tip}  coins {coins}");
+    println!("{digest}");
+    Ok(())
+}
+
+fn check(config: &Config) -> Result<(), Fatal> {
+    let peers = config.outgoing + config.incoming + config.connect.len();
+    let wants = tuning::Wants { cores: config.cores, pin: config.pin, peers, folder: &config.base };
+    let checks = tuning::check(&wants);
+    print!("{}", tuning::table(&checks));
+    let failed = checks.iter().find(|check| check.grade == tuning::Grade::Fail);
+    failed.map_or(Ok(()), |check| Err(Fatal::from(check)))
+}

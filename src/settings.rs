@@ -115,9 +115,7 @@ impl Around {
             .map_err(|error| Fatal::Runtime(format!("the working folder is gone: {error}\ntry: cd")))?;
         let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         Ok(Around {
-            env: std::env::vars_os()
-                .map(|(name, value)| (text(name), text(value)))
-                .collect(),
+            env: std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
             home: std::env::home_dir().filter(|home| home.is_absolute()),
             here,
             cpus: cpus_allowed().len(),
@@ -144,10 +142,7 @@ pub struct Layers {
 impl Layers {
     /// Hears flags, environment and file, in this order.
     pub fn hear(flags: Given, command: Option<&Command>, around: &Around) -> Result<Layers, String> {
-        let mut layers = Layers {
-            said: BTreeMap::new(),
-            file: None,
-        };
+        let mut layers = Layers { said: BTreeMap::new(), file: None };
         layers.add(Source::Flag, flags);
         layers.add(Source::Env, from_environment(&around.env)?);
         layers.add_file(command, around)?;
@@ -177,11 +172,7 @@ impl Layers {
         default: T,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, String> {
-        match self
-            .said
-            .get(&setting)
-            .and_then(|said| Some((said.texts.first()?, said.source)))
-        {
+        match self.said.get(&setting).and_then(|said| Some((said.texts.first()?, said.source))) {
             Some((text, source)) => parse(text).map_err(|why| format!("{}: {why}", self.place(setting, source))),
             None => Ok(default),
         }
@@ -193,10 +184,7 @@ impl Layers {
             return Ok(Vec::new());
         };
         let place = || self.place(setting, said.source);
-        said.texts
-            .iter()
-            .map(|text| parse(text).map_err(|why| format!("{}: {why}", place())))
-            .collect()
+        said.texts.iter().map(|text| parse(text).map_err(|why| format!("{}: {why}", place()))).collect()
     }
 
     /// Adds the TOML file: the one named, else `caesure.toml` in the base folder where there is one.
@@ -242,17 +230,10 @@ fn from_environment(env: &[(String, String)]) -> Result<Given, String> {
                 continue;
             }
             let known: Vec<String> = Setting::ALL.iter().map(|setting| setting.variable()).collect();
-            return Err(format!(
-                "{name} is no variable of caesure's{}",
-                meant(name, known.iter().map(String::as_str))
-            ));
+            return Err(format!("{name} is no variable of caesure's{}", meant(name, known.iter().map(String::as_str))));
         };
         let texts: Vec<String> = match setting.is_list() {
-            true => value
-                .split(',')
-                .map(|part| part.trim().to_owned())
-                .filter(|part| !part.is_empty())
-                .collect(),
+            true => value.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect(),
             false => vec![value.trim().to_owned()],
         };
         if !value.trim().is_empty() {
@@ -263,9 +244,7 @@ fn from_environment(env: &[(String, String)]) -> Result<Given, String> {
 }
 
 fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    values::nearest(word, known)
-        .map(|near| format!("; {near} is"))
-        .unwrap_or_default()
+    values::nearest(word, known).map(|near| format!("; {near} is")).unwrap_or_default()
 }
 
 fn from_toml(text: &str, path: &Path) -> Result<Given, String> {
@@ -285,11 +264,7 @@ fn from_toml(text: &str, path: &Path) -> Result<Given, String> {
             value => vec![value],
         };
         let texts: Option<Vec<String>> = values.iter().map(plain).collect();
-        let kind = if setting.is_list() {
-            "a text or a list of texts"
-        } else {
-            "one text, number or true/false"
-        };
+        let kind = if setting.is_list() { "a text or a list of texts" } else { "one text, number or true/false" };
         given.insert(setting, texts.ok_or_else(|| format!("{key} in {path}: wanted {kind}"))?);
     }
     Ok(given)
@@ -306,17 +281,13 @@ fn plain(value: &toml::Value) -> Option<String> {
 
 /// An absolute path; a leading `~` is the home, for file and environment, which no shell has read.
 pub fn path(text: &str, around: &Around) -> Result<PathBuf, String> {
-    let rest = text
-        .strip_prefix('~')
-        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let rest = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let path = match (rest, &around.home) {
         (None, _) if text.is_empty() => return Err("wanted a path, found nothing".to_owned()),
         (None, _) => PathBuf::from(text),
         (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
         (Some(_), None) => {
-            return Err(format!(
-                "{text:?} needs a home folder and this user has none; try: --base PATH"
-            ));
+            return Err(format!("{text:?} needs a home folder and this user has none; try: --base PATH"));
         }
     };
     Ok(around.here.join(path).components().collect())
@@ -327,12 +298,6 @@ impl Around {
     /// A home, some CPUs, and nothing else.
     pub fn bare(cpus: usize) -> Around {
         let read = |_: &Path| Err(io::ErrorKind::NotFound.into());
-        Around {
-            env: Vec::new(),
-            home: Some("/home/u".into()),
-            here: "/work".into(),
-            cpus,
-            read,
-        }
+        Around { env: Vec::new(), home: Some("/home/u".into()), here: "/work".into(), cpus, read }
     }
 }

@@ -51,13 +51,7 @@ pub fn switch(text: &str) -> Result<bool, String> {
 /// A whole number within bounds.
 pub fn whole(text: &str, bounds: RangeInclusive<usize>) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| bounds.contains(number));
-    number.ok_or_else(|| {
-        format!(
-            "{text:?} is not a whole number from {} to {}",
-            bounds.start(),
-            bounds.end()
-        )
-    })
+    number.ok_or_else(|| format!("{text:?} is not a whole number from {} to {}", bounds.start(), bounds.end()))
 }
 
 /// Bytes: a whole number with K, M, G or T for powers of 1024.
@@ -77,10 +71,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 
 /// IP:PORT or \[v6\]:PORT; without a port, `port`.
 pub fn addr(text: &str, port: u16) -> Result<SocketAddr, String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text);
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let alone = bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
     let addr = text.parse().ok().or(alone);
     addr.ok_or_else(|| format!("{text:?} is not an address such as 0.0.0.0:{port} or [::]:{port}"))
@@ -101,19 +92,14 @@ pub fn target(text: &str, port: u16) -> Result<Target, String> {
     };
     // RFC 7686: such names must not reach the resolver.
     if name.ends_with(".onion") || name.ends_with(".i2p") {
-        return Err(format!(
-            "{text:?} is reached through Tor or I2P, which caesure does not speak"
-        ));
+        return Err(format!("{text:?} is reached through Tor or I2P, which caesure does not speak"));
     }
     // RFC 1123: letters, digits and hyphens, 253 in all; a last part of digits only is a mistyped address.
     let labels = name.strip_suffix('.').unwrap_or(name).split('.');
     let label = |part: &str| {
         (1..=63).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
-    let digits_last = labels
-        .clone()
-        .next_back()
-        .is_some_and(|part| part.bytes().all(|b| b.is_ascii_digit()));
+    let digits_last = labels.clone().next_back().is_some_and(|part| part.bytes().all(|b| b.is_ascii_digit()));
     match name.len() <= 253 && labels.clone().all(label) && !digits_last {
         true => Ok(Target::Name(name.to_owned(), port)),
         false => Err(wrong()),
@@ -129,19 +115,16 @@ pub fn webui(text: &str, ip: IpAddr) -> Result<Option<SocketAddr>, String> {
         ("on" | "true", _) => Ok(Some(SocketAddr::new(ip, WEBUI_PORT))),
         ("off" | "false", _) => Ok(None),
         (_, Ok(port)) => Ok(Some(SocketAddr::new(ip, port))),
-        _ => addr(text, WEBUI_PORT)
-            .map(Some)
-            .map_err(|why| format!("{why}, nor a port such as {WEBUI_PORT}")),
+        _ => addr(text, WEBUI_PORT).map(Some).map_err(|why| format!("{why}, nor a port such as {WEBUI_PORT}")),
     }
 }
 
 /// USER:PASS.
 pub fn user(text: &str) -> Result<User, String> {
     match text.split_once(':') {
-        Some((name, pass)) if !name.is_empty() && !pass.is_empty() => Ok(User {
-            name: name.to_owned(),
-            pass: pass.to_owned(),
-        }),
+        Some((name, pass)) if !name.is_empty() && !pass.is_empty() => {
+            Ok(User { name: name.to_owned(), pass: pass.to_owned() })
+        }
         // The text may be a password without its user, so it is not repeated.
         _ => Err("wanted USER:PASS, both not empty".to_owned()),
     }
@@ -179,18 +162,7 @@ mod tests {
         assert_eq!(bytes("512MiB"), Ok(536_870_912));
         assert_eq!(bytes("64k"), Ok(65_536));
         assert_eq!(bytes("4096"), Ok(4096));
-        for wrong in [
-            "",
-            "G",
-            "-1",
-            "1.5G",
-            "2 GB",
-            "2X",
-            "17179869184G",
-            "99999999999999999999",
-            "1é",
-            "2Gé",
-        ] {
+        for wrong in ["", "G", "-1", "1.5G", "2 GB", "2X", "17179869184G", "99999999999999999999", "1é", "2Gé"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }
@@ -203,17 +175,8 @@ mod tests {
         assert_eq!(reads("[::1]:5"), "[::1]:5");
         assert_eq!(reads("[::1]"), "[::1]:8333");
         assert_eq!(reads("2001:db8::7"), "[2001:db8::7]:8333");
-        for wrong in [
-            "",
-            "1.2.3",
-            "1.2.3.4:",
-            "1.2.3.4:65536",
-            "[::1",
-            "::1]:5",
-            "localhost:5",
-            "8333",
-            "1.2.3.4:5:6",
-        ] {
+        for wrong in ["", "1.2.3", "1.2.3.4:", "1.2.3.4:65536", "[::1", "::1]:5", "localhost:5", "8333", "1.2.3.4:5:6"]
+        {
             assert!(addr(wrong, 8333).is_err(), "{wrong}");
         }
     }
@@ -258,10 +221,7 @@ mod tests {
     fn words_near_enough_are_suggested() {
         assert_eq!(edits("kitten", "sitting"), 3);
         assert_eq!(edits("", "abc"), 3);
-        assert_eq!(
-            nearest("outgoin", ["incoming", "outgoing"].into_iter()),
-            Some("outgoing")
-        );
+        assert_eq!(nearest("outgoin", ["incoming", "outgoing"].into_iter()), Some("outgoing"));
         assert_eq!(nearest("prune", ["incoming", "outgoing"].into_iter()), None);
     }
 }

@@ -218,15 +218,15 @@ impl Chain {
         if growing.utxos_left > 0 || growing.parts_left > 0 {
             return;
         }
-        let (node, parent) = (self.worlds[&world].node, self.worlds[&world].parent);
+        let node = self.worlds[&world].node;
         let result = self.judge(node, growing);
-        let coins = self.worlds[&parent].coins + growing.net;
+        let net = growing.net;
         self.stats.checked(&growing.job.body.block);
         self.growing -= 1;
         self.held.get_mut(&node).expect("held while growing").growing = false;
         self.release(node);
         let this = self.worlds.get_mut(&world).expect("just seen");
-        (this.state, this.coins) = (WorldState::Checked(result), coins);
+        (this.state, this.coins) = (WorldState::Checked(result), net);
         self.retire(world, cx);
     }
 
@@ -277,8 +277,9 @@ impl Chain {
             match result {
                 Ok(()) => {
                     self.life_mut(node).verdict = Verdict::Valid;
+                    let before = self.worlds[&self.worlds[&world].parent].coins;
                     let this = self.worlds.get_mut(&world).expect("just seen");
-                    this.state = WorldState::Valid;
+                    (this.state, this.coins) = (WorldState::Valid, before + this.coins);
                     next.extend(&this.children);
                     self.candidate(node, cx);
                     self.settle_block(node, cx);

@@ -204,7 +204,7 @@ impl Chain {
                 parent: node.header.prev,
                 active: self.tree.descends(self.tip, world.node),
                 status,
-                coins: (status != "growing").then_some(world.coins.max(0) as u64),
+                coins: (status == "valid").then_some(world.coins.max(0) as u64),
             }
         };
         worlds.into_iter().take(LISTED_MAX).map(row).collect()
@@ -212,7 +212,7 @@ impl Chain {
 
     /// `block HEIGHT|HASH`, in plain text.
     pub(super) fn query(&self, text: &str) -> String {
-        let word = text.trim();
+        let word = text.trim().trim_start_matches("block").trim();
         let node = match word.parse::<u32>() {
             Ok(height) if word.len() < 64 => {
                 let leaf = if height <= self.height(self.tip) { self.tip } else { self.best };

@@ -53,7 +53,8 @@ pub fn svg(worlds: &[World]) -> (String, usize) {
     let (width, height) = (COLUMNS as usize * STEP, lanes * STEP);
     let pixel = |(column, lane): (usize, usize)| (column * STEP + STEP / 2, lane * STEP + STEP / 2);
     let mut out = format!(
-        "<svg class=forks viewBox=\"0 0 {width} {height}\" width={width} height={height} role=img aria-label=\"recent worlds\">"
+        "<svg class=forks viewBox=\"0 0 {width} {height}\" width={width} height={height} \
+role=img aria-label=\"recent worlds\">"
     );
     for (world, place) in &drawn {
         let Some(parent) = at.get(&world.parent) else { continue };

@@ -101,7 +101,8 @@ fn cores(view: &View, out: &mut String) {
         }
         let _ = write!(
             out,
-            "<div class=core><span>{core}</span><span>{}</span><svg class=spark viewBox=\"0 0 92 20\" preserveAspectRatio=none><path d=\"{path}\"/></svg><b>{} %</b></div>",
+            "<div class=core><span>{core}</span><span>{}</span>\
+<svg class=spark viewBox=\"0 0 92 20\" preserveAspectRatio=none><path d=\"{path}\"/></svg><b>{} %</b></div>",
             names.join(" "),
             percents[core],
         );
@@ -133,13 +134,15 @@ fn partitions(view: &View, out: &mut String) {
     let [even, odd] = paths;
     let _ = write!(
         out,
-        "<svg class=parts viewBox=\"0 0 256 72\" preserveAspectRatio=none role=img aria-label=\"coins in each of 256 partitions\">\
+        "<svg class=parts viewBox=\"0 0 256 72\" preserveAspectRatio=none \
+role=img aria-label=\"coins in each of 256 partitions\">\
 <path d=\"{even}\"/><path class=odd d=\"{odd}\"/></svg>"
     );
     let sum = |of: fn(&ledger::worlds::Tally) -> u64| view.coins.iter().map(|(tally, _)| of(tally)).sum::<u64>();
     let _ = write!(
         out,
-        "<div class=keys style=\"margin-top:12px\"><span>in the base</span>{} coins, {}<span>in recent worlds</span>{} versions\
+        "<div class=keys style=\"margin-top:12px\"><span>in the base</span>{} coins, {}\
+<span>in recent worlds</span>{} versions\
 <span>spent before the base</span>{} coins</div></section>",
         thousands(sum(|tally| tally.base_coins)),
         bytes(sum(|tally| tally.base_bytes)),
@@ -156,7 +159,8 @@ fn worlds(view: &View, out: &mut String) {
     let left = if left > 0 { format!("{left} rivals not drawn · ") } else { String::new() };
     let _ = write!(
         out,
-        "<div class=\"scroll end\">{picture}</div><p class=soft>filled: valid, hollow: growing or being checked · {left}the tip has left a branch {} times</p>\
+        "<div class=\"scroll end\">{picture}</div><p class=soft>filled: valid, hollow: growing or being checked · \
+{left}branches left by the tip: {}</p>\
 <p class=tip><span class=soft>tip</span> <code>{}</code></p></section>",
         thousands(chain.switches),
         chain.tip,
@@ -214,7 +218,8 @@ fn file(view: &View, out: &mut String) {
     heading(out, "blocks.bin", &bytes(store.end));
     let _ = write!(
         out,
-        "<div class=keys><span>durable</span>{}<span>written since the start</span>{}<span>syncs</span>{}</div></section>",
+        "<div class=keys><span>durable</span>{}<span>written since the start</span>{}\
+<span>syncs</span>{}</div></section>",
         bytes(store.durable),
         bytes(store.written),
         thousands(store.syncs),
@@ -224,8 +229,9 @@ fn file(view: &View, out: &mut String) {
 fn peers(view: &View, out: &mut String) {
     let all = view.all_peers();
     let book = &view.book;
-    let right =
-        format!("{} of {} out, {} of {} in", book.outgoing.0, book.outgoing.1, book.incoming.0, book.incoming.1);
+    let ((out_now, out_max), (in_now, in_max)) = (book.outgoing, book.incoming);
+    let known = thousands(book.known as u64);
+    let right = format!("{out_now} of {out_max} out · {in_now} of {in_max} in · {known} addresses known");
     heading(out, "peers", &right);
     out.push_str(
         "<div class=scroll><table><tr><th>address<th><th>agent<th class=n>height<th class=n>ping<th class=n>asked\
@@ -248,7 +254,8 @@ fn row(peer: &Peer, out: &mut String) {
     let agent = if peer.up { escape(&peer.agent, 40) } else { "<span class=soft>handshake</span>".to_string() };
     let _ = write!(
         out,
-        "<tr><td>{}<td class=soft>{}<td>{agent}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+        "<tr><td>{}<td class=soft>{}<td>{agent}<td class=n>{}\
+<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
         peer.address,
         if peer.inbound { "in" } else { "out" },
         thousands(peer.start_height.into()),

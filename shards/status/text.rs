@@ -162,11 +162,8 @@ pub fn worlds(view: &View) -> String {
         let coins = world.coins.map_or("-".to_string(), thousands);
         let _ = writeln!(out, "{:>9}  {}  {line:<6}  {:<7}  {coins:>11}", world.height, world.hash, world.status);
     }
-    let _ = write!(
-        out,
-        "{:>9}  {}  the base; the tip has left a branch {} times",
-        chain.root.0, chain.root.1, chain.switches
-    );
+    let _ =
+        write!(out, "{:>9}  {}  the base; branches left by the tip: {}", chain.root.0, chain.root.1, chain.switches);
     out
 }
 
@@ -182,7 +179,8 @@ pub fn coin(outpoint: &OutPoint, world: (u32, BlockHash), found: Option<(u64, u3
     match found {
         None => format!("coin {name} is not unspent in the world of block {hash} at height {height}"),
         Some((value, made, coinbase, script)) => format!(
-            "coin        {name}\nunspent in  the world of block {hash} at height {height}\nvalue       {} BTC\nmade at     {made}{}\nscript      {}",
+            "coin        {name}\nunspent in  the world of block {hash} at height {height}\n\
+value       {} BTC\nmade at     {made}{}\nscript      {}",
             btc(value),
             if coinbase { " by a coinbase" } else { "" },
             if script.is_empty() { "(empty)".to_string() } else { hex(&script) },

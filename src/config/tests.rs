@@ -17,10 +17,7 @@ fn with(pairs: &[(Setting, &str)]) -> Result<Config, String> {
 }
 
 fn env(pairs: &[(&str, &str)]) -> Around {
-    let env = pairs
-        .iter()
-        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let env = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
     Around { env, ..Around::bare(4) }
 }
 
@@ -38,34 +35,17 @@ macro_rules! with_file {
 #[test]
 fn defaults_of_each_chain() {
     // Ports: kernel/chainparams.cpp of Bitcoin Core.
-    let ports = [
-        ("main", 8333),
-        ("testnet3", 18333),
-        ("testnet4", 48333),
-        ("signet", 38333),
-        ("regtest", 18444),
-    ];
+    let ports = [("main", 8333), ("testnet3", 18333), ("testnet4", 48333), ("signet", 38333), ("regtest", 18444)];
     for (chain, port) in ports {
-        let config = with(&[
-            (Setting::Chain, chain),
-            (Setting::Connect, "node.example"),
-            (Setting::Monitor, "on"),
-        ])
-        .unwrap();
+        let config =
+            with(&[(Setting::Chain, chain), (Setting::Connect, "node.example"), (Setting::Monitor, "on")]).unwrap();
         assert_eq!(config.connect[0].to_string(), format!("node.example:{port}"));
-        let folder = if chain == "main" {
-            "/home/u/.caesure".to_owned()
-        } else {
-            format!("/home/u/.caesure/{chain}")
-        };
+        let folder = if chain == "main" { "/home/u/.caesure".to_owned() } else { format!("/home/u/.caesure/{chain}") };
         assert_eq!(config.folder, Path::new(&folder));
         assert_eq!(config.monitor.unwrap(), config.folder.join("caesure.bd"));
     }
     let config = with(&[]).unwrap();
-    assert_eq!(
-        (config.chain, config.outgoing, config.cores, config.pin),
-        (Network::Main, 10, 4, true)
-    );
+    assert_eq!((config.chain, config.outgoing, config.cores, config.pin), (Network::Main, 10, 4, true));
     assert_eq!(config.memory, 2 << 30, "1 GiB and four times 256 MiB");
     assert_eq!(config.min_chain_work, Params::of(Network::Main).min_chain_work);
     assert!(config.monitor.is_none() && config.webui.is_none() && config.warnings.is_empty());
@@ -74,22 +54,13 @@ fn defaults_of_each_chain() {
 #[test]
 fn flags_before_environment_before_file_before_defaults() {
     let file = with_file!(Around::bare(4), "outgoing = 3\nincoming = 3\nlog = \"warn\"\n");
-    let around = Around {
-        env: env(&[("CAESURE_OUTGOING", "2"), ("CAESURE_INCOMING", "2")]).env,
-        ..file
-    };
+    let around = Around { env: env(&[("CAESURE_OUTGOING", "2"), ("CAESURE_INCOMING", "2")]).env, ..file };
     let config = resolve(flags(&[(Setting::Outgoing, "1")]), None, &around).unwrap();
-    assert_eq!(
-        (config.outgoing, config.incoming, config.log.as_str(), config.cores),
-        (1, 2, "warn", 4)
-    );
+    assert_eq!((config.outgoing, config.incoming, config.log.as_str(), config.cores), (1, 2, "warn", 4));
     let lines = config.effective();
-    for line in [
-        "outgoing = 1 (from flag)",
-        "incoming = 2 (from env)",
-        "log = warn (from file)",
-        "cores = 4 (from default)",
-    ] {
+    for line in
+        ["outgoing = 1 (from flag)", "incoming = 2 (from env)", "log = warn (from file)", "cores = 4 (from default)"]
+    {
         assert!(lines.iter().any(|l| l == line), "{line} not in {lines:#?}");
     }
     assert_eq!(lines.len(), Setting::ALL.len());
@@ -100,10 +71,7 @@ fn a_list_is_taken_whole_from_the_strongest() {
     let around = env(&[("CAESURE_CONNECT", "1.1.1.1, two.example:2"), ("CAESURE_SERVE", "")]);
     let around = with_file!(around, "connect = [\"3.3.3.3\"]\nserve = [\"0.0.0.0:1\", \"[::]:1\"]\n");
     let config = resolve(Given::new(), None, &around).unwrap();
-    assert_eq!(
-        config.connect.iter().map(Target::to_string).collect::<Vec<_>>(),
-        ["1.1.1.1:8333", "two.example:2"]
-    );
+    assert_eq!(config.connect.iter().map(Target::to_string).collect::<Vec<_>>(), ["1.1.1.1:8333", "two.example:2"]);
     assert_eq!(config.serve.len(), 2, "an empty variable is as none");
 }
 
@@ -115,28 +83,17 @@ fn switches_page_and_numbers_from_a_file() {
     );
     let config = resolve(Given::new(), None, &text).unwrap();
     assert_eq!(config.webui.unwrap().to_string(), "127.0.0.1:8380");
-    assert_eq!(
-        (config.monitor, config.pin, config.cores, config.memory),
-        (None, false, 9, 1 << 30)
-    );
+    assert_eq!((config.monitor, config.pin, config.cores, config.memory), (None, false, 9, 1 << 30));
     assert_eq!(config.min_chain_work, "0".parse().unwrap());
 }
 
 #[test]
 fn unknown_names_are_errors_that_suggest() {
     let error = resolve(Given::new(), None, &with_file!(Around::bare(4), "outgoin = 3")).unwrap_err();
-    assert_eq!(
-        error,
-        "outgoin in /home/u/.caesure/caesure.toml is no key of caesure's; outgoing is"
-    );
+    assert_eq!(error, "outgoin in /home/u/.caesure/caesure.toml is no key of caesure's; outgoing is");
     let error = resolve(Given::new(), None, &with_file!(Around::bare(4), "min_chain_work = 0")).unwrap_err();
     assert!(error.ends_with("; min-chain-work is"), "{error}");
-    let error = resolve(
-        Given::new(),
-        None,
-        &with_file!(Around::bare(4), "[peers]\noutgoing = 3"),
-    )
-    .unwrap_err();
+    let error = resolve(Given::new(), None, &with_file!(Around::bare(4), "[peers]\noutgoing = 3")).unwrap_err();
     assert!(error.starts_with("peers in /"), "{error}");
     assert!(resolve(Given::new(), None, &with_file!(Around::bare(4), "config = \"x\"")).is_err());
     let error = resolve(Given::new(), None, &env(&[("CAESURE_CORE", "1")])).unwrap_err();
@@ -170,10 +127,7 @@ fn bad_values_say_where_and_what_would_be_right() {
     let error = resolve(Given::new(), None, &env(&[("CAESURE_CORES", "many")])).unwrap_err();
     assert_eq!(error, "CAESURE_CORES: \"many\" is not a whole number from 1 to 256");
     let error = resolve(Given::new(), None, &with_file!(Around::bare(4), "cores = [1, 2]")).unwrap_err();
-    assert!(
-        error.starts_with("cores in /home/u/.caesure/caesure.toml: wanted one"),
-        "{error}"
-    );
+    assert!(error.starts_with("cores in /home/u/.caesure/caesure.toml: wanted one"), "{error}");
     let error = resolve(Given::new(), None, &with_file!(Around::bare(4), "cores = ")).unwrap_err();
     assert!(error.starts_with("/home/u/.caesure/caesure.toml: "), "{error}");
 }
@@ -182,38 +136,21 @@ fn bad_values_say_where_and_what_would_be_right() {
 fn more_cores_than_cpus_is_refused_naming_both() {
     let sixteen = || flags(&[(Setting::Cores, "16")]);
     let error = resolve(sixteen(), None, &Around::bare(2)).unwrap_err();
-    assert!(
-        error.contains("--cores 16: this process may use 2 CPUs") && error.contains("--no-pin"),
-        "{error}"
-    );
+    assert!(error.contains("--cores 16: this process may use 2 CPUs") && error.contains("--no-pin"), "{error}");
     for command in [Command::Topology, Command::Tune(Tune::Check)] {
         assert_eq!(resolve(sixteen(), Some(&command), &Around::bare(2)).unwrap().cores, 16);
     }
-    assert_eq!(
-        with(&[(Setting::Cores, "16"), (Setting::NoPin, "true")]).unwrap().cores,
-        16
-    );
+    assert_eq!(with(&[(Setting::Cores, "16"), (Setting::NoPin, "true")]).unwrap().cores, 16);
 }
 
 #[test]
 fn users_open_the_page_to_all_addresses_unless_one_is_given() {
-    let page = |text| {
-        with(&[(Setting::Webui, text), (Setting::User, "ann:pa:ss")])
-            .unwrap()
-            .webui
-            .unwrap()
-            .to_string()
-    };
+    let page = |text| with(&[(Setting::Webui, text), (Setting::User, "ann:pa:ss")]).unwrap().webui.unwrap().to_string();
     assert_eq!(page("on"), "[::]:8380");
     assert_eq!(page("9000"), "[::]:9000");
     assert_eq!(page("127.0.0.1:9000"), "127.0.0.1:9000");
     let config = with(&[(Setting::Webui, "on"), (Setting::User, "ann:pa:ss")]).unwrap();
-    assert!(
-        config
-            .effective()
-            .iter()
-            .any(|line| line == "user = ann:*** (from flag)")
-    );
+    assert!(config.effective().iter().any(|line| line == "user = ann:*** (from flag)"));
     assert!(!format!("{config:?}{:?}", config.effective()).contains("pa:ss"));
 }
 
@@ -223,14 +160,7 @@ fn surprises_are_said() {
     assert!(said(&[(Setting::User, "ann:pass")]).contains("--user has no effect"));
     assert!(said(&[(Setting::Incoming, "5")]).contains("--incoming has no effect"));
     assert!(said(&[(Setting::Webui, "0.0.0.0:80")]).contains("asks nobody for a password"));
-    assert_eq!(
-        said(&[
-            (Setting::Webui, "on"),
-            (Setting::Incoming, "5"),
-            (Setting::Serve, "[::]:1")
-        ]),
-        ""
-    );
+    assert_eq!(said(&[(Setting::Webui, "on"), (Setting::Incoming, "5"), (Setting::Serve, "[::]:1")]), "");
 }
 
 #[test]
@@ -239,34 +169,20 @@ fn paths_are_absolute_and_know_the_home() {
     assert_eq!(base("data/./x"), Path::new("/work/data/x"));
     assert_eq!(base("~/x"), Path::new("/home/u/x"));
     assert_eq!(base("~x"), Path::new("/work/~x"));
-    let homeless = Around {
-        home: None,
-        ..Around::bare(4)
-    };
+    let homeless = Around { home: None, ..Around::bare(4) };
     assert!(resolve(Given::new(), None, &homeless).unwrap_err().contains("--base"));
     let long = format!("/{}", "a".repeat(SOCKET_PATH_MAX));
-    assert!(
-        with(&[(Setting::Monitor, &long)])
-            .unwrap_err()
-            .contains("has 108 bytes, a socket's path at most 107")
-    );
+    assert!(with(&[(Setting::Monitor, &long)]).unwrap_err().contains("has 108 bytes, a socket's path at most 107"));
     assert!(with(&[(Setting::Monitor, &long[..SOCKET_PATH_MAX])]).is_ok());
 }
 
 #[test]
 fn which_file_is_read() {
     let around = || with_file!(Around::bare(4), "base = \"/other\"");
-    assert!(
-        resolve(Given::new(), None, &around())
-            .unwrap_err()
-            .contains("cannot move the folder it lies in")
-    );
+    assert!(resolve(Given::new(), None, &around()).unwrap_err().contains("cannot move the folder it lies in"));
     let named = flags(&[(Setting::Config, "~/.caesure/caesure.toml")]);
     assert_eq!(resolve(named, None, &around()).unwrap().base, Path::new("/other"));
-    assert!(
-        resolve(Given::new(), Some(&Command::Demo), &around()).is_ok(),
-        "the demo reads no file it was not given"
-    );
+    assert!(resolve(Given::new(), Some(&Command::Demo), &around()).is_ok(), "the demo reads no file it was not given");
     let missing = resolve(flags(&[(Setting::Config, "x.toml")]), None, &around()).unwrap_err();
     assert!(missing.starts_with("/work/x.toml cannot be read"), "{missing}");
 }

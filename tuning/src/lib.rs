@@ -137,6 +137,16 @@ pub fn table(checks: &[Check]) -> String {
     out
 }
 
+/// Bytes that this user may still write to the file system of `path`.
+pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
+    probe::free(path)
+}
+
+/// Raises the soft limit of open files to the hard one, as far as that goes: every program may.
+pub fn raise_open_files() {
+    probe::raise_files();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

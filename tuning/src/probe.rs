@@ -47,6 +47,30 @@ pub(crate) fn limit(what: What) -> io::Result<(u64, u64)> {
     }
 }
 
+/// Bytes that this user may still write to the file system of `path`.
+#[allow(unsafe_code)]
+pub(crate) fn free(path: &Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: statvfs reads a NUL-terminated path and writes one statvfs, both alive for the call; it is read only where
+    // the call says that it was written.
+    let stat = unsafe { (libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) == 0).then(|| stat.assume_init()) }?;
+    Some(stat.f_bavail * stat.f_frsize)
+}
+
+/// Raises the soft limit of open files to the hard one.
+#[allow(unsafe_code)]
+pub(crate) fn raise_files() {
+    if let Ok((soft, hard)) = limit(What::Files)
+        && soft < hard
+    {
+        let limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
+        // SAFETY: setrlimit reads one rlimit through the pointer, which is valid for the length of the call.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    }
+}
+
 /// Makes the smallest ring there is and lets it go.
 #[allow(unsafe_code)]
 pub(crate) fn ring() -> io::Result<()> {

@@ -117,16 +117,29 @@ pub fn scan<E>(
         if index.records.is_empty() && index.foreign_magic.is_none() {
             index.foreign_magic = foreign_magic(params, &head[..got]);
         }
-        match next_record(params, at, file_len, &mut read, &mut progress)? {
+        let search = next_record(params, at, file_len, &mut read, &mut progress)?;
+        if matches!(search, Search::Zeros) {
+            break;
+        }
+        // What follows the last record is no record: perhaps its size is damaged, and others lie within.
+        if let Some(last) = index.records.last().copied().filter(|last| last.end() == at)
+            && let Search::Record(next) = next_record(params, last.at + 1, at, &mut read, &mut progress)?
+        {
+            index.records.pop();
+            index.damage.push(Damage { at: last.at, len: next - last.at });
+            at = next;
+            continue;
+        }
+        match search {
             Search::Record(next) => {
                 index.damage.push(Damage { at, len: next - at });
                 at = next;
             }
-            Search::Zeros => break,
             Search::Nothing { last_nonzero } => {
                 index.torn = last_nonzero + 1 - index.end;
                 break;
             }
+            Search::Zeros => unreachable!("left above"),
         }
     }
     Ok(index)

@@ -1,0 +1,75 @@
+//! What readers see: nothing hostile reaches them, the page stays small, the JSON keeps its keys.
+
+use super::*;
+
+#[test]
+fn hostile_agents_reach_no_reader() {
+    let agent = "</table><script>alert(\"x\")</script>\x1b[2J\u{202e}'&\n";
+    let (mut status, mut cx) = sample(2, 3, agent);
+    let page = at_once(&mut status, &mut cx, "page");
+    assert_eq!(page.matches("<script>").count(), 1, "ours");
+    assert!(page.contains("&lt;/table&gt;&lt;script&gt;alert(&quot;x&quot;)"));
+    let peers = at_once(&mut status, &mut cx, "peers");
+    assert_eq!(peers.lines().count(), 1 + 3);
+    for text in [page, peers, at_once(&mut status, &mut cx, "json")] {
+        assert!(!text.contains('\x1b') && !text.contains('\u{202e}'));
+    }
+}
+
+#[test]
+fn the_page_is_small_whatever_happens() {
+    let agent = "\"".repeat(256);
+    for cores in [1, 2, 16, 64, 256] {
+        let (mut status, mut cx) = sample(cores, 1_000, &agent);
+        let page = at_once(&mut status, &mut cx, "page");
+        assert!(page.len() <= 60_000, "{} bytes with {cores} cores", page.len());
+        assert!(page.contains("and 968 more"), "1,000 less the 32 shown");
+        assert!(page.contains("8 of 8 out · 3 of 125 in · 14,203 addresses known"));
+        for outside in ["http:", "https:", "//", "url(", "@import"] {
+            assert!(!page.contains(outside), "{outside} in the page");
+        }
+    }
+}
+
+#[test]
+fn the_page_says_in_words_what_is_not_verified() {
+    let (mut status, mut cx) = node(2, Network::Signet);
+    let page = at_once(&mut status, &mut cx, "page");
+    assert!(page.contains("scripts NOT verified, signet solutions NOT verified"));
+    report(&mut status, &mut cx, Report::Chain(Chain { scripts_verified: true, ..Chain::default() }));
+    assert!(!at_once(&mut status, &mut cx, "page").contains("NOT verified"));
+    assert!(!at_once(&mut status, &mut cx, "status").contains("NOT verified"));
+}
+
+#[test]
+fn nothing_done_is_not_shown_as_all_of_it() {
+    let (mut status, mut cx) = node(2, Network::Regtest);
+    let page = at_once(&mut status, &mut cx, "page");
+    assert!(page.contains(">starting</h1>") && page.contains("<span>0.0 %</span>"));
+    report(&mut status, &mut cx, Report::Chain(Chain { state: State::Synced, ..Chain::default() }));
+    assert!(at_once(&mut status, &mut cx, "page").contains("<span>100.0 %</span>"), "a new network's genesis block");
+    report(&mut status, &mut cx, Report::Chain(Chain { height: 999_999, headers: 1_000_000, ..Chain::default() }));
+    assert!(at_once(&mut status, &mut cx, "page").contains("<span>99.9 %</span>"));
+}
+
+#[test]
+fn json_has_its_keys_and_the_validated_height_comes_first() {
+    let (mut status, mut cx) = sample(2, 1_500, "/x:1/");
+    let text = at_once(&mut status, &mut cx, "json");
+    let first = text.find("\"height\":").unwrap();
+    assert!(text[first..].starts_with("\"height\":123463,"));
+    let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let keys = ["state", "chain", "height", "headers", "tip", "coins", "peers", "cores", "worlds", "scripts_verified"];
+    for key in keys {
+        assert!(!parsed[key].is_null(), "{key}");
+    }
+    assert_eq!(parsed["state"], "downloading");
+    assert_eq!(parsed["chain"], "main");
+    assert_eq!(parsed["tip"], hash(99).to_string());
+    assert_eq!(parsed["coins"], 43_333_463);
+    assert_eq!(parsed["scripts_verified"], false);
+    assert_eq!(parsed["peer_count"], 1_500);
+    assert_eq!(parsed["peers"].as_array().unwrap().len(), 1_024);
+    assert_eq!(parsed["partitions"].as_array().unwrap().len(), PARTITIONS);
+    assert_eq!(parsed["cores"][1]["shards"][0], "store");
+}

@@ -1,0 +1,188 @@
+//! The files of a core: blocks.bin for the store shard (direct writes, fdatasync), positional reads for peer shards, and
+//! the two small files. It never looks at a byte but to take off a key that an imported file was masked with.
+
+use crate::pump::Core;
+use bytes::Bytes;
+use glommio::io::{BufferedFile, DmaFile, OpenOptions};
+use shards::ShardId;
+use shards::effect::{Effect, Event, FileId};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A file of blocks and the key it is masked with (Core's `xor.dat`; zeros for none).
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Masks each byte by its offset in the file.
+    pub key: [u8; 8],
+}
+
+impl Source {
+    /// Takes the mask off bytes that lie at `at`; masking and unmasking are the same.
+    pub fn unmask(&self, at: u64, bytes: &mut [u8]) {
+        if self.key != [0; 8] {
+            for (place, byte) in (at..).zip(bytes) {
+                *byte ^= self.key[(place % 8) as usize];
+            }
+        }
+    }
+}
+
+/// The files of one core.
+pub struct Disk {
+    sources: Rc<Vec<Source>>,
+    readers: Rc<RefCell<BTreeMap<FileId, Rc<BufferedFile>>>>,
+    writer: Option<Rc<DmaFile>>,
+    folder: PathBuf,
+}
+
+impl Disk {
+    /// `sources[0]` is blocks.bin; it is opened for writing on the store's core, and must not be empty.
+    pub async fn open(sources: Vec<Source>, folder: PathBuf, store: bool) -> Result<Disk, String> {
+        let writer = if store {
+            let path = &sources[0].path;
+            let opened = OpenOptions::new().read(true).write(true).dma_open(path).await;
+            let file = opened.map_err(|why| format!("cannot open {} for direct writes: {why}", path.display()))?;
+            // glommio takes a device for pollable when the first file opened is empty, and then reads fail.
+            let probe = file.read_at_aligned(0, 4096).await;
+            let probe = probe.map_err(|why| format!("cannot read {} directly: {why}", path.display()))?;
+            if probe.len() < 4096 {
+                return Err(format!("{} holds less than its first page", path.display()));
+            }
+            Some(Rc::new(file))
+        } else {
+            None
+        };
+        Ok(Disk { sources: Rc::new(sources), readers: Rc::default(), writer, folder })
+    }
+
+    /// Carries out one effect.
+    pub fn carry_out(&self, core: &Core, effect: Effect) {
+        match effect {
+            Effect::Read { token, file, at, len } => self.read(core, token, file, at, len),
+            Effect::Write { at, pieces } => self.write(core, at, pieces),
+            Effect::Sync => {
+                let (core, file) = (core.clone(), self.writer.clone().expect("the store's core"));
+                glommio::spawn_local(async move {
+                    let event = match file.fdatasync().await {
+                        Ok(()) => Event::Synced,
+                        Err(why) => failed("fdatasync of blocks.bin", why),
+                    };
+                    core.event(ShardId::Store, event);
+                })
+                .detach();
+            }
+            Effect::SaveAddresses(bytes) => {
+                let path = self.folder.join("peers");
+                blocking(move || replace(&path, &bytes), "the file of known addresses was not written");
+            }
+            Effect::Remember(line) => {
+                let path = self.folder.join("refused");
+                blocking(
+                    move || append_line(&path, &line),
+                    "a refused block was not noted; it will be checked again after a restart",
+                );
+            }
+            other => unreachable!("no matter of files: {other:?}"),
+        }
+    }
+
+    fn read(&self, core: &Core, token: u64, file: FileId, at: u64, len: u32) {
+        let (core, readers, sources) = (core.clone(), self.readers.clone(), self.sources.clone());
+        let shard = core.peer_shard().expect("only peer shards read");
+        glommio::spawn_local(async move {
+            let bytes = read(&readers, &sources[file as usize], file, at, len as usize).await;
+            core.event(shard, Event::Read { token, bytes });
+        })
+        .detach();
+    }
+
+    fn write(&self, core: &Core, at: u64, pieces: Vec<Bytes>) {
+        let (core, file) = (core.clone(), self.writer.clone().expect("the store's core"));
+        glommio::spawn_local(async move {
+            let len: usize = pieces.iter().map(Bytes::len).sum();
+            let mut buffer = file.alloc_dma_buffer(len);
+            let mut to = 0;
+            for piece in pieces {
+                buffer.as_bytes_mut()[to..to + piece.len()].copy_from_slice(&piece);
+                to += piece.len();
+            }
+            let event = match file.write_at(buffer, at).await {
+                Ok(written) if written == len => Event::Written { at },
+                Ok(written) => {
+                    let what = format!("only {written} of {len} bytes at offset {at} were taken");
+                    Event::Failed { full: true, what }
+                }
+                Err(why) => failed(&format!("writing {len} bytes at offset {at} of blocks.bin"), why),
+            };
+            core.event(ShardId::Store, event);
+        })
+        .detach();
+    }
+}
+
+async fn read(
+    readers: &RefCell<BTreeMap<FileId, Rc<BufferedFile>>>,
+    source: &Source,
+    file: FileId,
+    at: u64,
+    len: usize,
+) -> Result<Bytes, String> {
+    let known = readers.borrow().get(&file).cloned();
+    let handle = match known {
+        Some(handle) => handle,
+        None => {
+            let opened = OpenOptions::new().read(true).buffered_open(&source.path).await;
+            let handle = Rc::new(opened.map_err(|why| format!("{}: {why}", source.path.display()))?);
+            readers.borrow_mut().insert(file, handle.clone());
+            handle
+        }
+    };
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let place = at + bytes.len() as u64;
+        let part = handle.read_at(place, len - bytes.len()).await.map_err(|why| why.to_string())?;
+        if part.is_empty() {
+            return Err(format!("the file ends {} bytes before the block does", len - bytes.len()));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    bytes.truncate(len);
+    source.unmask(at, &mut bytes);
+    Ok(bytes.into())
+}
+
+fn failed(doing: &str, why: glommio::GlommioError<()>) -> Event {
+    let code = std::io::Error::from(why);
+    let full = matches!(code.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG));
+    Event::Failed { full, what: format!("{doing}: {code}") }
+}
+
+fn blocking(job: impl FnOnce() -> std::io::Result<()> + Send + 'static, complaint: &'static str) {
+    glommio::spawn_local(async move {
+        if let Err(why) = glommio::executor().spawn_blocking(job).await {
+            tracing::warn!("{complaint}: {why}");
+        }
+    })
+    .detach();
+}
+
+/// Writes a whole file beside the old one, syncs it, and puts it in its place.
+pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = std::fs::File::create(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    std::fs::File::open(path.parent().expect("a file lies in a folder"))?.sync_all()
+}
+
+fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    writeln!(file, "{line}")?;
+    file.sync_data()
+}

@@ -1,0 +1,230 @@
+//! The network's folder: who may use it, which version wrote it, what lies in blocks.bin and in files to be imported.
+//! All of it is ordinary blocking work before any executor runs. It decides nothing about blocks.
+
+use crate::disk::{Source, replace};
+use crate::exit::Fatal;
+use consensus::{BlockHash, Network, Params};
+use ledger::record::{self, Index};
+use shards::limits::PAGE;
+use shards::store::Opened;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Format of what lies in the folder.
+const VERSION: u32 = 1;
+
+/// A folder that is ours while this lives.
+#[derive(Debug)]
+pub struct Folder {
+    /// Where.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Creates it if need be, locks it, checks its version.
+    pub fn open(path: &Path) -> Result<Folder, Fatal> {
+        let failed = |doing: &str, why: std::io::Error| {
+            Fatal::Runtime(format!(
+                "{doing} {} failed: {why}\ntry: ls -ld {}, or another folder with --base PATH",
+                path.display(),
+                path.display()
+            ))
+        };
+        std::fs::create_dir_all(path).map_err(|why| failed("creating", why))?;
+        let lock_path = path.join("lock");
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
+        let mut lock = options.map_err(|why| failed("opening the lock file in", why))?;
+        if lock.try_lock().is_err() {
+            let mut text = String::new();
+            let _ = lock.read_to_string(&mut text);
+            return Err(Fatal::Locked { folder: path.to_owned(), pid: text.trim().parse().ok() });
+        }
+        let noted = lock.set_len(0).and_then(|()| lock.seek(SeekFrom::Start(0)));
+        noted
+            .and_then(|_| writeln!(lock, "{}", std::process::id()))
+            .map_err(|why| failed("writing the lock file in", why))?;
+        let folder = Folder { path: path.to_owned(), _lock: lock };
+        folder.check_version().map_err(|why| why.unwrap_or_else(|why| failed("reading VERSION in", why)))?;
+        Ok(folder)
+    }
+
+    fn check_version(&self) -> Result<(), Result<Fatal, std::io::Error>> {
+        let path = self.path.join("VERSION");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match text.trim().parse::<u32>() {
+                Ok(found) if found <= VERSION => Ok(()),
+                Ok(found) => Err(Ok(Fatal::NewerFolder { folder: self.path.clone(), found, known: VERSION })),
+                Err(_) => Err(Ok(Fatal::Damaged {
+                    path: path.clone(),
+                    what: format!("{:?} is no format number", text.trim()),
+                    mend: format!("echo {VERSION} > {}, if this version wrote the folder", path.display()),
+                })),
+            },
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+                replace(&path, format!("{VERSION}\n").as_bytes()).map_err(Err)
+            }
+            Err(why) => Err(Err(why)),
+        }
+    }
+
+    /// A file of ours, where it exists.
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.path.join(name)).ok()
+    }
+
+    /// Blocks refused in earlier runs.
+    pub fn refused(&self) -> Vec<(BlockHash, String)> {
+        let text = self.read("refused").unwrap_or_default();
+        let line = |line: &str| {
+            let (hash, why) = line.split_once(' ')?;
+            Some((hash.parse().ok()?, why.to_owned()))
+        };
+        String::from_utf8_lossy(&text).lines().filter_map(line).collect()
+    }
+
+    /// Opens or makes blocks.bin, finds its records, and cuts a torn tail off.
+    pub fn blocks(&self, params: &Params) -> Result<(Source, Index, Opened), Fatal> {
+        let path = self.path.join("blocks.bin");
+        let failed =
+            |doing: &str, why: std::io::Error| Fatal::DiskFailed { path: path.clone(), doing: doing.into(), why };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|why| failed("opening of", why))?;
+        if file.metadata().map_err(|why| failed("stat of", why))?.len() == 0 {
+            let genesis = params.genesis_block();
+            let mut bytes = record::frame(params, genesis.len() as u32).to_vec();
+            bytes.extend_from_slice(&genesis);
+            bytes.resize(PAGE as usize, 0);
+            file.write_all_at(&bytes, 0).and_then(|()| file.sync_all()).map_err(|why| failed("write to", why))?;
+            let folder = File::open(&self.path).and_then(|folder| folder.sync_all());
+            folder.map_err(|why| failed("sync of the folder of", why))?;
+        }
+        let source = Source { path: path.clone(), key: [0; 8] };
+        let index = index(params, &source, true)?;
+        if index.torn > 0 {
+            tracing::warn!(
+                "blocks.bin: {} bytes after offset {} are no whole record (the end of an interrupted write); they are cut off",
+                index.torn,
+                index.end
+            );
+        }
+        let len = file.metadata().map_err(|why| failed("stat of", why))?.len();
+        let padded = index.end.next_multiple_of(PAGE);
+        if index.torn > 0 || len < padded {
+            file.set_len(index.end)
+                .and_then(|()| file.set_len(padded))
+                .and_then(|()| file.sync_all())
+                .map_err(|why| failed("cutting of", why))?;
+        }
+        let mut tail = vec![0; (index.end % PAGE) as usize];
+        let from = index.end / PAGE * PAGE;
+        file.read_exact_at(&mut tail, from).map_err(|why| failed("read of", why))?;
+        let opened = Opened { end: index.end, tail };
+        Ok((source, index, opened))
+    }
+}
+
+/// Records of a file of blocks, with progress on anything longer than two seconds. `own`: blocks.bin itself.
+fn index(params: &Params, source: &Source, own: bool) -> Result<Index, Fatal> {
+    let path = &source.path;
+    let failed = |why: std::io::Error| Fatal::DiskFailed { path: path.clone(), doing: "read of".into(), why };
+    let file = File::open(path).map_err(|why| match own {
+        true => failed(why),
+        false => Fatal::Usage(format!("cannot open {}: {why}", path.display())),
+    })?;
+    let len = file.metadata().map_err(failed)?.len();
+    let (start, mut said) = (Instant::now(), Instant::now());
+    let read = |at: u64, buffer: &mut [u8]| {
+        let mut got = 0;
+        while got < buffer.len() {
+            match file.read_at(&mut buffer[got..], at + got as u64)? {
+                0 => break,
+                count => got += count,
+            }
+        }
+        source.unmask(at, &mut buffer[..got]);
+        Ok(got)
+    };
+    let progress = |at: u64| {
+        if said.elapsed() > Duration::from_secs(2) {
+            said = Instant::now();
+            let rate = at as f64 / start.elapsed().as_secs_f64();
+            let left = (len - at.min(len)) as f64 / rate.max(1.0);
+            tracing::info!("{}: {} of {} MB looked through, {left:.0} s left", path.display(), at >> 20, len >> 20);
+        }
+    };
+    let index = record::scan(params, 0, len, read, progress).map_err(failed)?;
+    if index.records.is_empty() {
+        return Err(no_records(params, source, &index, len));
+    }
+    Ok(index)
+}
+
+/// Not one record: says what the file most likely is.
+fn no_records(params: &Params, source: &Source, index: &Index, len: u64) -> Fatal {
+    let path = source.path.display();
+    let magic = index.foreign_magic.map(|m| format!("{:02x}{:02x}{:02x}{:02x}", m[0], m[1], m[2], m[3]));
+    let of = |network: &Network| index.foreign_magic == Some(Params::of(*network).magic);
+    let cause = match (Network::ALL.iter().find(|network| of(network)), magic) {
+        (Some(network), _) => format!("it begins with the magic of {network}; try: --chain {network}"),
+        (None, Some(magic)) => format!(
+            "it begins with {magic}, the magic of no network; if it is of Bitcoin Core 28 or later, it is masked: import the whole `blocks` folder, \
+             which holds its xor.dat"
+        ),
+        (None, None) => format!("its {len} bytes hold no whole record"),
+    };
+    Fatal::Usage(format!("{path} holds no block of {}: {cause}", params.network))
+}
+
+/// Files of blocks under the given paths, with their records.
+pub fn to_import(params: &Params, paths: &[PathBuf]) -> Result<Vec<(Source, Arc<Index>)>, Fatal> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            sources.extend(core_blocks(path)?);
+        } else {
+            let key = key_beside(path.parent().unwrap_or(Path::new(".")));
+            sources.push(plain_or_masked(params, path, key)?);
+        }
+    }
+    sources.into_iter().map(|source| Ok((source.clone(), Arc::new(index(params, &source, false)?)))).collect()
+}
+
+/// A file beside an `xor.dat` may be masked or not; its first bytes tell.
+fn plain_or_masked(params: &Params, path: &Path, key: [u8; 8]) -> Result<Source, Fatal> {
+    let mut magic = [0; 4];
+    let file = File::open(path).and_then(|mut file| file.read(&mut magic));
+    file.map_err(|why| Fatal::Usage(format!("cannot read {}: {why}", path.display())))?;
+    let plain = Source { path: path.to_owned(), key: [0; 8] };
+    let masked = Source { key, ..plain.clone() };
+    masked.unmask(0, &mut magic);
+    Ok(if magic == params.magic { masked } else { plain })
+}
+
+fn key_beside(folder: &Path) -> [u8; 8] {
+    std::fs::read(folder.join("xor.dat")).ok().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
+}
+
+/// Core's `blocks` folder: blk*.dat in order, masked with the key of its xor.dat.
+fn core_blocks(folder: &Path) -> Result<Vec<Source>, Fatal> {
+    let listed =
+        std::fs::read_dir(folder).map_err(|why| Fatal::Usage(format!("cannot list {}: {why}", folder.display())))?;
+    let is_blocks = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("blk") && name.ends_with(".dat")
+    };
+    let mut paths: Vec<PathBuf> = listed.flatten().map(|entry| entry.path()).filter(is_blocks).collect();
+    paths.sort();
+    if paths.is_empty() {
+        return Err(Fatal::Usage(format!(
+            "{} holds no blk*.dat; give Bitcoin Core's `blocks` folder (for main: ~/.bitcoin/blocks) or files",
+            folder.display()
+        )));
+    }
+    let key = key_beside(folder);
+    Ok(paths.into_iter().map(|path| Source { path, key }).collect())
+}

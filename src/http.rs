@@ -1,0 +1,240 @@
+//! The status page's door: HTTP/1.1 on the status shard's executor. Decides who may ask, for which path, with which headers,
+//! and how long a guest may take.
+//!
+//! Never knows what the page shows: it asks for `page` and `json` and hands on the text. Reads no request body.
+
+use crate::ask::Ask;
+use crate::door::Door;
+use bytes::Bytes;
+use futures_lite::future::or;
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use glommio::net::TcpStream;
+use glommio::sync::Semaphore;
+use glommio::timer::Timer;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::rt::{self, ReadBufCursor};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// Connections at once; further ones wait in the kernel's queue. With [`HEAD_MAX`] in and out, 2 MiB at most besides answers.
+const GUESTS_MAX: u64 = 64;
+/// Bytes a request's line and headers may have; more is answered with 431.
+const HEAD_MAX: usize = 16 << 10;
+/// A connection lives this long after its last whole request (or its start), so this bounds slow senders, slow readers and
+/// idle guests alike. The page asks again every 2 s.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long wrong credentials wait for their answer, so that guessing is slow.
+const AFTER_WRONG_PASSWORD: Duration = Duration::from_millis(250);
+/// Lets the core's other work and its sockets have a turn before each answer, however many requests a guest has piled up:
+/// glommio looks at sockets and timers only when no task is runnable.
+const BREATH: Duration = Duration::from_micros(10);
+
+/// What every answer carries. The page's own style and script are inline and it loads nothing but itself again.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Answers on `listener`, for ever. Where `users` (name, password) has any, only they are answered (RFC 7617). To be run
+/// as a task of its own on the executor of whoever answers `ask`.
+pub async fn serve(listener: TcpListener, users: Vec<(String, String)>, ask: impl Ask) {
+    run(listener, users, ask, PATIENCE).await;
+}
+
+async fn run(listener: TcpListener, users: Vec<(String, String)>, ask: impl Ask, patience: Duration) {
+    let mut door = match Door::new(listener) {
+        Ok(door) => door,
+        Err(error) => return tracing::error!("the status page cannot be served: {error}"),
+    };
+    let keys = users.into_iter().map(|(name, pass)| format!("{name}:{pass}").into_bytes()).collect();
+    let site = Rc::new(Site { ask, keys, patience });
+    let room = Rc::new(Semaphore::new(GUESTS_MAX));
+    loop {
+        let place = room.acquire_static_permit(1).await.expect("nobody closes the semaphore");
+        let stream = door.next().await;
+        let site = site.clone();
+        glommio::spawn_local(async move {
+            site.receive(stream).await;
+            drop(place);
+        })
+        .detach();
+    }
+}
+
+struct Site<A> {
+    ask: A,
+    /// `name:password` of each user; none: everybody may look.
+    keys: Vec<Vec<u8>>,
+    patience: Duration,
+}
+
+impl<A: Ask> Site<A> {
+    /// Speaks with one guest until either side has had enough.
+    async fn receive(&self, stream: TcpStream) {
+        // An answer goes out in two sends, head and text; the second must not wait for the first one's acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let deadline = Cell::new(Instant::now() + self.patience);
+        let service = service_fn(|request| {
+            deadline.set(Instant::now() + self.patience);
+            async { Ok::<_, Infallible>(self.answer(request).await) }
+        });
+        let mut builder = http1::Builder::new();
+        // hyper's own timers would have to be Send; the deadline covers what they do.
+        builder.header_read_timeout(None).max_buf_size(HEAD_MAX);
+        let talk = async {
+            if let Err(error) = builder.serve_connection(Io(stream), service).await {
+                tracing::debug!("a guest of the status page: {error}");
+            }
+        };
+        or(talk, until(&deadline)).await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        glommio::timer::sleep(BREATH).await;
+        if !self.keys.is_empty() {
+            let given = request.headers().get(header::AUTHORIZATION);
+            if !given.is_some_and(|value| self.admits(value.as_bytes())) {
+                if given.is_some() {
+                    glommio::timer::sleep(AFTER_WRONG_PASSWORD).await;
+                }
+                let mut answer = text(StatusCode::UNAUTHORIZED, "name and password, please\n");
+                set(&mut answer, header::WWW_AUTHENTICATE, "Basic realm=\"caesure\", charset=\"UTF-8\"");
+                return answer;
+            }
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "this can only be looked at\n");
+            set(&mut answer, header::ALLOW, "GET, HEAD");
+            return answer;
+        }
+        let (question, kind) = match request.uri().path() {
+            "/" | "/admin" | "/admin/" | "/admin/status" => ("page", "text/html; charset=utf-8"),
+            // The page names it relative to itself, and the page is at / too.
+            "/admin/status.json" | "/status.json" => ("json", "application/json"),
+            _ => return text(StatusCode::NOT_FOUND, "the page is /admin/status\n"),
+        };
+        response(StatusCode::OK, kind, self.ask.ask(question.to_string()).await)
+    }
+
+    /// Whether these are the credentials of a user. Takes as long for a near miss as for a far one.
+    fn admits(&self, authorization: &[u8]) -> bool {
+        let Some((scheme, credentials)) = authorization.split_at_checked(6) else { return false };
+        if !scheme.eq_ignore_ascii_case(b"basic ") {
+            return false;
+        }
+        let Some(given) = base64(credentials.trim_ascii()) else { return false };
+        self.keys.iter().fold(false, |found, key| found | same(key, &given))
+    }
+}
+
+/// Comes back when the deadline has passed, wherever it has been moved to meanwhile.
+async fn until(deadline: &Cell<Instant>) {
+    loop {
+        let left = deadline.get().saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        Timer::new(left).await;
+    }
+}
+
+fn text(status: StatusCode, sentence: &'static str) -> Response<Full<Bytes>> {
+    response(status, "text/plain; charset=utf-8", sentence)
+}
+
+fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    set(&mut response, header::CONTENT_TYPE, kind);
+    for (name, value) in HEADERS {
+        set(&mut response, name, value);
+    }
+    response
+}
+
+fn set(response: &mut Response<Full<Bytes>>, name: HeaderName, value: &'static str) {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
+/// Equality that looks at all of `key`, whatever was given, so that its duration tells nothing about where they differ.
+fn same(key: &[u8], given: &[u8]) -> bool {
+    let fold = |differs, (index, byte): (usize, &u8)| differs | usize::from(byte ^ given.get(index).unwrap_or(&0));
+    std::hint::black_box(key.iter().enumerate().fold(key.len() ^ given.len(), fold)) == 0
+}
+
+/// Decodes padded base64 (RFC 4648 section 4); `None` where it is not that.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(4) {
+        return None;
+    }
+    let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
+    let mut out = Vec::with_capacity(digits.len());
+    let (mut bits, mut held) = (0u32, 0);
+    for &digit in digits {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        // Bits above the eight or fewer still held are spent, and may fall off the top.
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            out.push((bits >> held) as u8);
+        }
+    }
+    Some(out)
+}
+
+/// glommio's stream with hyper's traits.
+struct Io(TcpStream);
+
+impl rt::Read for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        // Through a buffer of our own, because filling hyper's directly takes unsafe code. Requests are small.
+        let mut chunk = [0; 4096];
+        let room = buf.remaining().min(chunk.len());
+        let count = ready!(Pin::new(&mut self.0).poll_read(cx, &mut chunk[..room]))?;
+        buf.put_slice(&chunk[..count]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl rt::Write for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

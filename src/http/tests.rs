@@ -1,0 +1,208 @@
+//! The page's door over real loopback sockets, and its small parts against published vectors.
+
+use super::*;
+use crate::door::testing::{Echo, run_forever};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+/// Serves on a port of the kernel's choice.
+fn served(users: &[(&str, &str)], patience_ms: u64) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let users: Vec<_> = users.iter().map(|(name, pass)| (name.to_string(), pass.to_string())).collect();
+    run_forever(move || run(listener, users, Echo, Duration::from_millis(patience_ms)));
+    address
+}
+
+fn open(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// Everything the server says, until it closes.
+fn rest(mut stream: TcpStream) -> String {
+    let mut said = Vec::new();
+    // A reset tells of an unread remainder of the request, after the answer.
+    if let Err(error) = stream.read_to_end(&mut said) {
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
+    }
+    String::from_utf8(said).unwrap()
+}
+
+/// The answer to one request, head and text.
+fn ask(address: SocketAddr, line: &str, more: &str) -> String {
+    let mut stream = open(address);
+    write!(stream, "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n").unwrap();
+    rest(stream)
+}
+
+fn status(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or(answer)
+}
+
+#[test]
+fn base64_as_in_rfc_4648() {
+    // Section 10.
+    for (text, plain) in [
+        ("", ""),
+        ("Zg==", "f"),
+        ("Zm8=", "fo"),
+        ("Zm9v", "foo"),
+        ("Zm9vYg==", "foob"),
+        ("Zm9vYmE=", "fooba"),
+        ("Zm9vYmFy", "foobar"),
+    ] {
+        assert_eq!(base64(text.as_bytes()).unwrap(), plain.as_bytes());
+    }
+    // 62 and 63: 111110 111111 111111 111110.
+    assert_eq!(base64(b"+//+").unwrap(), [0b1111_1011, 0xff, 0b1111_1110]);
+    for wrong in ["Z", "Zg", "Zg=", "=", "====", "Z===", "Zg==Zg==", "Zm9-", "Zm 9", "Zm9\u{e9}"] {
+        assert_eq!(base64(wrong.as_bytes()), None, "{wrong}");
+    }
+}
+
+#[test]
+fn credentials_as_in_rfc_7617() {
+    let keys = vec![b"other:one".to_vec(), b"Aladdin:open sesame".to_vec()];
+    let site = Site { ask: Echo, keys, patience: PATIENCE };
+    // Section 2.
+    assert!(site.admits(b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+    assert!(site.admits(b"basic  QWxhZGRpbjpvcGVuIHNlc2FtZQ== "));
+    for wrong in
+        ["", "Basic", "Basic ", "Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic QWxhZGRpbg==", "Basic QWxhZGRpbjpvcGVu"]
+    {
+        assert!(!site.admits(wrong.as_bytes()), "{wrong}");
+    }
+}
+
+#[test]
+fn equality_sees_every_byte_and_the_length() {
+    assert!(same(b"ab", b"ab"));
+    for given in ["", "a", "ac", "bb", "abc", "ab\0", "abab"] {
+        assert!(!same(b"ab", given.as_bytes()), "{given}");
+    }
+    assert!(!same(b"ab\0", b"ab"));
+}
+
+#[test]
+fn paths_and_methods() {
+    let address = served(&[], 10_000);
+    for path in ["/", "/admin", "/admin/", "/admin/status", "/admin/status?x=1"] {
+        let answer = ask(address, &format!("GET {path}"), "");
+        assert_eq!(status(&answer), "200", "{path}");
+        assert!(answer.contains("\r\ncontent-type: text/html; charset=utf-8\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n[page]"), "{answer}");
+    }
+    for path in ["/status.json", "/admin/status.json"] {
+        let answer = ask(address, &format!("GET {path}"), "");
+        assert!(answer.contains("\r\ncontent-type: application/json\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n[json]"), "{answer}");
+    }
+    for path in ["/x", "/admin/statu", "/admin/status/", "//", "/admin/../etc/passwd"] {
+        assert_eq!(status(&ask(address, &format!("GET {path}"), "")), "404", "{path}");
+    }
+    let head = ask(address, "HEAD /", "");
+    assert_eq!(status(&head), "200");
+    assert!(head.contains("\r\ncontent-length: 6\r\n"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "{head}");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
+        let answer = ask(address, &format!("{method} /"), "");
+        assert_eq!(status(&answer), "405", "{method}");
+        assert!(answer.contains("\r\nallow: GET, HEAD\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn every_answer_is_fenced() {
+    let address = served(&[("a", "b")], 10_000);
+    for answer in [ask(address, "GET /", ""), ask(address, "GET /", "Authorization: Basic YTpi\r\n")] {
+        for line in [
+            "content-security-policy: default-src 'none'; ",
+            "x-content-type-options: nosniff\r\n",
+            "cache-control: no-store\r\n",
+        ] {
+            assert!(answer.contains(&format!("\r\n{line}")), "{line} in {answer}");
+        }
+    }
+}
+
+#[test]
+fn only_users_look_where_there_are_any() {
+    let address = served(&[("x", "y"), ("a", "b")], 10_000);
+    let nobody = ask(address, "GET /admin/status.json", "");
+    assert_eq!(status(&nobody), "401");
+    assert!(nobody.contains("\r\nwww-authenticate: Basic realm=\"caesure\""), "{nobody}");
+    assert!(!nobody.contains("[json]"));
+    assert_eq!(status(&ask(address, "GET /x", "")), "401", "what there is stays unknown too");
+    // a:b and a:c.
+    assert_eq!(status(&ask(address, "GET /", "Authorization: Basic YTpi\r\n")), "200");
+    let start = Instant::now();
+    assert_eq!(status(&ask(address, "GET /", "Authorization: Basic YTpj\r\n")), "401");
+    assert!(start.elapsed() >= AFTER_WRONG_PASSWORD);
+}
+
+#[test]
+fn a_connection_serves_many_requests_even_piled_up() {
+    let mut stream = open(served(&[], 10_000));
+    stream.write_all("GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100).as_bytes()).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let said = rest(stream);
+    assert_eq!((said.matches("[json]").count(), said.matches("[page]").count()), (100, 1));
+}
+
+#[test]
+fn nonsense_is_refused_and_harms_nobody() {
+    let address = served(&[], 10_000);
+    for nonsense in [
+        "\0\0\0\0",
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "GET / HTTP/1.1\r\n: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}",
+    ] {
+        let mut stream = open(address);
+        stream.write_all(nonsense.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let said = rest(stream);
+        assert!(said.is_empty() || status(&said) == "400", "{nonsense:?}: {said}");
+    }
+    let big = format!("X: {}\r\n", "x".repeat(HEAD_MAX));
+    assert_eq!(status(&ask(address, "GET /", &big)), "431");
+    assert_eq!(status(&ask(address, "GET /", "")), "200");
+}
+
+#[test]
+fn whoever_dawdles_is_let_go() {
+    let address = served(&[], 500);
+    let mut dawdler = open(address);
+    dawdler.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let start = Instant::now();
+    // A byte now and then does not buy time; the limit on the loop is for a server that never lets go.
+    while dawdler.write_all(b"G").is_ok() && start.elapsed() < Duration::from_secs(10) {
+        match dawdler.read(&mut [0; 16]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => break,
+            Ok(_) => panic!("an answer to half a request"),
+        }
+    }
+    assert!(start.elapsed() >= Duration::from_millis(450), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn more_than_there_is_room_for_wait_their_turn() {
+    let address = served(&[], 1000);
+    let idle: Vec<_> = (0..GUESTS_MAX).map(|_| open(address)).collect();
+    let start = Instant::now();
+    let guests: Vec<_> = (0..100).map(|_| thread::spawn(move || ask(address, "GET /", ""))).collect();
+    for guest in guests {
+        assert_eq!(status(&guest.join().unwrap()), "200");
+    }
+    // The first of the idle ones may be some way into its second by now.
+    assert!(start.elapsed() >= Duration::from_millis(500), "nobody had to wait: {:?}", start.elapsed());
+    drop(idle);
+}

@@ -1,0 +1,236 @@
+//! The sockets of a core: carries out what peer shards and the book ask, and tells what came of it. Bytes go straight
+//! between the kernel and the buffers that shards handed out. It never looks at a byte.
+
+use crate::links::Parcel;
+use crate::pump::{Core, Mailbox};
+use bytes::Bytes;
+use futures_lite::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use glommio::net::{AcceptedTcpStream, TcpListener, TcpStream};
+use glommio::timer::sleep;
+use shards::ShardId;
+use shards::effect::{ConnId, Effect, Event, SocketId};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long what was sent before Close may take to leave.
+const LINGER: Duration = Duration::from_secs(2);
+/// Wait after an accept that failed (no more file handles).
+const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
+
+enum Out {
+    Bytes(Vec<Bytes>),
+    Close,
+}
+
+struct Conn {
+    fd: RawFd,
+    reads: Rc<Mailbox<(Vec<u8>, usize)>>,
+    out: Rc<Mailbox<Out>>,
+    /// Shut down at this time whatever is left to send.
+    until: Cell<Option<Instant>>,
+}
+
+/// The sockets of one core.
+#[derive(Default)]
+pub struct Net {
+    conns: Rc<RefCell<BTreeMap<ConnId, Conn>>>,
+    sockets: RefCell<BTreeMap<SocketId, AcceptedTcpStream>>,
+    next: Cell<u64>,
+}
+
+/// Ends both directions; whoever reads or writes wakes up. The descriptor is still open: its stream lives in a task.
+fn shut(fd: RawFd) {
+    // SAFETY: shutdown(2) takes no pointers; `fd` belongs to a stream whose task has not ended, see `Net::conns`.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::shutdown(fd, libc::SHUT_RDWR);
+    }
+}
+
+impl Net {
+    /// Carries out one effect.
+    pub fn carry_out(&self, core: &Core, effect: Effect) {
+        match effect {
+            Effect::Connect { conn, to } => self.connect(core, conn, to),
+            Effect::Receive { conn, buffer, room } => {
+                if let Some(conn) = self.conns.borrow().get(&conn) {
+                    conn.reads.push((buffer, room));
+                }
+            }
+            Effect::Send { conn, bytes } => {
+                if let Some(conn) = self.conns.borrow().get(&conn) {
+                    conn.out.push(Out::Bytes(bytes));
+                }
+            }
+            Effect::Close { conn } => {
+                if let Some(conn) = self.conns.borrow().get(&conn) {
+                    conn.until.set(Some(Instant::now() + LINGER));
+                    conn.out.push(Out::Close);
+                }
+            }
+            Effect::Hand { socket, to } => {
+                let stream = self.sockets.borrow_mut().remove(&socket).expect("a socket is given away once");
+                let shard = ShardId::Peer(to);
+                core.send(core.home(shard), Parcel::Socket(shard, stream));
+            }
+            Effect::Refuse { socket } => {
+                drop(self.sockets.borrow_mut().remove(&socket).map(AcceptedTcpStream::bind_to_executor));
+            }
+            Effect::Resolve { name, port } => resolve(core, name, port),
+            other => unreachable!("no matter of sockets: {other:?}"),
+        }
+    }
+
+    /// Forces connections to an end that linger too long.
+    pub fn tick(&self) {
+        let now = Instant::now();
+        let conns = self.conns.borrow();
+        conns.values().filter(|conn| conn.until.get().is_some_and(|until| now > until)).for_each(|conn| shut(conn.fd));
+    }
+
+    fn connect(&self, core: &Core, conn: ConnId, to: SocketAddr) {
+        let (core, conns) = (core.clone(), self.conns.clone());
+        let shard = core.peer_shard().expect("only peer shards connect");
+        glommio::spawn_local(async move {
+            match TcpStream::connect_timeout(to, CONNECT_TIMEOUT).await {
+                Ok(stream) => start(&core, shard, conns, conn, stream, to, false),
+                Err(why) => core.event(shard, Event::Closed { conn, why: why.to_string() }),
+            }
+        })
+        .detach();
+    }
+
+    /// Takes over a socket that another core accepted.
+    pub fn adopt(&self, core: &Core, shard: ShardId, socket: AcceptedTcpStream) {
+        let stream = socket.bind_to_executor();
+        let address = match stream.peer_addr() {
+            Ok(address) => address,
+            Err(_) => SocketAddr::from(([0, 0, 0, 0], 0)), // gone already; reading will say so
+        };
+        let conn = self.next.get() * 2 + 1;
+        self.next.set(self.next.get() + 1);
+        start(core, shard, self.conns.clone(), conn, stream, address, true);
+    }
+
+    /// Accepts for ever, on the book's core.
+    pub fn listen(core: &Core, listener: std::net::TcpListener) {
+        let core = core.clone();
+        // SAFETY: the descriptor comes out of a listener that gives it up.
+        #[allow(unsafe_code)]
+        let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
+        glommio::spawn_local(async move {
+            loop {
+                match listener.shared_accept().await {
+                    Ok(stream) => {
+                        let Ok(from) = stream.peer_addr() else {
+                            drop(stream.bind_to_executor());
+                            continue;
+                        };
+                        let net = core.net();
+                        let socket = net.next.get();
+                        net.next.set(socket + 1);
+                        net.sockets.borrow_mut().insert(socket, stream);
+                        core.event(ShardId::Book, Event::Accepted { socket, from });
+                    }
+                    Err(why) => {
+                        tracing::warn!("accepting a peer failed: {why}; trying again in 1 s (ulimit -n shows the limit of open files)");
+                        sleep(ACCEPT_BACKOFF).await;
+                    }
+                }
+            }
+        })
+        .detach();
+    }
+}
+
+/// A reader and a writer for a connection that stands. Both end by the socket's end, never by being cancelled.
+fn start(
+    core: &Core,
+    shard: ShardId,
+    conns: Rc<RefCell<BTreeMap<ConnId, Conn>>>,
+    conn: ConnId,
+    stream: TcpStream,
+    address: SocketAddr,
+    inbound: bool,
+) {
+    let _ = stream.set_nodelay(true);
+    let fd = stream.as_raw_fd();
+    let (reads, out) = (Rc::new(Mailbox::default()), Rc::new(Mailbox::default()));
+    let entry = Conn { fd, reads: reads.clone(), out: out.clone(), until: Cell::new(None) };
+    conns.borrow_mut().insert(conn, entry);
+    core.event(shard, Event::Opened { conn, address, inbound });
+    let (read_half, write_half) = split(stream);
+    let writer = {
+        let (core, reads) = (core.clone(), reads.clone());
+        glommio::spawn_local(async move {
+            write(&core, shard, conn, write_half, &out).await;
+            shut(fd);
+            reads.close();
+        })
+    };
+    let core = core.clone();
+    glommio::spawn_local(async move {
+        let why = read(&core, shard, conn, read_half, &reads).await;
+        shut(fd);
+        if let Some(conn) = conns.borrow().get(&conn) {
+            conn.out.close();
+        }
+        writer.await;
+        conns.borrow_mut().remove(&conn);
+        core.event(shard, Event::Closed { conn, why });
+    })
+    .detach();
+}
+
+async fn read(
+    core: &Core,
+    shard: ShardId,
+    conn: ConnId,
+    mut from: ReadHalf<TcpStream>,
+    reads: &Mailbox<(Vec<u8>, usize)>,
+) -> String {
+    while let Some((mut buffer, room)) = reads.pop().await {
+        let held = buffer.len();
+        buffer.resize(held + room, 0);
+        match from.read(&mut buffer[held..]).await {
+            Ok(0) => return "the peer closed the connection".into(),
+            Ok(count) => {
+                buffer.truncate(held + count);
+                core.event(shard, Event::Received { conn, buffer });
+            }
+            Err(why) => return why.to_string(),
+        }
+    }
+    "closed".into()
+}
+
+async fn write(core: &Core, shard: ShardId, conn: ConnId, mut to: WriteHalf<TcpStream>, out: &Mailbox<Out>) {
+    while let Some(Out::Bytes(pieces)) = out.pop().await {
+        for piece in pieces {
+            if to.write_all(&piece).await.is_err() {
+                return;
+            }
+            core.event(shard, Event::Sent { conn, bytes: piece.len() });
+        }
+    }
+}
+
+/// Looks a name up on the blocking pool: all addresses, both families.
+fn resolve(core: &Core, name: String, port: u16) {
+    let core = core.clone();
+    glommio::spawn_local(async move {
+        let lookup = name.clone();
+        let found = glommio::executor()
+            .spawn_blocking(move || {
+                (lookup.as_str(), port).to_socket_addrs().map(Iterator::collect).unwrap_or_default()
+            })
+            .await;
+        core.event(ShardId::Book, Event::Resolved { name, addresses: found });
+    })
+    .detach();
+}

@@ -1,0 +1,368 @@
+//! THE loop of a core: take inputs, step shards, route what they say, hand effects to the kernel's side, park. It
+//! decides nothing; it knows which shard lives where and that questions of people go first.
+
+use crate::ask::Ask;
+use crate::disk::Disk;
+use crate::links::{Links, Parcel};
+use crate::net::Net;
+use glommio::timer::sleep;
+use shards::effect::{Effect, Event, Level, Stop};
+use shards::metrics::Pages;
+use shards::{Cx, Input, Plan, Shard, ShardId};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Steps run at most this long before sockets and files get their turn.
+const TURN: Duration = Duration::from_millis(1);
+/// The pause that gives it to them: a timer makes glommio poll its rings.
+const BREATH: Duration = Duration::from_micros(10);
+/// Shards hear Tick this often.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A queue with one reader task on the same executor.
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    items: RefCell<VecDeque<T>>,
+    waker: RefCell<Option<Waker>>,
+    closed: Cell<bool>,
+}
+
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        Mailbox { items: RefCell::default(), waker: RefCell::default(), closed: Cell::new(false) }
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// Puts an item at the end.
+    pub fn push(&self, item: T) {
+        self.items.borrow_mut().push_back(item);
+        self.wake();
+    }
+
+    /// Nothing more comes; what is there can still be taken.
+    pub fn close(&self) {
+        self.closed.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Items waiting.
+    pub fn len(&self) -> usize {
+        self.items.borrow().len()
+    }
+
+    /// The next item; none once closed and empty.
+    pub async fn pop(&self) -> Option<T> {
+        poll_fn(|cx| match self.items.borrow_mut().pop_front() {
+            Some(item) => Poll::Ready(Some(item)),
+            None if self.closed.get() => Poll::Ready(None),
+            None => {
+                *self.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+/// What the main thread learns of a core.
+#[derive(Debug)]
+pub enum News {
+    /// The core runs its loop.
+    Ready,
+    /// A shard asks to stop the node.
+    Stop(Stop, String),
+    /// The answer to a question asked for the main thread.
+    Answer(String),
+    /// The core cannot run.
+    Broken(usize, String),
+}
+
+/// One core: its shards, its queue, its way to kernel and other cores. Cheap to clone, never leaves its executor.
+#[derive(Clone)]
+pub struct Core(Rc<Inner>);
+
+struct Inner {
+    index: usize,
+    plan: Plan,
+    shards: RefCell<BTreeMap<ShardId, Box<dyn Shard>>>,
+    queue: Mailbox<(ShardId, Input)>,
+    urgent: RefCell<VecDeque<(ShardId, Input)>>,
+    cx: RefCell<Cx>,
+    start: Instant,
+    ticking: Cell<bool>,
+    pages: Pages,
+    links: Links,
+    net: Net,
+    disk: Disk,
+    asked: RefCell<BTreeMap<u64, Rc<Mailbox<String>>>>,
+    next_question: Cell<u64>,
+    news: mpsc::Sender<News>,
+    question: Option<&'static str>,
+}
+
+/// What a core is made of.
+pub struct Parts {
+    /// Its number.
+    pub index: usize,
+    /// The wiring of all.
+    pub plan: Plan,
+    /// Its shards.
+    pub shards: BTreeMap<ShardId, Box<dyn Shard>>,
+    /// Counters.
+    pub pages: Pages,
+    /// Seed of its chance.
+    pub seed: u64,
+    /// Its links.
+    pub links: Links,
+    /// Its sockets.
+    pub net: Net,
+    /// Its files.
+    pub disk: Disk,
+    /// The main thread.
+    pub news: mpsc::Sender<News>,
+    /// When the node started; all cores share it.
+    pub start: Instant,
+    /// Effects that shards asked for while they were made.
+    pub first: Vec<Effect>,
+    /// What to ask when an offline job is done, before the main thread is told.
+    pub question: Option<&'static str>,
+}
+
+impl Core {
+    /// A core that does nothing yet.
+    pub fn new(parts: Parts) -> Core {
+        let Parts { index, plan, shards, pages, seed, links, net, disk, news, start, first, question } = parts;
+        let mut cx = Cx::new(seed);
+        cx.effects = first;
+        Core(Rc::new(Inner {
+            index,
+            plan,
+            shards: RefCell::new(shards),
+            queue: Mailbox::default(),
+            urgent: RefCell::default(),
+            cx: RefCell::new(cx),
+            start,
+            ticking: Cell::new(false),
+            pages,
+            links,
+            net,
+            disk,
+            asked: RefCell::default(),
+            next_question: Cell::new(0),
+            news,
+            question,
+        }))
+    }
+
+    /// An input for a shard of this core.
+    pub fn input(&self, to: ShardId, input: Input) {
+        let question = matches!(&input, Input::Event(Event::Asked { .. }))
+            || matches!(&input, Input::Msg(word) if word.is_question());
+        if question {
+            self.0.urgent.borrow_mut().push_back((to, input));
+            self.0.queue.wake();
+        } else {
+            self.0.queue.push((to, input));
+        }
+    }
+
+    /// Something the kernel did, for a shard of this core.
+    pub fn event(&self, to: ShardId, event: Event) {
+        self.input(to, Input::Event(event));
+    }
+
+    /// What came over a link.
+    pub fn parcel(&self, parcel: Parcel) {
+        match parcel {
+            Parcel::Word(to, word) => self.input(to, Input::Msg(word)),
+            Parcel::Socket(to, socket) => self.0.net.adopt(self, to, socket),
+            Parcel::Ask(text) => {
+                let core = self.clone();
+                glommio::spawn_local(async move {
+                    let answer = core.ask(text).await;
+                    core.tell_main(News::Answer(answer));
+                })
+                .detach();
+            }
+        }
+    }
+
+    /// Sends something over the link to another core, or to this one.
+    pub fn send(&self, core: usize, parcel: Parcel) {
+        if core == self.0.index {
+            return self.parcel(parcel);
+        }
+        if !self.0.links.send(core, parcel) {
+            self.0.pages.core(self.0.index).link_overrun.add(1);
+        }
+    }
+
+    /// Says something to the main thread.
+    pub fn tell_main(&self, news: News) {
+        // The main thread outlives every executor.
+        let _ = self.0.news.send(news);
+    }
+
+    /// The core a shard lives on.
+    pub fn home(&self, shard: ShardId) -> usize {
+        self.0.plan.home(shard)
+    }
+
+    /// The loop. Never returns.
+    pub async fn run(self) {
+        self.effects();
+        let ticker = self.clone();
+        glommio::spawn_local(async move { ticker.tick().await }).detach();
+        self.tell_main(News::Ready);
+        loop {
+            let turn = Instant::now();
+            let page = self.0.pages.core(self.0.index);
+            let mut steps = 0;
+            while let Some((to, input)) = self.next() {
+                self.step(to, input);
+                steps += 1;
+                if turn.elapsed() > TURN {
+                    break;
+                }
+            }
+            self.0.links.flush();
+            if steps > 0 {
+                page.busy_ns.add(turn.elapsed().as_nanos() as u64);
+                page.step.add(steps);
+            }
+            page.queue_max.set(page.queue_max.get().max(self.0.queue.len() as u64));
+            if self.0.queue.len() > 0 || self.0.links.waiting() {
+                sleep(BREATH).await;
+            } else {
+                self.parked().await;
+            }
+        }
+    }
+
+    async fn tick(&self) {
+        loop {
+            sleep(TICK).await;
+            if !self.0.ticking.replace(true) {
+                let shards: Vec<ShardId> = self.0.shards.borrow().keys().copied().collect();
+                shards.into_iter().for_each(|shard| self.input(shard, Input::Tick));
+            }
+            self.0.net.tick();
+        }
+    }
+
+    fn next(&self) -> Option<(ShardId, Input)> {
+        let urgent = self.0.urgent.borrow_mut().pop_front();
+        urgent.or_else(|| self.0.queue.items.borrow_mut().pop_front())
+    }
+
+    /// Waits until there is an input.
+    async fn parked(&self) {
+        poll_fn(|cx| {
+            if self.0.queue.len() > 0 || !self.0.urgent.borrow().is_empty() {
+                return Poll::Ready(());
+            }
+            *self.0.queue.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn step(&self, to: ShardId, input: Input) {
+        if matches!(input, Input::Tick) {
+            self.0.ticking.set(false);
+        }
+        let before = Instant::now();
+        {
+            let mut cx = self.0.cx.borrow_mut();
+            cx.now_ms = before.duration_since(self.0.start).as_millis() as u64;
+            cx.unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            let mut shards = self.0.shards.borrow_mut();
+            let shard = shards.get_mut(&to).unwrap_or_else(|| panic!("{to} does not live on core {}", self.0.index));
+            shard.step(input, &mut cx);
+        }
+        let page = self.0.pages.core(self.0.index);
+        page.step_ns_max.set(page.step_ns_max.get().max(before.elapsed().as_nanos() as u64));
+        self.effects();
+    }
+
+    /// Routes what the last step said and asked for.
+    fn effects(&self) {
+        let (words, effects) = {
+            let mut cx = self.0.cx.borrow_mut();
+            (std::mem::take(&mut cx.words), std::mem::take(&mut cx.effects))
+        };
+        for (to, word) in words {
+            match self.home(to) {
+                core if core == self.0.index => self.input(to, Input::Msg(word)),
+                core => self.send(core, Parcel::Word(to, word)),
+            }
+        }
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Connect { .. }
+            | Effect::Receive { .. }
+            | Effect::Send { .. }
+            | Effect::Close { .. }
+            | Effect::Hand { .. }
+            | Effect::Refuse { .. }
+            | Effect::Resolve { .. } => self.0.net.carry_out(self, effect),
+            Effect::Read { .. }
+            | Effect::Write { .. }
+            | Effect::Sync
+            | Effect::SaveAddresses(_)
+            | Effect::Remember(_) => self.0.disk.carry_out(self, effect),
+            Effect::Log(Level::Warn, line) => tracing::warn!("{line}"),
+            Effect::Log(Level::Info, line) => tracing::info!("{line}"),
+            Effect::Log(Level::Debug, line) => tracing::debug!("{line}"),
+            Effect::Stop(Stop::Done, _) if self.0.question.is_some() => {
+                let question = self.0.question.expect("just seen").into();
+                self.send(self.home(ShardId::Status), Parcel::Ask(question));
+            }
+            Effect::Stop(why, line) => self.tell_main(News::Stop(why, line)),
+            Effect::Answer { question, text } => {
+                if let Some(answer) = self.0.asked.borrow_mut().remove(&question) {
+                    answer.push(text);
+                }
+            }
+        }
+    }
+
+    /// The sockets of this core.
+    pub fn net(&self) -> &Net {
+        &self.0.net
+    }
+
+    /// The peer shard of this core.
+    pub fn peer_shard(&self) -> Option<ShardId> {
+        self.0.shards.borrow().keys().copied().find(|shard| matches!(shard, ShardId::Peer(_)))
+    }
+}
+
+impl Ask for Core {
+    /// Asks the status shard of this core. Never waits for another shard longer than that one does.
+    async fn ask(&self, text: String) -> String {
+        let question = self.0.next_question.get();
+        self.0.next_question.set(question + 1);
+        let answer = Rc::new(Mailbox::default());
+        self.0.asked.borrow_mut().insert(question, answer.clone());
+        self.event(ShardId::Status, Event::Asked { question, text });
+        answer.pop().await.unwrap_or_default()
+    }
+}

@@ -1,0 +1,397 @@
+//! A node from a checked configuration: folder, plan, one executor per core, ready or not, until it stops.
+
+use crate::config::{Config, cpus_allowed};
+use crate::disk::{Disk, Source};
+use crate::exit::Fatal;
+use crate::folder::{Folder, to_import};
+use crate::links::{self, Ends, Links};
+use crate::net::Net;
+use crate::pump::{Core, News, Parts};
+use crate::values::Target;
+use crate::{http, monitor};
+use consensus::Params;
+use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
+use ledger::record::Index;
+use shards::effect::{Event, Stop};
+use shards::limits::Budget;
+use shards::metrics::Pages;
+use shards::store::Opened;
+use shards::{Cx, Plan, Shard, ShardId, book, chain, peer, plan, status, store, utxo, verify};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+/// Registered memory of an executor; the store's has more, for its writes.
+const IO_MEMORY: (usize, usize) = (128 << 10, 4 << 20);
+const RING_DEPTH: usize = 128;
+/// Spinning before parking pays only where an executor has a CPU of its own.
+const SPIN: Duration = Duration::from_micros(30);
+/// glommio lives as long as nobody's slice is cut short; our loops breathe by their own clock.
+const PREEMPT: Duration = Duration::from_secs(1);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the node is started for.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// Peers, pages, until it is told to stop.
+    Serve,
+    /// Take in what lies in these files, then answer this question to the status shard and stop.
+    Offline(Vec<PathBuf>, &'static str),
+}
+
+/// What every core needs to build its shards; shared by all.
+struct Blueprint {
+    config: Config,
+    params: &'static Params,
+    plan: Plan,
+    pages: Pages,
+    budget: Budget,
+    offline: bool,
+    sources: Vec<Source>,
+    indexes: Vec<Arc<Index>>,
+    refused: Vec<(consensus::BlockHash, String)>,
+    addresses: Option<Vec<u8>>,
+    opened: Opened,
+    nonce: u64,
+    start: Instant,
+    question: Option<&'static str>,
+}
+
+/// Sockets that one core listens on.
+#[derive(Default)]
+struct Listeners {
+    peers: Vec<TcpListener>,
+    page: Option<TcpListener>,
+    prompt: Option<UnixListener>,
+}
+
+/// A node that runs.
+pub struct Node {
+    news: mpsc::Receiver<News>,
+    to_main: mpsc::Sender<News>,
+    config: Config,
+    _folder: Folder,
+}
+
+/// 64 bits that nobody can guess: the standard library seeds its hashers from the kernel.
+fn entropy() -> u64 {
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+impl Node {
+    /// Starts it; comes back when every core runs, or with the reason why one does not.
+    pub fn start(config: Config, purpose: Purpose) -> Result<Node, Fatal> {
+        let params = Params::of(config.chain);
+        check_machine(&config)?;
+        let budget = Budget::split(config.memory).ok_or_else(|| {
+            Fatal::Usage(format!("--memory {} MiB is too little: at least 256 MiB (coins aside)", config.memory >> 20))
+        })?;
+        let folder = Folder::open(&config.folder)?;
+        let (source, own, opened) = folder.blocks(params)?;
+        let (offline, question, imports) = match purpose {
+            Purpose::Serve => (false, None, Vec::new()),
+            Purpose::Offline(paths, question) => (true, Some(question), to_import(params, &paths)?),
+        };
+        let (mut sources, mut indexes) = (vec![source], vec![Arc::new(own)]);
+        for (source, index) in imports {
+            sources.push(source);
+            indexes.push(index);
+        }
+        let plan = plan(config.cores);
+        if !offline {
+            greet(&config, &plan, &budget);
+        }
+        let blueprint = Arc::new(Blueprint {
+            params,
+            pages: Pages::new(config.cores),
+            budget,
+            offline,
+            sources,
+            indexes,
+            refused: folder.refused(),
+            addresses: folder.read("peers"),
+            opened,
+            nonce: entropy(),
+            start: Instant::now(),
+            question,
+            config: config.clone(),
+            plan,
+        });
+        let (to_main, news) = mpsc::channel();
+        let node = Node { news, to_main, config, _folder: folder };
+        node.spawn(&blueprint)?;
+        Ok(node)
+    }
+
+    fn spawn(&self, blueprint: &Arc<Blueprint>) -> Result<(), Fatal> {
+        let config = &self.config;
+        let cpus = cpus_allowed();
+        let listeners = if blueprint.offline { Default::default() } else { listen(config, &blueprint.plan)? };
+        let mut listeners: BTreeMap<usize, Listeners> = listeners;
+        for (core, ends) in links::wire(&blueprint.plan).into_iter().enumerate() {
+            let placement = if config.pin { Placement::Fixed(cpus[core]) } else { Placement::Unbound };
+            let store = blueprint.plan.home(ShardId::Store) == core;
+            let mut builder = LocalExecutorBuilder::new(placement)
+                .name(&format!("caesure-{core}"))
+                .io_memory(if store { IO_MEMORY.1 } else { IO_MEMORY.0 })
+                .ring_depth(RING_DEPTH)
+                .preempt_timer(PREEMPT)
+                .blocking_thread_pool_placement(PoolPlacement::Unbound(if core == 0 { 4 } else { 1 }));
+            if config.pin && config.cores <= cpus.len() {
+                builder = builder.spin_before_park(SPIN);
+            }
+            let (blueprint, news) = (blueprint.clone(), self.to_main.clone());
+            let listeners = listeners.remove(&core).unwrap_or_default();
+            let spawned = builder.spawn(move || run_core(core, blueprint, ends, listeners, news));
+            let handle = spawned.map_err(|why| kernel(core, &why.to_string()))?;
+            let news = self.to_main.clone();
+            // Ring and affinity errors appear only when the thread is joined.
+            std::thread::spawn(move || {
+                if let Err(why) = handle.join() {
+                    let _ = news.send(News::Broken(core, why.to_string()));
+                }
+            });
+        }
+        let mut ready = 0;
+        while ready < config.cores {
+            match self.news.recv_timeout(READY_TIMEOUT) {
+                Ok(News::Ready) => ready += 1,
+                Ok(News::Broken(core, why)) => return Err(kernel(core, &why)),
+                Ok(other) => {
+                    let _ = self.to_main.send(other);
+                }
+                Err(_) => {
+                    let what = format!(
+                        "only {ready} of {} executors were ready in {} s",
+                        config.cores,
+                        READY_TIMEOUT.as_secs()
+                    );
+                    return Err(Fatal::Kernel { what, mend: "caesure tune check".into() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A hand with which another thread can stop the node.
+    pub fn stopper(&self) -> impl Fn() + Send + 'static {
+        let to_main = self.to_main.clone();
+        move || {
+            let _ = to_main.send(News::Stop(Stop::Done, "asked to stop".into()));
+        }
+    }
+
+    /// Waits until the node stops; the answer to the offline question, if there was one.
+    pub fn wait(self) -> Result<Option<String>, Fatal> {
+        let result = loop {
+            match self.news.recv().expect("a sender is kept here") {
+                News::Ready => {}
+                News::Answer(answer) => break Ok(Some(answer)),
+                News::Broken(core, why) => break Err(kernel(core, &why)),
+                News::Stop(Stop::Done, why) => {
+                    tracing::info!("stopping: {why}");
+                    break Ok(None);
+                }
+                News::Stop(why, line) => break Err(self.fatal(why, line)),
+            }
+        };
+        if let Some(path) = &self.config.monitor {
+            let _ = std::fs::remove_file(path);
+        }
+        result
+    }
+
+    fn fatal(&self, why: Stop, line: String) -> Fatal {
+        let path = self.config.folder.join("blocks.bin");
+        match why {
+            Stop::DiskFull => Fatal::DiskFull { free: free_bytes(&self.config.folder), path, what: line },
+            Stop::DiskFailed => Fatal::DiskFailed { path, doing: "write to".into(), why: std::io::Error::other(line) },
+            Stop::Damaged => {
+                Fatal::Damaged { path, what: line, mend: "caesure -c HOST:PORT, or caesure import FILE".into() }
+            }
+            Stop::Done => unreachable!("no failure"),
+        }
+    }
+}
+
+fn kernel(core: usize, why: &str) -> Fatal {
+    Fatal::Kernel { what: format!("executor {core} cannot run: {why}"), mend: "caesure tune check".into() }
+}
+
+/// Bytes that we may still write there.
+fn free_bytes(path: &std::path::Path) -> u64 {
+    tuning::free_bytes(path).unwrap_or(0)
+}
+
+fn check_machine(config: &Config) -> Result<(), Fatal> {
+    tuning::raise_open_files();
+    let peers = config.outgoing + config.incoming + config.connect.len();
+    let wants = tuning::Wants { cores: config.cores, pin: config.pin, peers, folder: &config.base };
+    for check in tuning::check(&wants) {
+        match check.grade {
+            tuning::Grade::Fail => return Err(Fatal::from(&check)),
+            tuning::Grade::Warn => tracing::warn!("{check}"),
+            tuning::Grade::Ok => {}
+        }
+    }
+    Ok(())
+}
+
+fn listen(config: &Config, plan: &Plan) -> Result<BTreeMap<usize, Listeners>, Fatal> {
+    let mut at: BTreeMap<usize, Listeners> = BTreeMap::new();
+    let bind = |address: SocketAddr, what: &str| {
+        bind(address).map_err(|why| {
+            Fatal::Runtime(format!(
+                "cannot listen on {address} for {what}: {why}\ntry: ss -ltnp 'sport = :{}'",
+                address.port()
+            ))
+        })
+    };
+    for address in &config.serve {
+        at.entry(plan.home(ShardId::Book)).or_default().peers.push(bind(*address, "peers")?);
+    }
+    let status = at.entry(plan.home(ShardId::Status)).or_default();
+    if let Some(address) = config.webui {
+        status.page = Some(match bind(address, "the status page") {
+            Err(_) if address.ip() == std::net::Ipv6Addr::UNSPECIFIED => {
+                bind(SocketAddr::from(([0, 0, 0, 0], address.port())), "the status page")?
+            }
+            bound => bound?,
+        });
+    }
+    if let Some(path) = &config.monitor {
+        let bound = monitor::bind(path);
+        status.prompt = Some(bound.map_err(|why| {
+            Fatal::Runtime(format!("cannot listen on {}: {why}\ntry: ls -l {}", path.display(), path.display()))
+        })?);
+    }
+    Ok(at)
+}
+
+/// A listener without SO_REUSEPORT, so that a second node on the same port is noticed.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && !address.ip().is_unspecified() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(1_024)?;
+    Ok(socket.into())
+}
+
+async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners: Listeners, news: mpsc::Sender<News>) {
+    let store = blueprint.plan.home(ShardId::Store) == core;
+    let disk = match Disk::open(blueprint.sources.clone(), blueprint.config.folder.clone(), store).await {
+        Ok(disk) => disk,
+        Err(why) => {
+            let _ = news.send(News::Broken(core, why));
+            return std::future::pending().await;
+        }
+    };
+    let (links, receivers) = Links::connect(ends).await;
+    let mut cx = Cx::new(entropy());
+    let shards = blueprint.plan.cores[core].iter().map(|id| (*id, blueprint.shard(*id, core, &mut cx))).collect();
+    let this = Core::new(Parts {
+        index: core,
+        plan: blueprint.plan.clone(),
+        shards,
+        pages: blueprint.pages.clone(),
+        seed: entropy(),
+        links,
+        net: Net::default(),
+        disk,
+        news,
+        start: blueprint.start,
+        first: cx.effects,
+        question: blueprint.question,
+    });
+    links::receive(&this, receivers);
+    for listener in listeners.peers {
+        Net::listen(&this, listener);
+    }
+    if let Some(listener) = listeners.page {
+        let users = blueprint.config.users.iter().map(|user| (user.name.clone(), user.pass.clone())).collect();
+        glommio::spawn_local(http::serve(listener, users, this.clone())).detach();
+    }
+    if let Some(listener) = listeners.prompt {
+        glommio::spawn_local(monitor::serve(listener, this.clone())).detach();
+    }
+    if blueprint.plan.home(ShardId::Chain) == core {
+        for (file, index) in (0..).zip(&blueprint.indexes) {
+            this.event(ShardId::Chain, Event::Indexed { file, index: index.clone() });
+        }
+        this.event(ShardId::Chain, Event::Begin);
+    }
+    this.run().await;
+}
+
+impl Blueprint {
+    fn shard(&self, id: ShardId, core: usize, cx: &mut Cx) -> Box<dyn Shard> {
+        let (config, plan, params) = (&self.config, &self.plan, self.params);
+        match id {
+            ShardId::Chain => Box::new(chain::Chain::new(chain::Config {
+                params,
+                workers: plan.workers,
+                min_work: config.min_chain_work,
+                budget: self.budget,
+                refused: self.refused.clone(),
+                offline: self.offline,
+            })),
+            ShardId::Store => Box::new(store::Store::new(params, self.opened.clone())),
+            ShardId::Status => Box::new(status::Status::new(status::Setup {
+                params,
+                plan: plan.clone(),
+                pages: self.pages.clone(),
+                budget: self.budget,
+                version: format!("caesure {}", env!("CARGO_PKG_VERSION")),
+            })),
+            ShardId::Book => {
+                let wanted = config.connect.iter().map(|target| match target {
+                    Target::Addr(address) => book::Wanted::Address(*address),
+                    Target::Name(name, port) => book::Wanted::Name(name.clone(), *port),
+                });
+                let book = book::Config {
+                    params,
+                    workers: plan.workers,
+                    outgoing: if self.offline { 0 } else { config.outgoing },
+                    incoming: config.incoming,
+                    wanted: if self.offline { Vec::new() } else { wanted.collect() },
+                    saved: self.addresses.clone(),
+                };
+                Box::new(book::Book::new(book, cx))
+            }
+            ShardId::Peer(number) => Box::new(peer::Peer::new(peer::Config {
+                params,
+                number,
+                workers: plan.workers,
+                core,
+                pages: self.pages.clone(),
+                budget: self.budget,
+                nonce: self.nonce,
+                verbose: config.verbose,
+            })),
+            ShardId::Utxo(number) => {
+                Box::new(utxo::Utxo::new(number, plan.partitions(number), self.pages.clone(), core))
+            }
+            ShardId::Verify(_) => Box::new(verify::Verify::new(params, plan.workers, self.pages.clone(), core)),
+        }
+    }
+}
+
+/// What nobody should have to look up later.
+fn greet(config: &Config, plan: &Plan, budget: &Budget) {
+    let pinned = if config.pin { "each pinned to a CPU" } else { "not pinned" };
+    tracing::info!("caesure {} on {}, {} executor(s), {pinned}", env!("CARGO_PKG_VERSION"), config.chain, config.cores);
+    plan.to_string().lines().for_each(|line| tracing::info!("{line}"));
+    tracing::info!("memory {budget}");
+    tracing::warn!("scripts are NOT verified by this version: signatures on the chain with the most work are believed");
+    if config.chain == consensus::Network::Signet {
+        tracing::warn!("signet solutions are NOT verified by this version either");
+    }
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+}

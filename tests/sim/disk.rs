@@ -1,0 +1,117 @@
+//! The file blocks.bin as a machine that loses power sees it. Knows no record and no block.
+//!
+//! The faults that it models:
+//!
+//! - writes complete in any order, after any delay;
+//! - a sync makes durable exactly those writes that were complete when it was asked for;
+//! - of every other write, complete or not, a power cut keeps any subset of 512-byte sectors.
+//!
+//! A sector itself is never torn, and what was synced never changes.
+
+use bytes::Bytes;
+use shards::Rng;
+use std::collections::BTreeMap;
+
+/// What a drive writes entire or not at all, bytes.
+const SECTOR: usize = 512;
+
+#[derive(Debug)]
+struct Write {
+    at: usize,
+    bytes: Vec<u8>,
+    complete: bool,
+}
+
+/// The file.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// What a read brings.
+    current: Vec<u8>,
+    /// What a power cut cannot take.
+    durable: Vec<u8>,
+    /// Writes that no sync covers, by the order in which they were asked.
+    loose: BTreeMap<u64, Write>,
+    syncing: Vec<u64>,
+    next: u64,
+}
+
+fn put(image: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    if image.len() < at + bytes.len() {
+        image.resize(at + bytes.len(), 0);
+    }
+    image[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+impl Disk {
+    /// A write was asked for; its number.
+    pub fn write(&mut self, at: u64, pieces: &[Bytes]) -> u64 {
+        assert!(at.is_multiple_of(4_096));
+        let bytes: Vec<u8> = pieces.concat();
+        assert!(bytes.len().is_multiple_of(4_096) && !bytes.is_empty());
+        let at = at as usize;
+        let overlaps = |other: &Write| other.at < at + bytes.len() && at < other.at + other.bytes.len();
+        let racing = self.loose.values().any(|other| !other.complete && overlaps(other));
+        assert!(!racing, "two writes of one page at once, at {at}");
+        self.next += 1;
+        self.loose.insert(self.next, Write { at, bytes, complete: false });
+        self.next
+    }
+
+    /// A write is complete; its offset.
+    pub fn written(&mut self, number: u64) -> u64 {
+        let write = self.loose.get_mut(&number).expect("a write completes once");
+        write.complete = true;
+        put(&mut self.current, write.at, &write.bytes);
+        write.at as u64
+    }
+
+    /// A sync was asked for.
+    pub fn sync(&mut self) {
+        assert!(self.syncing.is_empty(), "one sync at a time");
+        self.syncing = self.loose.iter().filter(|(_, write)| write.complete).map(|(number, _)| *number).collect();
+    }
+
+    /// It has returned.
+    pub fn synced(&mut self) {
+        for number in std::mem::take(&mut self.syncing) {
+            let write = self.loose.remove(&number).expect("only a sync takes writes");
+            put(&mut self.durable, write.at, &write.bytes);
+        }
+    }
+
+    /// What a read of this range brings.
+    pub fn read(&self, at: u64, len: u32) -> Option<&[u8]> {
+        self.current.get(at as usize..at as usize + len as usize)
+    }
+
+    /// The same of what a power cut cannot take.
+    pub fn durable(&self, at: u64, len: u32) -> Option<&[u8]> {
+        self.durable.get(at as usize..at as usize + len as usize)
+    }
+
+    /// All of that.
+    pub fn kept(&self) -> &[u8] {
+        &self.durable
+    }
+
+    /// The power goes; the file as it is found afterwards.
+    pub fn cut(&mut self, rng: &mut Rng) -> &[u8] {
+        for write in std::mem::take(&mut self.loose).into_values() {
+            let kept = rng.below(4);
+            for (index, sector) in write.bytes.chunks(SECTOR).enumerate() {
+                // All, none, or half of the sectors.
+                if kept == 0 || (kept > 1 && rng.below(2) == 0) {
+                    put(&mut self.durable, write.at + index * SECTOR, sector);
+                }
+            }
+        }
+        self.syncing.clear();
+        self.current.clone_from(&self.durable);
+        &self.current
+    }
+
+    /// Bytes of the file.
+    pub fn image(&self) -> &[u8] {
+        &self.current
+    }
+}

@@ -1,0 +1,527 @@
+//! A whole node in one thread, on virtual time: every shard of a plan, the links between their cores, a network of
+//! scripted peers and a disk that loses power. All order that the real node leaves to chance is drawn from one seed.
+//!
+//! What is checked at each step: no link holds more than `limits` says, each Grow is answered once, what is called durable
+//! lies on the part of the disk that a power cut cannot take, the tip never names anything else, and a pong for the block
+//! that follows the tip leaves after that block is durable.
+
+pub mod chains;
+pub mod disk;
+pub mod peers;
+pub mod scenario;
+
+use consensus::{BlockHash, Network, Params};
+use disk::Disk;
+use ledger::WorldId;
+use peers::{End, Remote};
+use shards::effect::{ConnId, Effect, Event, Level};
+use shards::limits::{Budget, link_depth};
+use shards::metrics::Pages;
+use shards::report::{self, Report};
+use shards::{Cx, Input, Msg, Plan, Rng, Shard, ShardId, book, chain, peer, plan, status, store, utxo, verify};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+const TICK_MS: u64 = 250;
+/// Our clock at virtual time zero: after the last block of any test chain.
+const UNIX: u64 = 1_800_000_000;
+
+type Key = (u16, ConnId);
+
+/// What happens at some time.
+enum Due {
+    Tick(ShardId),
+    Event(ShardId, Event),
+    Written(u64),
+    Synced,
+    /// Bytes of the node reach the peer.
+    Deliver(Key, Vec<u8>),
+    /// Bytes of the peer may reach the node.
+    Arrive(Key),
+    Close(Key, &'static str),
+}
+
+struct Link {
+    remote: usize,
+    end: End,
+    /// Bytes on their way to the node.
+    out: VecDeque<u8>,
+    /// The node's buffer, while it reads.
+    receive: Option<(Vec<u8>, usize)>,
+    /// Nothing sent later arrives earlier.
+    last_ms: u64,
+    closing: bool,
+}
+
+/// A word under way, and to whom.
+struct Word(ShardId, Msg);
+
+/// The node and everything around it.
+pub struct Sim {
+    /// Chance.
+    pub rng: Rng,
+    /// Milliseconds since the beginning.
+    pub now_ms: u64,
+    plan: Plan,
+    shards: BTreeMap<ShardId, Box<dyn Shard>>,
+    queues: BTreeMap<(usize, usize), VecDeque<Word>>,
+    due: BTreeMap<(u64, u64), Due>,
+    next_due: u64,
+    links: BTreeMap<Key, Link>,
+    /// All peers there are.
+    pub remotes: Vec<Remote>,
+    /// Nobody answers.
+    pub offline: bool,
+    /// The disk.
+    pub disk: Disk,
+    refused: Vec<(BlockHash, String)>,
+    /// Blocks that were called durable.
+    durable: BTreeSet<BlockHash>,
+    /// Parents by block, of everything that was called durable.
+    parents: BTreeMap<BlockHash, BlockHash>,
+    /// The tip last told to peers or to the page.
+    pub tip: BlockHash,
+    /// The chain shard's last report.
+    pub report: Option<Box<report::Chain>>,
+    /// Grows without an answer.
+    growing: BTreeSet<(WorldId, u16)>,
+    /// Blocks that followed the tip when they were pinged after.
+    pinged: BTreeSet<BlockHash>,
+    /// Answers to questions.
+    pub answers: Vec<(u64, String)>,
+    /// Hash over everything that happened.
+    pub trace: u64,
+    steps: u64,
+    /// Writes and syncs so far, asked and done.
+    pub disk_effects: u64,
+    /// The power goes at this many of them.
+    pub cut_at: Option<u64>,
+    /// Lines of the log are printed.
+    pub verbose: bool,
+}
+
+impl Sim {
+    /// A node on `cores` with an empty disk, knowing all these peers by name.
+    pub fn new(seed: u64, cores: usize, remotes: Vec<Remote>) -> Sim {
+        let mut sim = Sim {
+            rng: Rng(seed),
+            now_ms: 0,
+            plan: plan(cores),
+            shards: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            due: BTreeMap::new(),
+            next_due: 0,
+            links: BTreeMap::new(),
+            remotes,
+            offline: false,
+            disk: Disk::default(),
+            refused: Vec::new(),
+            durable: BTreeSet::new(),
+            parents: BTreeMap::new(),
+            tip: Params::of(Network::Regtest).genesis_hash,
+            report: None,
+            growing: BTreeSet::new(),
+            pinged: BTreeSet::new(),
+            answers: Vec::new(),
+            trace: 0xcbf2_9ce4_8422_2325,
+            steps: 0,
+            disk_effects: 0,
+            cut_at: None,
+            verbose: std::env::var_os("SIM_LOG").is_some(),
+        };
+        sim.boot(cores);
+        sim
+    }
+
+    /// The power goes and comes back: a fresh node on what the disk kept.
+    pub fn restart(&mut self, cores: usize) {
+        self.disk.cut(&mut self.rng);
+        self.boot(cores);
+    }
+
+    fn boot(&mut self, cores: usize) {
+        let params = Params::of(Network::Regtest);
+        self.plan = plan(cores);
+        let (workers, pages) = (self.plan.workers, Pages::new(cores));
+        let budget = Budget::split(256 << 20).expect("the least there is");
+        self.queues.clear();
+        self.due.clear();
+        self.links.clear();
+        self.growing.clear();
+        self.pinged.clear();
+        self.durable.clear();
+        self.report = None;
+        self.cut_at = None;
+        let image = self.disk.image();
+        let read = |at: u64, buffer: &mut [u8]| {
+            let rest = image.get(at as usize..).unwrap_or_default();
+            let len = rest.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&rest[..len]);
+            Ok::<_, String>(len)
+        };
+        let index = ledger::record::scan(params, 0, image.len() as u64, read, |_| {}).expect("reads succeed");
+        let tail = image[index.end as usize / 4_096 * 4_096..index.end as usize].to_vec();
+        let opened = store::Opened { end: index.end, tail };
+        let mut cx = Cx::new(0);
+        let chain = chain::Config {
+            params,
+            workers,
+            min_work: consensus::Work::ZERO,
+            budget,
+            refused: self.refused.clone(),
+            offline: false,
+        };
+        let wanted = self.remotes.iter().map(|remote| book::Wanted::Address(remote.address)).collect();
+        let book = book::Config { params, workers, outgoing: 0, incoming: 8, wanted, saved: None };
+        let setup = status::Setup { params, plan: self.plan.clone(), pages: pages.clone(), budget, version: "".into() };
+        let shards = &mut self.shards;
+        shards.clear();
+        shards.insert(ShardId::Chain, Box::new(chain::Chain::new(chain)));
+        shards.insert(ShardId::Store, Box::new(store::Store::new(params, opened)));
+        shards.insert(ShardId::Status, Box::new(status::Status::new(setup)));
+        shards.insert(ShardId::Book, Box::new(book::Book::new(book, &mut cx)));
+        for i in 0..workers {
+            let core = self.plan.home(ShardId::Peer(i));
+            let nonce = self.rng.next();
+            let config =
+                peer::Config { params, number: i, workers, core, pages: pages.clone(), budget, nonce, verbose: false };
+            shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
+            let partitions = self.plan.partitions(i);
+            shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(i, partitions, pages.clone(), core)));
+            shards.insert(ShardId::Verify(i), Box::new(verify::Verify::new(params, workers, pages.clone(), core)));
+        }
+        let index = std::sync::Arc::new(index);
+        self.step(ShardId::Chain, Input::Event(Event::Indexed { file: 0, index }));
+        self.step(ShardId::Chain, Input::Event(Event::Begin));
+        for shard in self.shards.keys().copied().collect::<Vec<_>>() {
+            let at = self.rng.below(TICK_MS);
+            self.after(at, Due::Tick(shard));
+        }
+    }
+
+    fn after(&mut self, ms: u64, due: Due) {
+        self.next_due += 1;
+        self.due.insert((self.now_ms + ms, self.next_due), due);
+    }
+
+    fn mix(&mut self, word: u64) {
+        self.trace = (self.trace ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(17);
+    }
+
+    /// Whether the power is to go now.
+    pub fn is_cut(&self) -> bool {
+        self.cut_at.is_some_and(|at| self.disk_effects >= at)
+    }
+
+    /// Lets one thing happen: a word is heard, or something that is due comes about.
+    pub fn turn(&mut self) {
+        self.steps += 1;
+        if self.steps.is_multiple_of(64) {
+            self.now_ms += 1;
+        }
+        let waiting: Vec<(usize, usize)> =
+            self.queues.iter().filter(|(_, queue)| !queue.is_empty()).map(|(key, _)| *key).collect();
+        let next = *self.due.keys().next().expect("there is always a tick");
+        if waiting.is_empty() {
+            self.now_ms = self.now_ms.max(next.0);
+        }
+        let pick = self.rng.below(waiting.len() as u64 + 1) as usize;
+        self.mix(pick as u64);
+        match waiting.get(pick) {
+            Some(key) => self.hear(*key),
+            None if next.0 <= self.now_ms => {
+                let candidates: Vec<(u64, u64)> = self.due.range(..=(self.now_ms, u64::MAX)).map(|(k, _)| *k).collect();
+                let key = candidates[self.rng.below(candidates.len() as u64) as usize];
+                let due = self.due.remove(&key).expect("just seen");
+                self.happen(due);
+            }
+            None => {}
+        }
+    }
+
+    fn hear(&mut self, key: (usize, usize)) {
+        let queue = self.queues.get_mut(&key).expect("just seen");
+        let ahead = queue.iter().position(|word| word.1.is_question()).filter(|_| self.rng.below(2) == 0);
+        let Word(to, word) = queue.remove(ahead.unwrap_or(0)).expect("not empty");
+        self.step(to, Input::Msg(word));
+    }
+
+    fn step(&mut self, shard: ShardId, input: Input) {
+        let mut cx = Cx::new(self.rng.next());
+        (cx.now_ms, cx.unix) = (self.now_ms, UNIX + self.now_ms / 1_000);
+        self.shards.get_mut(&shard).expect("in the plan").step(input, &mut cx);
+        self.mix(cx.words.len() as u64 * 31 + cx.effects.len() as u64);
+        for (to, word) in cx.words {
+            self.said(shard, to, &word);
+            let key = (self.plan.home(shard), self.plan.home(to));
+            let queue = self.queues.entry(key).or_default();
+            queue.push_back(Word(to, word));
+            assert!(key.0 == key.1 || queue.len() <= link_depth(8), "link {key:?} holds {}", queue.len());
+        }
+        for effect in cx.effects {
+            self.carry_out(shard, effect);
+        }
+    }
+
+    /// The checks of what shards say.
+    fn said(&mut self, from: ShardId, to: ShardId, word: &Msg) {
+        match word {
+            Msg::Grow(job) => {
+                let ShardId::Utxo(i) = to else { panic!("Grow goes to utxo shards") };
+                assert!(self.growing.insert((job.world, i)), "one Grow a world and shard");
+            }
+            Msg::Grown { world, .. } => {
+                let ShardId::Utxo(i) = from else { panic!("Grown comes from utxo shards") };
+                assert!(self.growing.remove(&(*world, i)), "one answer a Grow");
+            }
+            Msg::Durable(nodes) => {
+                for (_, place) in nodes {
+                    let kept = self.disk.durable(place.at, place.len).expect("durable bytes are on the disk");
+                    let block = consensus::Block::parse(kept.to_vec().into()).expect("durable blocks are whole");
+                    assert_eq!(block.facts.merkle_root, block.header.merkle_root);
+                    self.durable.insert(block.hash);
+                    self.parents.insert(block.hash, block.header.prev);
+                }
+            }
+            Msg::TipMoved { headers, .. } => {
+                let tip = headers.last().expect("a tip above genesis").hash();
+                self.tip_named(tip);
+            }
+            Msg::Report(report) => {
+                if let Report::Chain(chain) = &**report {
+                    self.tip_named(chain.tip);
+                    self.report = Some(Box::new(chain.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The tip and everything below it is where a power cut cannot take it.
+    fn tip_named(&mut self, tip: BlockHash) {
+        if self.tip == tip {
+            return;
+        }
+        self.tip = tip;
+        self.mix(u64::from_le_bytes(tip.0[..8].try_into().expect("eight")));
+        let params = Params::of(Network::Regtest);
+        // What an earlier run left lies in the file as it was found; this run's blocks were called durable.
+        let mut at = tip;
+        let mut on_disk = None;
+        while at != params.genesis_hash {
+            if !self.durable.contains(&at) {
+                let found = on_disk.get_or_insert_with(|| whole_blocks(self.disk.kept()));
+                let prev = found.get(&at).unwrap_or_else(|| panic!("the tip {tip} stands on {at}, which is not durable"));
+                self.parents.insert(at, *prev);
+                self.durable.insert(at);
+            }
+            at = self.parents[&at];
+        }
+    }
+
+    fn carry_out(&mut self, shard: ShardId, effect: Effect) {
+        let number = match shard {
+            ShardId::Peer(i) => i,
+            _ => 0,
+        };
+        let soon = 1 + self.rng.below(20);
+        match effect {
+            Effect::Connect { conn, to } => self.connect(shard, (number, conn), to),
+            Effect::Receive { conn, buffer, room } => {
+                if let Some(link) = self.links.get_mut(&(number, conn)) {
+                    assert!(link.receive.replace((buffer, room)).is_none(), "one read at a time");
+                    self.after(soon / 4, Due::Arrive((number, conn)));
+                }
+            }
+            Effect::Send { conn, bytes } => self.send(shard, (number, conn), bytes.concat()),
+            Effect::Close { conn } => {
+                if let Some(link) = self.links.get_mut(&(number, conn)) {
+                    link.closing = true;
+                    self.after(soon, Due::Close((number, conn), "closed by us"));
+                }
+            }
+            Effect::Read { token, file, at, len } => {
+                assert_eq!(file, 0);
+                let bytes = self.disk.read(at, len).map(|bytes| bytes.to_vec().into());
+                let event = Event::Read { token, bytes: bytes.ok_or("beyond the end".into()) };
+                self.after(soon, Due::Event(shard, event));
+            }
+            Effect::Write { at, pieces } => {
+                self.disk_effects += 1;
+                let write = self.disk.write(at, &pieces);
+                self.after(soon * 2, Due::Written(write));
+            }
+            Effect::Sync => {
+                self.disk_effects += 1;
+                self.disk.sync();
+                self.after(soon * 3, Due::Synced);
+            }
+            Effect::Remember(line) => {
+                let (hash, why) = line.split_once(' ').expect("hash and reason");
+                self.refused.push((hash.parse().expect("a hash"), why.into()));
+            }
+            Effect::Log(level, line) => {
+                if self.verbose {
+                    eprintln!("{:>8} ms {shard} {level:?} {line}", self.now_ms);
+                }
+                assert!(level != Level::Warn || !line.is_empty());
+            }
+            Effect::Answer { question, text } => self.answers.push((question, text)),
+            Effect::SaveAddresses(_) => {}
+            other => panic!("{shard} asked for {other:?}"),
+        }
+    }
+
+    fn connect(&mut self, shard: ShardId, key: Key, to: std::net::SocketAddr) {
+        let found = self.remotes.iter().position(|remote| remote.address == to && !remote.dead && !self.offline);
+        let Some(remote) = found else {
+            let why = "nobody answers".into();
+            return self.after(50, Due::Event(shard, Event::Closed { conn: key.1, why }));
+        };
+        let end = End::new(to, self.now_ms, UNIX + self.now_ms / 1_000);
+        let latency = self.remotes[remote].script.latency_ms;
+        let opened = self.now_ms + latency;
+        let link =
+            Link { remote, end, out: VecDeque::new(), receive: None, last_ms: opened, closing: false };
+        self.links.insert(key, link);
+        self.after(latency, Due::Event(shard, Event::Opened { conn: key.1, address: to, inbound: false }));
+    }
+
+    fn send(&mut self, shard: ShardId, key: Key, bytes: Vec<u8>) {
+        let now = self.now_ms;
+        let Some(link) = self.links.get_mut(&key).filter(|link| !link.closing) else { return };
+        let tip = self.tip;
+        let before = link.end.ponged.len();
+        peers::pongs(&bytes, &mut link.end);
+        for block in link.end.ponged.split_off(before) {
+            let followed = self.pinged.remove(&block);
+            assert!(!followed || self.durable.contains(&block), "a pong came before block {block} was durable ({tip})");
+        }
+        let latency = self.remotes[link.remote].script.latency_ms;
+        link.last_ms = link.last_ms.max(now + latency);
+        let after = link.last_ms - now;
+        let len = bytes.len();
+        self.after(after, Due::Deliver(key, bytes));
+        let sent = 1 + self.rng.below(5);
+        self.after(sent, Due::Event(shard, Event::Sent { conn: key.1, bytes: len }));
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Tick(shard) => {
+                self.after(TICK_MS, Due::Tick(shard));
+                if shard == ShardId::Chain {
+                    self.learn();
+                }
+                self.step(shard, Input::Tick);
+            }
+            Due::Event(shard, event) => self.step(shard, Input::Event(event)),
+            Due::Written(write) => {
+                self.disk_effects += 1;
+                let at = self.disk.written(write);
+                self.step(ShardId::Store, Input::Event(Event::Written { at }));
+            }
+            Due::Synced => {
+                self.disk_effects += 1;
+                self.disk.synced();
+                self.step(ShardId::Store, Input::Event(Event::Synced));
+            }
+            Due::Deliver(key, bytes) => self.deliver(key, &bytes),
+            Due::Arrive(key) => self.arrive(key),
+            Due::Close(key, why) => {
+                if self.links.remove(&key).is_some() {
+                    let event = Event::Closed { conn: key.1, why: why.into() };
+                    self.step(ShardId::Peer(key.0), Input::Event(event));
+                }
+            }
+        }
+    }
+
+    /// Peers that get a better chain tell those that are connected to them.
+    fn learn(&mut self) {
+        for index in 0..self.remotes.len() {
+            if self.remotes[index].learn(self.now_ms) {
+                for link in self.links.values_mut().filter(|link| link.remote == index) {
+                    let bytes = self.remotes[index].announce(&mut link.end);
+                    link.out.extend(bytes.concat());
+                }
+                let keys: Vec<Key> = self.links.iter().filter(|(_, l)| l.remote == index).map(|(k, _)| *k).collect();
+                keys.into_iter().for_each(|key| self.after(0, Due::Arrive(key)));
+            }
+        }
+    }
+
+    fn deliver(&mut self, key: Key, bytes: &[u8]) {
+        let Some(link) = self.links.get_mut(&key) else { return };
+        let remote = &mut self.remotes[link.remote];
+        if remote.dead {
+            return;
+        }
+        let known = link.end.pings.len();
+        let reply = remote.received(&mut link.end, bytes, self.now_ms, &mut self.rng);
+        let follows = |hash: &BlockHash| {
+            let branch = &remote.script.branch;
+            branch.iter().any(|blk| blk.hash == *hash && blk.header.prev == self.tip)
+        };
+        let pinged = link.end.pings[known..].iter().map(|ping| ping.1).filter(follows);
+        self.pinged.extend(pinged.collect::<Vec<_>>());
+        link.out.extend(reply.concat());
+        let latency = remote.script.latency_ms;
+        if remote.dead {
+            self.after(latency, Due::Close(key, "it died"));
+        } else {
+            self.after(latency, Due::Arrive(key));
+        }
+    }
+
+    fn arrive(&mut self, key: Key) {
+        let Some(link) = self.links.get_mut(&key) else { return };
+        if link.out.is_empty() || link.receive.is_none() || link.closing {
+            return;
+        }
+        let (mut buffer, room) = link.receive.take().expect("just seen");
+        let chunk = self.remotes[link.remote].script.chunk;
+        let most = room.min(link.out.len()).min(chunk as usize);
+        let count = 1 + self.rng.below(most as u64) as usize;
+        buffer.extend(link.out.drain(..count));
+        self.step(ShardId::Peer(key.0), Input::Event(Event::Received { conn: key.1, buffer }));
+    }
+
+    /// Asks the page for something.
+    pub fn ask(&mut self, question: u64, text: &str) {
+        self.step(ShardId::Status, Input::Event(Event::Asked { question, text: text.into() }));
+    }
+
+    /// Grows that nobody answered yet.
+    pub fn unanswered(&self) -> usize {
+        self.growing.len()
+    }
+
+    /// The state of the node in a line, for whoever reads a failure.
+    pub fn say(&self) -> String {
+        let state = self.report.as_ref().map(|r| {
+            format!(
+                "{:?} {} height {} of {}, growing {}, parked {}, loading {}, asked {}",
+                r.state, r.why, r.height, r.headers, r.growing, r.parked, r.loading, r.asked
+            )
+        });
+        format!("{} ms, {} steps: {}", self.now_ms, self.steps, state.unwrap_or_default())
+    }
+}
+
+/// Hash and parent of every block that lies whole in this file.
+fn whole_blocks(image: &[u8]) -> BTreeMap<BlockHash, BlockHash> {
+    let params = Params::of(Network::Regtest);
+    let read = |at: u64, buffer: &mut [u8]| {
+        let rest = image.get(at as usize..).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        Ok::<_, String>(len)
+    };
+    let index = ledger::record::scan(params, 0, image.len() as u64, read, |_| {}).expect("reads succeed");
+    let bytes = |record: &ledger::record::Record| &image[record.end() as usize - record.len as usize..record.end() as usize];
+    let whole = |record: &&ledger::record::Record| {
+        let block = consensus::Block::parse(bytes(record).to_vec().into());
+        block.is_ok_and(|block| consensus::check_block(&block).is_ok())
+    };
+    index.records.iter().filter(whole).map(|record| (record.hash, record.header.prev)).collect()
+}

@@ -1,0 +1,199 @@
+//! Scripted peers: they speak real wire bytes and behave as their script says. They know chains and no node.
+
+use super::chains::{Blk, Branch};
+use bytes::Bytes;
+use consensus::{BlockHash, Network, Params};
+use shards::Rng;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use wire::conn::{Conn, ConnConfig, Direction, Event};
+use wire::message::{Inv, InvKind, Message};
+
+/// How a peer behaves.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// What it has.
+    pub branch: Branch,
+    /// When it gets something better, milliseconds, and what.
+    pub later: Option<(u64, Branch)>,
+    /// How long its bytes are under way, milliseconds.
+    pub latency_ms: u64,
+    /// The most bytes that come in one read.
+    pub chunk: u64,
+    /// Dies after so many blocks sent.
+    pub dies_after: Option<u32>,
+    /// Of 16 blocks, so many are never sent,
+    pub withheld: u64,
+    /// so many are said not to be there,
+    pub denied: u64,
+    /// and so many are bent when they are sent first.
+    pub bent: u64,
+    /// Sends garbage instead of its so-manieth message.
+    pub garbage_after: Option<u32>,
+}
+
+/// A peer.
+pub struct Remote {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How it behaves.
+    pub script: Script,
+    sent_blocks: u32,
+    sent_messages: u32,
+    bent: BTreeSet<BlockHash>,
+    /// It is dead for good.
+    pub dead: bool,
+}
+
+/// Its end of one connection.
+pub struct End {
+    conn: Conn,
+    /// Blocks sent before each ping that has not been answered.
+    pub pings: Vec<(u64, BlockHash)>,
+    /// Pongs that came since they were last looked at.
+    pub ponged: Vec<BlockHash>,
+}
+
+impl End {
+    /// Of a connection that the node has opened.
+    pub fn new(address: SocketAddr, now_ms: u64, unix: u64) -> End {
+        let setup = ConnConfig {
+            magic: Params::of(Network::Regtest).magic,
+            nonce: 77,
+            our_nonces: BTreeSet::from([77]),
+            ping_seed: 78,
+            services: wire::NODE_NETWORK | wire::NODE_WITNESS,
+            user_agent: "/scripted:1/".into(),
+            start_height: 1,
+            unix_s: unix,
+            peer_address: address,
+        };
+        End { conn: Conn::new(Direction::Inbound, setup, now_ms), pings: Vec::new(), ponged: Vec::new() }
+    }
+}
+
+impl Remote {
+    /// A peer at this address.
+    pub fn new(address: SocketAddr, script: Script) -> Remote {
+        Remote { address, script, sent_blocks: 0, sent_messages: 0, bent: BTreeSet::new(), dead: false }
+    }
+
+    /// It gets its better chain, if it is time; whether it did.
+    pub fn learn(&mut self, now_ms: u64) -> bool {
+        let due = self.script.later.as_ref().is_some_and(|(at, _)| now_ms >= *at);
+        if due && let Some((_, branch)) = self.script.later.take() {
+            self.script.branch = branch;
+        }
+        due
+    }
+
+    /// Announces its tip.
+    pub fn announce(&self, end: &mut End) -> Vec<Bytes> {
+        if let (Some(tip), Some(_)) = (self.script.branch.last(), end.conn.info()) {
+            end.conn.send(&Message::Inv(vec![Inv { kind: InvKind::Block, hash: tip.hash.0 }]));
+        }
+        end.conn.take_out()
+    }
+
+    /// Takes bytes of the node; what it answers.
+    pub fn received(&mut self, end: &mut End, mut bytes: &[u8], now_ms: u64, rng: &mut Rng) -> Vec<Bytes> {
+        let mut events = Vec::new();
+        while !bytes.is_empty() {
+            let (mut buffer, room) = end.conn.buffer();
+            if room == 0 {
+                break;
+            }
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            buffer.extend_from_slice(now);
+            bytes = rest;
+            end.conn.received(buffer, now_ms, &mut events);
+        }
+        for event in events {
+            self.take(end, event, rng);
+        }
+        end.conn.take_out()
+    }
+
+    fn take(&mut self, end: &mut End, event: Event, rng: &mut Rng) {
+        self.sent_messages += 1;
+        if self.script.garbage_after == Some(self.sent_messages) {
+            let junk = (0..40).map(|_| rng.next() as u8).collect::<Vec<u8>>();
+            // A block that is none: its header is random, and nobody asked for it.
+            end.conn.send_block(&Bytes::from(junk));
+            end.conn.send(&Message::NotFound(vec![Inv { kind: InvKind::WitnessBlock, hash: [7; 32] }]));
+        }
+        match event {
+            Event::Ping(nonce) => end.conn.send(&Message::Pong(nonce)),
+            Event::Broken(broken) => panic!("the node spoke wrongly: {broken}"),
+            Event::Message(Message::GetHeaders(locator)) => {
+                let branch = &self.script.branch;
+                let known = |hash: &BlockHash| branch.iter().position(|blk| blk.hash == *hash).map(|at| at + 1);
+                let start = locator.hashes.iter().find_map(known).unwrap_or(0);
+                let headers = branch[start..].iter().take(2_000).map(|blk| blk.header).collect();
+                end.conn.send(&Message::Headers(headers));
+            }
+            Event::Message(Message::GetData(invs)) => invs.iter().for_each(|inv| self.asked(end, inv, rng)),
+            _ => {}
+        }
+    }
+
+    fn asked(&mut self, end: &mut End, inv: &Inv, rng: &mut Rng) {
+        assert_eq!(inv.kind, InvKind::WitnessBlock);
+        let Some(blk) = self.script.branch.iter().find(|blk| blk.hash.0 == inv.hash).cloned() else {
+            return end.conn.send(&Message::NotFound(vec![*inv]));
+        };
+        let draw = rng.below(16);
+        let Script { withheld, denied, bent, .. } = self.script;
+        if draw < withheld {
+            return;
+        }
+        if draw < withheld + denied {
+            return end.conn.send(&Message::NotFound(vec![*inv]));
+        }
+        if draw < withheld + denied + bent && self.bent.insert(blk.hash) {
+            return end.conn.send_block(&bend(&blk, rng));
+        }
+        end.conn.send_block(&blk.bytes);
+        self.sent_blocks += 1;
+        if self.script.dies_after == Some(self.sent_blocks) {
+            self.dead = true;
+        }
+        if rng.below(3) == 0 {
+            end.pings.push((rng.next(), blk.hash));
+            end.conn.send(&Message::Ping(end.pings.last().map(|ping| ping.0)));
+        }
+    }
+}
+
+/// The node's pongs, as they lie in its bytes: frames of one command with eight bytes. The connection itself only knows
+/// its own pings.
+pub fn pongs(bytes: &[u8], end: &mut End) {
+    let frame = Message::Pong(0).encode(Params::of(Network::Regtest).magic);
+    let head = &frame[..16];
+    for at in 0..bytes.len().saturating_sub(31) {
+        if &bytes[at..at + 16] == head {
+            let nonce = u64::from_le_bytes(bytes[at + 24..at + 32].try_into().expect("eight"));
+            if let Some(index) = end.pings.iter().position(|ping| ping.0 == nonce) {
+                let ping = end.pings.remove(index);
+                end.ponged.push(ping.1);
+            }
+        }
+    }
+}
+
+/// A copy of the block that its header does not stand for.
+fn bend(blk: &Arc<Blk>, rng: &mut Rng) -> Bytes {
+    let mut plain = blk.plain.clone();
+    match rng.below(4) {
+        // bad-txns-duplicate, where the count of transactions is odd; else bad-txnmrklroot
+        0 => plain.txs.push(plain.txs[plain.txs.len() - 1].clone()),
+        // bad-witness-merkle-match
+        1 => plain.txs[0].inputs[0].witness[0][5] ^= 1,
+        // bad-txnmrklroot
+        2 => plain.txs[0].outputs[0].value -= 1,
+        // no block at all
+        _ => return blk.bytes.slice(..blk.bytes.len() - 1),
+    }
+    Bytes::from(plain.bytes())
+}

@@ -1,0 +1,138 @@
+//! What happens in one run: cores, peers and faults drawn from the seed, and what must be true at its end.
+
+use super::Sim;
+use super::chains::{Branch, Truth, chains};
+use super::peers::{Remote, Script};
+use consensus::BlockHash;
+use shards::Rng;
+
+/// Virtual time within which an honest peer brings everything, milliseconds.
+const LIVE_MS: u64 = 20 * 60_000;
+/// Turns after which something runs in circles.
+const TURNS_MAX: u64 = 3_000_000;
+const CORES: [usize; 4] = [1, 2, 5, 16];
+
+/// A peer that does all it should.
+pub fn honest(branch: &Branch) -> Script {
+    Script {
+        branch: branch.clone(),
+        later: None,
+        latency_ms: 5,
+        chunk: 1 << 16,
+        dies_after: None,
+        withheld: 0,
+        denied: 0,
+        bent: 0,
+        garbage_after: None,
+    }
+}
+
+/// Peer number `index`.
+pub fn remote(index: usize, script: Script) -> Remote {
+    Remote::new(([10, 0, index as u8, 1], 18_444).into(), script)
+}
+
+fn draw_peers(rng: &mut Rng) -> Vec<Remote> {
+    let all = chains();
+    let mut first = honest(&all.rival);
+    (first.latency_ms, first.chunk) = (1 + rng.below(300), 1 << (8 + rng.below(9)));
+    if rng.below(2) == 0 {
+        first.branch = all.main.clone();
+        first.later = Some((1_000 + rng.below(60_000), all.rival.clone()));
+    }
+    let mut remotes = vec![remote(0, first)];
+    for index in 1..=rng.below(4) as usize {
+        let branch = [&all.main, &all.short, &all.rival, &all.invalid][rng.below(4) as usize];
+        let mut other = honest(branch);
+        (other.latency_ms, other.chunk) = (1 + rng.below(1_000), 1 << (4 + rng.below(13)));
+        let mut odds = |one_in: u64, max: u64| if rng.below(one_in) == 0 { 1 + rng.below(max) } else { 0 };
+        (other.withheld, other.denied, other.bent) = (odds(3, 6), odds(3, 4), odds(3, 4));
+        other.dies_after = Some(odds(3, 80) as u32).filter(|blocks| *blocks > 0);
+        other.garbage_after = Some(odds(6, 40) as u32).filter(|messages| *messages > 0);
+        remotes.push(remote(index, other));
+    }
+    remotes
+}
+
+/// Runs one seed to its end; the hash of its trace.
+pub fn run(seed: u64) -> Result<u64, String> {
+    let mut rng = Rng(seed);
+    let cores = CORES[rng.below(4) as usize];
+    let mut sim = Sim::new(rng.next(), cores, draw_peers(&mut rng));
+    for _ in 0..rng.below(3) {
+        sim.cut_at = Some(sim.disk_effects + 1 + rng.below(200));
+        live(&mut sim, &chains().best)?;
+        let told = sim.tip;
+        sim.restart(CORES[rng.below(4) as usize]);
+        stands_again(&mut sim, told)?;
+    }
+    live(&mut sim, &chains().best)?;
+    same_coins(&mut sim, &chains().best)?;
+    Ok(sim.trace)
+}
+
+/// Until the node has reached the best tip, or the power goes.
+pub fn live(sim: &mut Sim, best: &Truth) -> Result<(), String> {
+    let until = sim.now_ms + LIVE_MS;
+    for _ in 0..TURNS_MAX {
+        if sim.tip == best.tip || sim.is_cut() {
+            return Ok(());
+        }
+        if sim.now_ms > until {
+            return Err(format!("the tip is not reached in time: {}", sim.say()));
+        }
+        sim.turn();
+    }
+    Err(format!("the tip is not reached in {TURNS_MAX} turns: {}", sim.say()))
+}
+
+/// After a restart, with nobody to ask, the node is where it said it was or on a branch with more work.
+pub fn stands_again(sim: &mut Sim, told: BlockHash) -> Result<(), String> {
+    let height = |hash: BlockHash| {
+        let all = chains();
+        let find = |branch: &Branch| branch.iter().position(|blk| blk.hash == hash);
+        [&all.main, &all.rival, &all.short, &all.invalid, &all.bare].into_iter().find_map(find).map_or(0, |at| at + 1)
+    };
+    let genesis = consensus::Params::of(consensus::Network::Regtest).genesis_hash;
+    (sim.offline, sim.tip) = (true, genesis);
+    let until = sim.now_ms + 60_000;
+    while sim.now_ms < until && sim.tip != told {
+        sim.turn();
+    }
+    sim.offline = false;
+    let reached = sim.tip;
+    // All blocks of the test chains have the same work.
+    if reached == told || height(reached) > height(told) {
+        return Ok(());
+    }
+    Err(format!("told {told} ({}), after the power cut {reached} ({}): {}", height(told), height(reached), sim.say()))
+}
+
+/// The node's own digest is the oracle's, and nothing is left unanswered.
+pub fn same_coins(sim: &mut Sim, best: &Truth) -> Result<(), String> {
+    for _ in 0..20_000 {
+        sim.turn();
+    }
+    if sim.unanswered() > 0 {
+        return Err(format!("{} Grows were not answered: {}", sim.unanswered(), sim.say()));
+    }
+    sim.ask(1, "digest");
+    for _ in 0..20_000 {
+        if let Some((_, text)) = sim.answers.pop() {
+            let got: serde_json::Value = serde_json::from_str(&text).map_err(|_| text.clone())?;
+            let want = serde_json::json!({
+                "height": best.height,
+                "tip": best.tip.to_string(),
+                "coins": best.coins,
+                "digest": best.digest.to_string(),
+            });
+            let counted = sim.report.as_ref().map_or(0, |report| report.coins);
+            if counted != best.coins {
+                return Err(format!("the chain shard counts {counted} coins, there are {}", best.coins));
+            }
+            return if got == want { Ok(()) } else { Err(format!("coins differ: {got}, wanted {want}")) };
+        }
+        sim.turn();
+    }
+    Err("no digest came".into())
+}
