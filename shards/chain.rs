@@ -95,7 +95,7 @@ struct World {
 enum WorldState {
     Growing(Box<grow::Growing>),
     /// All answers are there; the parent's verdict is not.
-    Checked(Result<(), grow::Refusal>),
+    Checked(Result<(), grow::Refusal>, From),
     Valid,
 }
 
@@ -244,7 +244,7 @@ impl Chain {
     fn arrived(&mut self, from: From, body: Arc<Body>, cx: &mut Cx) {
         let Some(node) = self.tree.find(&body.block.hash) else { return self.settle_from(from, cx) };
         if !self.accept_arrival(from, node, body.len() as u32, cx) {
-            return self.settle_from(from, cx);
+            return self.settle_copy(from, node, cx);
         }
         let parent = self.tree.node(node).parent;
         let context = consensus::BlockCx {
@@ -254,7 +254,21 @@ impl Chain {
         };
         match consensus::check_block_context(&body.block, &context) {
             Ok(()) => self.hold(node, from, body, cx),
-            Err(rule) => self.spoiled(from, body.block.hash, rule, cx),
+            Err(rule) => {
+                // It was booked as arrived: wanted again, of another.
+                if let From::Peer(peer, _) = from {
+                    self.fetch.refused_from(peer, node);
+                }
+                self.spoiled(from, body.block.hash, rule, cx);
+            }
+        }
+    }
+
+    /// A copy of a block that is under way already is settled with it.
+    fn settle_copy(&mut self, from: From, node: NodeId, cx: &mut Cx) {
+        match (from, self.settles.get_mut(&node)) {
+            (From::Peer(peer, seq), Some(others)) => others.push((peer, seq)),
+            _ => self.settle_from(from, cx),
         }
     }
 

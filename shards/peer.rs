@@ -282,7 +282,8 @@ impl Peer {
         });
         self.config.pages.work(self.config.core).block_parsed.add(1);
         let word = match checked {
-            Ok(block) if block.hash != hash => Msg::Spoiled { from, hash, rule: Rule::HighHash },
+            // Only a file can hold another block than the index says: these bytes say nothing of that header.
+            Ok(block) if block.hash != hash => Msg::Spoiled { from, hash, rule: Rule::Malformed },
             Ok(block) => Msg::Arrived { from, body: Arc::new(Body::new(block)) },
             Err(rule) => Msg::Spoiled { from, hash, rule },
         };

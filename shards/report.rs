@@ -109,7 +109,7 @@ pub struct Leaf {
     pub hash: BlockHash,
     /// Blocks since it left the tip's branch; 0 for the tip's own.
     pub branch_len: u32,
-    /// active, headers-only, downloading, valid-fork, refused: REASON.
+    /// active, headers-only, downloading, stored, valid-fork, refused: REASON.
     pub status: String,
 }
 

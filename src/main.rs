@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::exit::Fatal;
 use crate::run::{Node, Purpose};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -61,13 +62,21 @@ fn log_to_stderr(config: &Config, quiet: bool) -> Result<(), Fatal> {
     };
     let filter = tracing_subscriber::EnvFilter::try_new(&filter)
         .map_err(|why| Fatal::Usage(format!("--log {filter:?} is no filter: {why}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     Ok(())
 }
 
 fn run(config: Config) -> Result<(), Fatal> {
     for line in config.effective() {
-        tracing::info!("{line}");
+        match line.ends_with("(from default)") {
+            true => tracing::debug!("{line}"),
+            false => tracing::info!("{line}"),
+        }
     }
     let (page, serve) = (config.webui, config.serve.clone());
     let node = Node::start(config, Purpose::Serve)?;

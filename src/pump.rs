@@ -191,7 +191,7 @@ impl Core {
             Parcel::Ask(text) => {
                 let core = self.clone();
                 glommio::spawn_local(async move {
-                    let answer = core.ask(text).await;
+                    let answer = core.ask_in_turn(text).await;
                     core.tell_main(News::Answer(answer));
                 })
                 .detach();
@@ -355,14 +355,28 @@ impl Core {
     }
 }
 
-impl Ask for Core {
-    /// Asks the status shard of this core. Never waits for another shard longer than that one does.
-    async fn ask(&self, text: String) -> String {
+impl Core {
+    fn question(&self, text: String) -> (Rc<Mailbox<String>>, Input) {
         let question = self.0.next_question.get();
         self.0.next_question.set(question + 1);
         let answer = Rc::new(Mailbox::default());
         self.0.asked.borrow_mut().insert(question, answer.clone());
-        self.event(ShardId::Status, Event::Asked { question, text });
+        (answer, Input::Event(Event::Asked { question, text }))
+    }
+
+    /// Asks behind everything that already waits for the status shard, so that the answer knows it.
+    async fn ask_in_turn(&self, text: String) -> String {
+        let (answer, asked) = self.question(text);
+        self.0.queue.push((ShardId::Status, asked));
+        answer.pop().await.unwrap_or_default()
+    }
+}
+
+impl Ask for Core {
+    /// Asks the status shard of this core. Never waits for another shard longer than that one does.
+    async fn ask(&self, text: String) -> String {
+        let (answer, asked) = self.question(text);
+        self.input(ShardId::Status, asked);
         answer.pop().await.unwrap_or_default()
     }
 }

@@ -1,1 +1,209 @@
-//! x
+//! Looking in, and being refused: page, JSON, monitor, topology, folder lock, exit statuses.
+
+use ::wire::message::Message;
+use caesure_bench::chain::Spec;
+use caesure_tests::binary::run;
+use caesure_tests::{Folder, Node, Server, Setup, Step, Wire, made, wire};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+const SPEC: Spec = Spec { seed: 22, blocks: 220, txs: 12_000, empty_tail: 2 };
+
+#[test]
+fn the_json_has_what_scripts_rely_on() {
+    let chain = made(&SPEC, &[]);
+    let peer = Server::honest(chain.line());
+    let base = Folder::new();
+    let node = Node::start(&base, &Setup::regtest(&[peer.addr]));
+    let status = node.wait("synced", 120, |status| status["tip"] == chain.tip.as_str() && status["state"] == "synced");
+    for key in ["state", "chain", "height", "headers", "tip", "coins", "peers", "cores", "worlds", "scripts_verified"] {
+        assert!(!status[key].is_null(), "{key} is missing");
+    }
+    assert_eq!(status["chain"], "regtest");
+    assert_eq!((status["height"].as_u64(), status["headers"].as_u64()), (Some(220), Some(220)));
+    assert_eq!(status["coins"], chain.coins);
+    assert_eq!(status["scripts_verified"], false);
+    assert_eq!(status["cores"].as_array().unwrap().len(), 2);
+    assert_eq!(status["peers"][0]["agent"], "/kit/");
+    assert_eq!(status["partitions"].as_array().unwrap().len(), 256);
+    // The first key of that name is the validated height, for those who search the text.
+    let text = node.get("/admin/status.json").unwrap();
+    let first = text.split("\"height\":").nth(1).unwrap();
+    assert!(first.starts_with("220,"), "{}", &first[..20]);
+    let overrun: u64 = status["cores"].as_array().unwrap().iter().map(|c| c["link_overrun"].as_u64().unwrap()).sum();
+    assert_eq!(overrun, 0, "no link overflows");
+}
+
+#[test]
+fn the_page_stands_alone_and_shows_nothing_that_a_peer_wrote_unescaped() {
+    let base = Folder::new();
+    let node = Node::start(&base, &Setup::regtest(&[]));
+    let guest = Wire::dial(node.p2p, wire::REGTEST);
+    let Message::Version(mut version) = wire::version(7) else { panic!() };
+    version.user_agent = "/<script>alert(1)</script><img src=x>&amp;\"'/".into();
+    guest.send(&Message::Version(version));
+    guest.send(&Message::Verack);
+    guest.until(|message| *message == Message::Verack).unwrap();
+    node.wait("the guest is listed", 30, |status| status["peers"][0]["agent"].as_str().is_some_and(|a| !a.is_empty()));
+    let page = node.get("/admin/status").unwrap();
+    assert!(page.starts_with("<!doctype html>"));
+    assert!(!page.contains("<script>alert") && !page.contains("<img src=x"), "markup of a peer");
+    assert!(page.contains("alert(1)"), "the name is shown all the same");
+    assert!(page.contains("scripts NOT verified"), "in plain words");
+    for outside in ["http://", "https://", "src=\"", "<link rel=stylesheet"] {
+        let own = page.replace("http://www.w3.org/", "");
+        assert!(!own.contains(outside), "the page names {outside}");
+    }
+    assert_eq!(node.request("/etc/passwd", "").unwrap().0, 404);
+    guest.close();
+}
+
+#[test]
+fn with_users_the_page_asks_for_a_password() {
+    let base = Folder::new();
+    let setup = Setup::regtest(&[]).with(&["-u", "ann:se:cret"]);
+    let node = Node::spawn(base.path(), &setup);
+    let answer = caesure_tests::poll(60, || node.request("/admin/status.json", "").ok());
+    assert_eq!(answer.expect("it answers").0, 401);
+    // ann:se:cret and ann:wrong
+    let ask = |word: &str| node.request("/admin/status.json", &format!("Authorization: Basic {word}\r\n")).unwrap().0;
+    assert_eq!(ask("YW5uOnNlOmNyZXQ="), 200);
+    assert_eq!(ask("YW5uOndyb25n"), 401);
+    assert!(node.lines().iter().all(|line| !line.contains("se:cret")), "a password in the log");
+}
+
+#[test]
+fn the_monitor_answers_its_commands_and_lets_nobody_else_in() {
+    let chain = made(&SPEC, &[]);
+    let peer = Server::honest(chain.line());
+    let base = Folder::new();
+    let node = Node::start(&base, &Setup::regtest(&[peer.addr]));
+    node.wait_tip(&chain.tip, 120);
+    let mode = fs::metadata(node.folder.join("caesure.bd")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let help = node.ask("help");
+    for command in ["help", "status", "peers", "worlds", "block", "coin", "topology"] {
+        assert!(help.contains(command), "{command}: {help}");
+    }
+    let status = node.ask("status");
+    assert!(status.contains(&chain.tip) && status.contains("scripts NOT verified"), "{status}");
+    assert!(node.ask("peers").contains(&peer.addr.to_string()));
+    assert!(node.ask("worlds").contains(&chain.tip));
+    assert!(node.ask("topology").contains("core   1"));
+    let line = chain.line();
+    let block = line.blocks[150].0.to_string();
+    assert!(node.ask("block 150").contains(&block));
+    assert!(node.ask(&format!("block {block}")).contains("height  150"));
+    // The last coinbase is the only transaction of its block, so its txid is the merkle root. It is there at the tip,
+    // and in no world before.
+    let mut root = line.header(220).merkle_root;
+    root.reverse();
+    let txid: String = root.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(node.ask(&format!("coin {txid}:0")).contains("made at     220 by a coinbase"));
+    assert!(node.ask(&format!("coin {txid}:0 @219")).contains("is not unspent"));
+    assert!(node.ask(&format!("coin {txid}:9")).contains("is not unspent"));
+    assert!(node.ask("blok 3").contains("block"), "a suggestion");
+}
+
+/// The node works as fast as it can; both doors answer at once all the same. The median is asked for, since the machine
+/// may be busy with other tests.
+#[test]
+fn page_and_monitor_answer_within_50_ms_while_the_node_syncs() {
+    let chain = made(&SPEC, &[]);
+    let base = Folder::new();
+    // The last block is held back until the measurement is over, so that the sync cannot end before it.
+    let last = chain.line().tip();
+    let peer = Server::start(chain.line(), move |_, message| match message {
+        Message::GetData(invs) if invs.iter().any(|inv| inv.hash == last.0) && invs.len() == 1 => Step::Done,
+        _ => Step::Honest,
+    });
+    let node = Node::start(&base, &Setup::regtest(&[peer.addr]));
+    let mut took = Vec::new();
+    while took.len() < 60 {
+        let start = Instant::now();
+        if took.len() % 2 == 0 {
+            node.status();
+        } else {
+            node.ask("status");
+        }
+        took.push(start.elapsed());
+    }
+    took.sort();
+    assert!(took[30] < Duration::from_millis(50), "{took:?}");
+}
+
+#[test]
+fn an_idle_node_burns_no_cpu() {
+    let base = Folder::new();
+    let node = Node::start(&base, &Setup::regtest(&[]));
+    // Ticks of the kernel's clock, a hundred a second, in fields 14 and 15 of the line (proc(5)).
+    let ticks = || -> u64 {
+        let line = fs::read_to_string(format!("/proc/{}/stat", node.pid())).unwrap();
+        let fields: Vec<&str> = line.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let (before, start) = (ticks(), Instant::now());
+    caesure_tests::poll(5, || (start.elapsed() > Duration::from_secs(5)).then_some(()));
+    let busy = (ticks() - before) as f64 / 100.0 / start.elapsed().as_secs_f64();
+    assert!(busy < 0.02, "{:.1} % of a core", busy * 100.0);
+}
+
+#[test]
+fn topology_prints_any_plan_on_any_machine() {
+    let (status, out, _) = run(&["topology", "--cores", "16"]);
+    assert_eq!((status, out.lines().count()), (0, 16));
+    assert!(out.lines().next().unwrap().contains("chain"));
+    assert!(out.lines().nth(1).unwrap().contains("store") && out.lines().nth(1).unwrap().contains("status"));
+    for row in out.lines().skip(2) {
+        assert!(row.contains("peer") && row.contains("utxo") && row.contains("verify"), "{row}");
+    }
+}
+
+#[test]
+fn a_second_node_on_the_same_folder_is_refused() {
+    let base = Folder::new();
+    let node = Node::start(&base, &Setup::regtest(&[]));
+    let mut second = Node::spawn(base.path(), &Setup::regtest(&[]));
+    assert_eq!(second.ended(30), 3);
+    second.wait_log(&format!("process {}", node.pid()), 5);
+    second.wait_log("try: ", 5);
+    assert_eq!(node.stop(), 0);
+    // Once it is gone, even by force, the folder is free.
+    Node::start(&base, &Setup::regtest(&[])).kill();
+    Node::start(&base, &Setup::regtest(&[])).kill();
+}
+
+#[test]
+fn a_folder_of_a_newer_version_is_refused() {
+    let base = Folder::new();
+    assert_eq!(Node::start(&base, &Setup::regtest(&[])).stop(), 0);
+    let version = base.join("regtest/VERSION");
+    let known: u32 = fs::read_to_string(&version).unwrap().trim().parse().unwrap();
+    fs::write(&version, format!("{}\n", known + 1)).unwrap();
+    let mut node = Node::spawn(base.path(), &Setup::regtest(&[]));
+    assert_eq!(node.ended(30), 9);
+    node.wait_log(&format!("has format {}", known + 1), 5);
+}
+
+#[test]
+fn bad_arguments_end_with_status_2_and_a_word_on_what_is_right() {
+    let base = Folder::new();
+    let config = base.join("c.toml");
+    fs::write(&config, "outgoin = 3\n").unwrap();
+    let cases: [(&[&str], &str); 6] = [
+        (&["--chain", "mainnet3"], "regtest"),
+        (&["--cores", "0"], "whole number"),
+        (&["--cores", "250"], "250"),
+        (&["--nonsense"], "--nonsense"),
+        (&["-c", "1.2.3.4:0"], "port 0"),
+        (&["--config", config.to_str().unwrap()], "outgoing"),
+    ];
+    for (words, told) in cases {
+        let (status, _, err) = run(&[&["-b", base.text()][..], words].concat());
+        assert_eq!(status, 2, "{words:?}: {err}");
+        assert!(err.contains(told), "{words:?}: {err}");
+    }
+    let (status, out, _) = run(&["--version"]);
+    assert!(status == 0 && out.starts_with("caesure "));
+}

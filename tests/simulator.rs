@@ -1,7 +1,7 @@
 //! The simulated node under drawn faults. `SIM_SEED=n` runs that one seed, `SIM_SEEDS=a..b` a range; `SIM_LOG=1` prints
 //! the node's log.
 
-use caesure_tests::sim::chains::{chains, oracle};
+use caesure_tests::sim::chains::{deep, oracle};
 use caesure_tests::sim::{Sim, scenario};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -48,8 +48,8 @@ fn the_same_seed_gives_the_same_trace() {
 
 #[test]
 fn the_disk_cut_at_every_write_and_sync_keeps_the_tip_last_reported() {
-    let best = oracle(&chains().bare);
-    let fresh = |seed| Sim::new(seed, 1, vec![scenario::remote(0, scenario::honest(&chains().bare))]);
+    let best = oracle(&deep().main);
+    let fresh = |seed| Sim::new(seed, 1, vec![scenario::remote(0, scenario::honest(&deep().main))]);
     let mut whole = fresh(1);
     scenario::live(&mut whole, &best).unwrap();
     assert!(whole.disk_effects > 20, "{} writes and syncs are too few to mean much", whole.disk_effects);
@@ -59,6 +59,6 @@ fn the_disk_cut_at_every_write_and_sync_keeps_the_tip_last_reported() {
         scenario::live(&mut sim, &best).unwrap();
         let told = sim.tip;
         sim.restart(1);
-        scenario::stands_again(&mut sim, told).unwrap_or_else(|why| panic!("cut at {cut}: {why}"));
+        scenario::stands_again(&mut sim, deep(), told).unwrap_or_else(|why| panic!("cut at {cut}: {why}"));
     }
 }

@@ -1,7 +1,7 @@
 //! The life of worlds: begun with a job for every utxo shard and some verify shards, joined by countdown, retired in height
 //! order, chosen by work, folded into the base or dropped. No world is ever undone.
 
-use super::{Chain, Held, Stored, Verdict, World, WorldState};
+use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::Level;
 use crate::limits::{FAR_BLOCKS, GROWING_MAX, HORIZON_BLOCKS, HORIZON_SYNC_BLOCKS};
 use crate::msg::{From, Job, Msg, Place};
@@ -118,9 +118,7 @@ impl Chain {
         }
         for child in self.waiting.remove(&node).unwrap_or_default() {
             self.ready.insert((self.height(child), child));
-            if let Some(Held { from: From::Peer(..), .. }) = self.held.get(&child) {
-                self.settles.entry(child).or_default();
-            }
+            self.settles.entry(child).or_default();
         }
     }
 
@@ -152,7 +150,7 @@ impl Chain {
                 held.appending = false;
             }
             self.release(node);
-            self.stored(node);
+            self.stored(node, cx);
             self.candidate(node, cx);
             self.settle_block(node, cx);
         }
@@ -170,7 +168,8 @@ impl Chain {
     }
 
     /// Forgets the body of a block that waits in memory.
-    pub(super) fn let_go(&mut self, node: NodeId) {
+    pub(super) fn let_go(&mut self, node: NodeId, cx: &mut Cx) {
+        self.settle_now(node, cx);
         let (height, parent) = (self.height(node), self.tree.node(node).parent);
         self.ready.remove(&(height, node));
         if let Some(waiting) = self.waiting.get_mut(&parent) {
@@ -223,10 +222,12 @@ impl Chain {
         let net = growing.net;
         self.stats.checked(&growing.job.body.block);
         self.growing -= 1;
-        self.held.get_mut(&node).expect("held while growing").growing = false;
+        let held = self.held.get_mut(&node).expect("held while growing");
+        held.growing = false;
+        let from = held.from;
         self.release(node);
         let this = self.worlds.get_mut(&world).expect("just seen");
-        (this.state, this.coins) = (WorldState::Checked(result), net);
+        (this.state, this.coins) = (WorldState::Checked(result, from), net);
         self.retire(world, cx);
     }
 
@@ -270,24 +271,25 @@ impl Chain {
         while let Some(world) = next.pop() {
             let Some(this) = self.worlds.get(&world) else { continue };
             let node = this.node;
-            let WorldState::Checked(result) = this.state else { continue };
-            if self.life(self.tree.node(node).parent).verdict != Verdict::Valid {
+            let WorldState::Checked(result, from) = this.state else { continue };
+            // Its world, not its life: that may be valid from before all coins were rebuilt.
+            let parent = &self.worlds[&this.parent];
+            if !matches!(parent.state, WorldState::Valid) {
                 continue;
             }
+            let coins = parent.coins + this.coins;
             match result {
                 Ok(()) => {
                     self.life_mut(node).verdict = Verdict::Valid;
-                    let before = self.worlds[&self.worlds[&world].parent].coins;
                     let this = self.worlds.get_mut(&world).expect("just seen");
-                    (this.state, this.coins) = (WorldState::Valid, before + this.coins);
+                    (this.state, this.coins) = (WorldState::Valid, coins);
                     next.extend(&this.children);
                     self.candidate(node, cx);
                     self.settle_block(node, cx);
                 }
                 Err(Refusal { rule, tx }) => {
-                    let from = self.held.get(&node).map(|held| held.from);
                     self.refuse(node, rule, tx, cx);
-                    if let Some(From::Peer(peer, _)) = from {
+                    if let From::Peer(peer, _) = from {
                         self.punish(peer, format!("{rule}: block {}", self.tree.node(node).hash), cx);
                     }
                 }
@@ -304,9 +306,14 @@ impl Chain {
             Verdict::Refused(_) => true,
         };
         if done {
-            for (peer, seq) in self.settles.remove(&node).unwrap_or_default() {
-                self.settle(peer, seq, cx);
-            }
+            self.settle_now(node, cx);
+        }
+    }
+
+    /// Nothing more will come of this block for now.
+    fn settle_now(&mut self, node: NodeId, cx: &mut Cx) {
+        for (peer, seq) in self.settles.remove(&node).unwrap_or_default() {
+            self.settle(peer, seq, cx);
         }
     }
 
@@ -330,7 +337,7 @@ impl Chain {
         }
         let mut dropped = Vec::new();
         for id in refused {
-            self.let_go(id);
+            self.let_go(id, cx);
             self.fetch.forget(id);
             dropped.extend(self.life(id).world);
             self.settle_block(id, cx);
@@ -349,6 +356,7 @@ impl Chain {
                 self.release(this.node);
             }
             self.life_mut(this.node).world = None;
+            self.settle_now(this.node, cx);
             if let Some(parent) = self.worlds.get_mut(&this.parent) {
                 parent.children.retain(|child| child != world);
             }
@@ -390,14 +398,38 @@ impl Chain {
         }
     }
 
-    /// The tip moves to a block that is valid, durable, and has more work than the tip.
+    /// The tip moves to a block that is valid, durable with all below it, and has more work than the tip.
     fn candidate(&mut self, node: NodeId, cx: &mut Cx) {
-        let life = self.life(node);
-        if life.verdict != Verdict::Valid || life.stored != Stored::Durable || self.work(node) <= self.work(self.tip) {
-            return;
+        let mut next = vec![node];
+        while let Some(node) = next.pop() {
+            let life = *self.life(node);
+            if life.verdict != Verdict::Valid || life.stored != Stored::Durable {
+                continue;
+            }
+            if self.work(node) > self.work(self.tip) && self.line_is_durable(node) {
+                self.move_tip(node, cx);
+            }
+            // A block that was found damaged on disk may have become durable after those above it.
+            let world = self.life(node).world.and_then(|world| self.worlds.get(&world));
+            next.extend(world.iter().flat_map(|world| &world.children).map(|child| self.worlds[child].node));
         }
+    }
+
+    /// Whether everything from here down to the tip's branch is durable.
+    fn line_is_durable(&self, node: NodeId) -> bool {
+        let mut at = node;
+        while !self.tree.descends(self.tip, at) {
+            if self.life(at).stored != Stored::Durable {
+                return false;
+            }
+            at = self.tree.node(at).parent;
+        }
+        true
+    }
+
+    fn move_tip(&mut self, node: NodeId, cx: &mut Cx) {
         let old = std::mem::replace(&mut self.tip, node);
-        if !self.tree.descends(node, old) {
+        if !self.tree.descends(node, old) && !self.obtain.replaying() {
             self.stats.switches += 1;
             let fork = self.tree.fork_of(old, node);
             cx.log(
@@ -459,7 +491,8 @@ impl Chain {
             if self.tree.descends(world.node, to) {
                 continue;
             }
-            if self.height(world.node) < cutoff && self.work(world.node) < self.work(self.tip) {
+            let beaten = self.work(world.node) < self.work(self.tip) && !self.is_wanted(world.node);
+            if self.height(world.node) < cutoff && beaten {
                 lost.push(world.node);
             } else {
                 to = self.tree.fork_of(to, world.node);
@@ -481,6 +514,12 @@ impl Chain {
             at = gone.parent;
         }
         self.root = world;
+        let stranded = |(_, node): &(u32, NodeId)| self.life(self.tree.node(*node).parent).world.is_none();
+        let stranded: Vec<_> = self.ready.iter().copied().filter(stranded).collect();
+        for (_, node) in stranded {
+            self.let_go(node, cx);
+            self.fetch.forget(node);
+        }
     }
 
     fn above_root_tip(&self) -> bool {

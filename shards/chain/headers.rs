@@ -267,6 +267,16 @@ impl Chain {
     }
 
     pub(super) fn store_header(&mut self, parent: NodeId, header: &Header, cx: &Cx) -> Result<NodeId, Rule> {
+        let before = self.tree.len();
+        let node = self.insert_header(parent, header, cx)?;
+        if self.tree.len() > before {
+            self.adopt_orphans(self.tree.node(node).hash, cx);
+        }
+        Ok(node)
+    }
+
+    /// Without the records that wait for it: they may be a whole chain, too long to come down by recursion.
+    pub(super) fn insert_header(&mut self, parent: NodeId, header: &Header, cx: &Cx) -> Result<NodeId, Rule> {
         let hash = header.hash();
         if let Some(known) = self.tree.find(&hash) {
             return match self.refused(known) {
@@ -297,7 +307,6 @@ impl Chain {
         if self.work(node) > self.work(self.best) {
             self.best = node;
         }
-        self.adopt_orphans(&hash, cx);
         Ok(node)
     }
 

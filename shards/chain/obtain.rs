@@ -6,7 +6,7 @@
 
 use super::{Chain, Stored, Verdict};
 use crate::effect::{Effect, FileId, Level, Stop};
-use crate::limits::{LOADING_MAX, WINDOW_BLOCKS};
+use crate::limits::{HORIZON_BLOCKS, LOADING_MAX, WINDOW_BLOCKS};
 use crate::msg::{From, Msg, Place, split_peer};
 use crate::{Cx, ShardId};
 use consensus::{BlockHash, Rule};
@@ -14,8 +14,9 @@ use ledger::NodeId;
 use ledger::record::{Index, Record};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rival branches wanted at once.
+/// Branches wanted at once: what headers of peers can bring, and all there may be with those of our own files.
 const TARGETS_MAX: usize = 8;
+const OWN_TARGETS_MAX: usize = 256;
 /// A rival's leaf is wanted while it is at most this far below the best header.
 const RIVAL_BLOCKS: u32 = 144;
 
@@ -27,6 +28,8 @@ struct Target {
     in_hand: u32,
     /// Everything up to this height was asked for, or begun to be read.
     asked: u32,
+    /// It lies whole in our own files: its worlds are grown or its blocks stored even where it has lost.
+    own: bool,
 }
 
 /// What is being obtained.
@@ -40,8 +43,9 @@ pub(super) struct Obtain {
     next_peer_shard: u16,
     /// Records whose parent is not known, by the parent.
     orphans: BTreeMap<BlockHash, Vec<(FileId, Record)>>,
-    /// Blocks that a file being imported holds too.
-    spares: BTreeMap<NodeId, Place>,
+    /// Other places that hold the block too: a file being imported, or blocks.bin where a record was damaged and the
+    /// block was appended again.
+    spares: BTreeMap<NodeId, Vec<Place>>,
     /// Records in files that were found damaged, with their offset.
     pub(super) damaged: Vec<(BlockHash, u64, &'static str)>,
     /// The leaf of what our own files held at the start.
@@ -107,19 +111,19 @@ impl Chain {
         if life.place.is_none() && life.stored == Stored::No {
             life.place = Some(place);
             life.stored = if file == 0 { Stored::Durable } else { Stored::No };
-        } else if file != 0 {
-            self.obtain.spares.insert(node, place);
+        } else if life.place != Some(place) {
+            self.obtain.spares.entry(node).or_default().push(place);
         }
     }
 
     /// Records that waited for this header.
-    pub(super) fn adopt_orphans(&mut self, hash: &BlockHash, cx: &Cx) {
-        let mut found = vec![*hash];
+    pub(super) fn adopt_orphans(&mut self, hash: BlockHash, cx: &Cx) {
+        let mut found = vec![hash];
         while let Some(parent_hash) = found.pop() {
             let Some(children) = self.obtain.orphans.remove(&parent_hash) else { continue };
             let parent = self.tree.find(&parent_hash).expect("just stored");
             for (file, record) in children {
-                if let Ok(node) = self.store_header(parent, &record.header, cx) {
+                if let Ok(node) = self.insert_header(parent, &record.header, cx) {
                     self.place(node, file, &record);
                     found.push(record.hash);
                 }
@@ -129,21 +133,21 @@ impl Chain {
 
     /// All files are indexed: work begins with the best chain that they hold entire.
     pub(super) fn begin(&mut self, cx: &mut Cx) {
-        let mut whole = vec![false; self.lives.len()];
-        whole[0] = true;
-        let mut leaf = 0;
-        for node in 1..self.lives.len() as NodeId {
-            let parent = self.tree.node(node).parent;
-            whole[node as usize] = whole[parent as usize] && self.life(node).place.is_some();
-            if whole[node as usize] && self.work(node) > self.work(leaf) {
-                leaf = node;
-            }
-        }
+        let whole = self.whole_branches();
+        let better = |best, &node| if self.work(node) > self.work(best) { node } else { best };
+        let leaf = whole.iter().fold(0, better);
         self.find_best();
         self.obtain.begun = true;
         self.obtain.start_leaf = leaf;
         self.obtain.replaying = leaf != 0;
         self.add_target(leaf);
+        for node in whole {
+            let recent = self.height(node) + HORIZON_BLOCKS >= self.height(leaf);
+            if (self.config.offline || recent) && self.obtain.targets.len() < OWN_TARGETS_MAX && node != leaf {
+                let fresh = self.fresh_target(node);
+                self.obtain.targets.push(Target { own: true, ..fresh });
+            }
+        }
         self.add_target(self.best);
         if leaf != 0 {
             cx.log(
@@ -162,6 +166,19 @@ impl Chain {
                 ),
             );
         }
+    }
+
+    /// Leaves of those branches that lie whole, from genesis on, in our files.
+    fn whole_branches(&self) -> Vec<NodeId> {
+        let (mut whole, mut is_end) = (vec![false; self.lives.len()], vec![true; self.lives.len()]);
+        whole[0] = true;
+        for node in 1..self.lives.len() as NodeId {
+            let parent = self.tree.node(node).parent as usize;
+            whole[node as usize] = whole[parent] && self.life(node).place.is_some();
+            is_end[parent] &= !whole[node as usize];
+        }
+        let ends = (1..self.lives.len()).filter(|&node| whole[node] && is_end[node]);
+        ends.map(|node| node as NodeId).collect()
     }
 
     /// A header that may be worth having the blocks of.
@@ -194,7 +211,7 @@ impl Chain {
     fn fresh_target(&self, leaf: NodeId) -> Target {
         let root = self.worlds[&self.root].node;
         let start = self.height(self.tree.fork_of(leaf, root));
-        Target { leaf, in_hand: start, asked: start }
+        Target { leaf, in_hand: start, asked: start, own: false }
     }
 
     /// Whether the branch can be grown from the base as it is.
@@ -218,7 +235,7 @@ impl Chain {
             let moved = self.walk(target);
             self.obtain.targets[index] = moved;
             if moved.in_hand == self.height(moved.leaf) {
-                if !self.above_root(moved.leaf) {
+                if !self.above_root(moved.leaf) && self.work(moved.leaf) > self.work(self.tip) {
                     return self.rebuild(moved.leaf, cx);
                 }
                 self.obtain.targets.swap_remove(index);
@@ -240,7 +257,8 @@ impl Chain {
 
     /// A rival that the tip has left behind.
     fn lost(&self, target: &Target) -> bool {
-        target.leaf != self.best
+        !target.own
+            && target.leaf != self.best
             && target.leaf != self.obtain.start_leaf
             && self.work(target.leaf) < self.work(self.tip)
     }
@@ -270,12 +288,12 @@ impl Chain {
     }
 
     /// A block became durable whose body is no longer in memory, or waits for a world that cannot grow here.
-    pub(super) fn stored(&mut self, node: NodeId) {
+    pub(super) fn stored(&mut self, node: NodeId, cx: &mut Cx) {
         let idle = self.life(node).world.is_none();
         if idle && self.held.get(&node).is_none_or(|held| held.body.is_none()) {
             self.want(node, self.above_root(node));
         } else if idle && !self.above_root(node) {
-            self.let_go(node);
+            self.let_go(node, cx);
             self.fetch.forget(node);
         }
     }
@@ -299,21 +317,41 @@ impl Chain {
     fn load(&mut self, cx: &mut Cx) {
         while self.obtain.loading.len() < LOADING_MAX
             && self.pipeline_room()
-            && self.ready.len() + self.waiting.len() < LOADING_MAX
-            && let Some((_, node)) = self.obtain.to_load.pop_first()
+            && let Some(&(height, node)) = self.obtain.to_load.first()
+            && self.may_park(height)
         {
-            let Some(place) = self.life(node).place else { continue };
-            let hash = self.tree.node(node).hash;
-            let shard = self.obtain.next_peer_shard % self.config.workers;
-            self.obtain.next_peer_shard = (shard + 1) % self.config.workers;
-            self.obtain.loading.insert(node);
-            cx.tell(ShardId::Peer(shard), Msg::Load { hash, place });
+            self.obtain.to_load.pop_first();
+            if let Some(place) = self.life(node).place {
+                self.load_from(node, place, cx);
+            }
         }
+    }
+
+    /// Whether a block of this height that was read may wait in memory: few of those are let in, and always the one
+    /// below all of them, because they may wait for it. Blocks from peers have their own credit.
+    fn may_park(&self, height: u32) -> bool {
+        let read = self.held.iter().filter(|(_, held)| held.body.is_some() && matches!(held.from, From::File(_)));
+        let (count, lowest) =
+            read.fold((0, u32::MAX), |(count, lowest), (node, _)| (count + 1, lowest.min(self.height(*node))));
+        count < LOADING_MAX || height < lowest
+    }
+
+    /// Whether we still want a branch that this block lies on.
+    pub(super) fn is_wanted(&self, node: NodeId) -> bool {
+        self.tree.descends(self.best, node) || self.obtain.targets.iter().any(|t| self.tree.descends(t.leaf, node))
+    }
+
+    fn load_from(&mut self, node: NodeId, place: Place, cx: &mut Cx) {
+        let hash = self.tree.node(node).hash;
+        let shard = self.obtain.next_peer_shard % self.config.workers;
+        self.obtain.next_peer_shard = (shard + 1) % self.config.workers;
+        self.obtain.loading.insert(node);
+        cx.tell(ShardId::Peer(shard), Msg::Load { hash, place });
     }
 
     fn ask_peers(&mut self, cx: &mut Cx) {
         while let Some(node) = self.fetch.over_credit() {
-            self.let_go(node);
+            self.let_go(node, cx);
             if self.life(node).stored == Stored::No {
                 self.fetch.dropped(node);
             } else {
@@ -340,6 +378,10 @@ impl Chain {
     }
 
     pub(super) fn tick_obtain(&mut self, cx: &mut Cx) {
+        // It may have found every target taken.
+        if self.life(self.best).verdict == Verdict::Unknown {
+            self.new_leaf(self.best);
+        }
         for peer in self.fetch.stalled(cx.now_ms) {
             self.punish(peer, "it holds up the download: asked for blocks and does not send them".into(), cx);
         }
@@ -359,9 +401,11 @@ impl Chain {
         self.obtain.damaged.push((hash, place.at - ledger::record::FRAME_LEN, rule.reject()));
         if rule.kind() == consensus::Kind::Invalid {
             self.refuse(node, rule, None, cx);
-        } else if let Some(spare) = self.obtain.spares.remove(&node) {
-            self.life_mut(node).place = Some(spare);
-            self.obtain.to_load.insert((height, node));
+        } else if let Some(spare) = self.obtain.spares.get_mut(&node).and_then(Vec::pop) {
+            let life = self.life_mut(node);
+            life.place = Some(spare);
+            life.stored = if spare.file == 0 { Stored::Durable } else { Stored::No };
+            self.load_from(node, spare, cx);
         } else {
             self.fetch.want(node, height);
         }
@@ -420,8 +464,9 @@ impl Chain {
         if self.life(parent).world.is_some() {
             self.ready.insert((self.height(node), node));
             self.fetch.parked(node, bytes as u32);
+            let settles = self.settles.entry(node).or_default();
             if let From::Peer(peer, seq) = from {
-                self.settles.entry(node).or_default().push((peer, seq));
+                settles.push((peer, seq));
             }
         } else {
             self.waiting.entry(parent).or_default().insert(node);

@@ -1,6 +1,6 @@
 //! What others may see of the chain shard: the report for the page, and answers to questions typed at the prompt.
 
-use super::{Chain, Verdict, WorldState};
+use super::{Chain, Stored, Verdict, WorldState};
 use crate::effect::Level;
 use crate::msg::Msg;
 use crate::report::{self, Report, State};
@@ -182,6 +182,7 @@ impl Chain {
             Verdict::Refused(why) => format!("refused: {why}"),
             Verdict::Valid => "valid-fork".into(),
             Verdict::Unknown if self.tree.descends(self.best, node) => "downloading".into(),
+            Verdict::Unknown if self.life(node).stored == Stored::Durable => "stored".into(),
             Verdict::Unknown => "headers-only".into(),
         };
         let at = self.tree.node(node);
@@ -195,7 +196,7 @@ impl Chain {
             let node = self.tree.node(world.node);
             let status = match world.state {
                 WorldState::Growing(_) => "growing",
-                WorldState::Checked(_) => "checked",
+                WorldState::Checked(..) => "checked",
                 WorldState::Valid => "valid",
             };
             report::World {

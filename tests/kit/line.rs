@@ -112,7 +112,18 @@ pub struct Made {
 impl Made {
     /// Its best chain in memory.
     pub fn line(&self) -> Line {
-        Line::from_records(fs::read(&self.path).expect("just made"))
+        self.after(usize::MAX)
+    }
+
+    /// The best chain among its first `count` records.
+    pub fn after(&self, count: usize) -> Line {
+        let bytes = fs::read(&self.path).expect("just made");
+        let mut end = 0;
+        for _ in 0..count {
+            let Some(size) = bytes.get(end + 4..end + 8) else { break };
+            end += 8 + u32::from_le_bytes(size.try_into().expect("4 bytes")) as usize;
+        }
+        Line::from_records(bytes[..end].to_vec())
     }
 }
 

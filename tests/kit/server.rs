@@ -31,6 +31,7 @@ pub struct Session {
     pub wire: Wire,
     /// How many connections there were before.
     pub number: usize,
+    dialed: bool,
     shared: Arc<Shared>,
 }
 
@@ -88,11 +89,24 @@ impl Server {
                     continue;
                 };
                 accepting.state().sessions.push(wire.clone());
-                let session = Session { wire, number, shared: accepting.clone() };
+                let session = Session { wire, number, dialed: false, shared: accepting.clone() };
                 thread::spawn(move || session.run());
             }
         });
         Server { addr, shared }
+    }
+
+    /// Connects to a node that listens, and serves it until either hangs up.
+    pub fn dial(&self, to: SocketAddr) {
+        let (number, magic, height) = {
+            let state = self.shared.state();
+            (state.sessions.len(), state.line.magic, state.line.height())
+        };
+        let wire = Wire::dial(to, magic);
+        self.shared.state().sessions.push(wire.clone());
+        wire.send(&version(height));
+        let session = Session { wire, number, dialed: true, shared: self.shared.clone() };
+        thread::spawn(move || session.run());
     }
 
     /// Serves another line from now on, and tells every node so by the headers that are new in it.
@@ -169,7 +183,9 @@ impl Session {
     pub fn honest(&self, message: &Message) {
         match message {
             Message::Version(_) => {
-                self.wire.send(&version(self.shared.state().line.height()));
+                if !self.dialed {
+                    self.wire.send(&version(self.shared.state().line.height()));
+                }
                 self.wire.send(&Message::Verack);
             }
             Message::Ping(Some(nonce)) => self.wire.send(&Message::Pong(*nonce)),

@@ -37,21 +37,19 @@ pub struct Truth {
     pub digest: CoinDigest,
 }
 
-/// All chains.
+/// A chain with its rivals.
 #[derive(Debug)]
 pub struct Chains {
-    /// 120 blocks.
+    /// The chain itself.
     pub main: Branch,
-    /// Leaves it after 105 and ends at 116: never the best.
+    /// Leaves it and ends below: never the best.
     pub short: Branch,
-    /// Leaves it after 110 and ends at 121: the best.
+    /// Leaves it and ends one block above: the best.
     pub rival: Branch,
-    /// Leaves it after 115 and ends at 125, but its first block pays its miner too much.
+    /// Leaves it and ends higher still, but its first block pays its miner too much.
     pub invalid: Branch,
     /// What is true of `rival`.
     pub best: Truth,
-    /// 200 blocks with hardly a transaction.
-    pub bare: Branch,
 }
 
 fn blk(plain: Plain) -> Arc<Blk> {
@@ -60,38 +58,68 @@ fn blk(plain: Plain) -> Arc<Blk> {
     Arc::new(Blk { hash: header.hash(), plain, bytes, header })
 }
 
+/// Where branches leave the main chain.
+struct Forks {
+    short: u32,
+    rival: u32,
+    invalid: u32,
+}
+
 impl Chains {
-    fn new() -> Chains {
-        let mut factory = Factory::new(Spec { seed: 11, blocks: 120, txs: 500, empty_tail: 0 }).expect("it fits");
-        let mut main: Branch = factory.by_ref().take(105).map(blk).collect();
-        let short = factory.branch(12, 11, 60).expect("it fits").map(blk).collect::<Branch>();
-        let short = [main.clone(), short].concat();
-        main.extend(factory.by_ref().take(5).map(blk));
-        let rival = factory.branch(13, 11, 200).expect("it fits").map(blk).collect::<Branch>();
-        let rival = [main.clone(), rival].concat();
-        main.extend(factory.by_ref().take(5).map(blk));
-        let mut invalid = main.clone();
-        for (index, mut plain) in factory.branch(14, 10, 0).expect("it fits").enumerate() {
-            plain.header.prev = invalid.last().expect("115 blocks").plain.hash();
+    /// Rivals with so many transactions each.
+    fn new(spec: Spec, forks: Forks, txs: u32) -> Chains {
+        let height = spec.blocks;
+        let at = |fork: u32| {
+            let factory = Factory::at(spec.clone(), fork).expect("it fits");
+            let base: Branch = Factory::new(spec.clone()).expect("it fits").take(fork as usize).map(blk).collect();
+            (factory, base)
+        };
+        let rest = |(factory, base): (Factory, Branch), seed, blocks, txs| {
+            let own: Branch = factory.branch(seed, blocks, txs).expect("it fits").map(blk).collect();
+            [base, own].concat()
+        };
+        let main: Branch = Factory::new(spec.clone()).expect("it fits").map(blk).collect();
+        let short = rest(at(forks.short), spec.seed + 1, height - 4 - forks.short, txs);
+        let rival = rest(at(forks.rival), spec.seed + 2, height + 1 - forks.rival, txs);
+        let (factory, mut invalid) = at(forks.invalid);
+        let blocks = height + 5 - forks.invalid;
+        for (index, mut plain) in factory.branch(spec.seed + 3, blocks, 0).expect("it fits").enumerate() {
+            plain.header.prev = invalid.last().expect("a base").plain.hash();
             if index == 0 {
                 plain.txs[0].outputs[0].value += 1_000_000;
             }
             plain.seal();
             invalid.push(blk(plain));
         }
-        main.extend(factory.map(blk));
-        let bare = Factory::new(Spec { seed: 15, blocks: 200, txs: 0, empty_tail: 0 }).expect("it fits").map(blk);
-        let truths = [&main, &short, &rival, &invalid].map(|branch| oracle(branch));
-        let best = truths[2].clone();
-        assert_eq!((truths[0].height, truths[1].height, best.height, truths[3].height), (120, 116, 121, 115));
-        Chains { bare: bare.collect(), main, short, rival, invalid, best }
+        let truths = [&main, &short, &rival, &invalid].map(oracle);
+        let heights = truths.each_ref().map(|truth| truth.height);
+        assert_eq!(heights, [height, height - 4, height + 1, forks.invalid]);
+        Chains { main, short, rival, invalid, best: truths[2].clone() }
+    }
+
+    /// Height of a block on any of the branches; 0 for others.
+    pub fn height(&self, hash: BlockHash) -> usize {
+        let find = |branch: &Branch| branch.iter().position(|blk| blk.hash == hash);
+        [&self.main, &self.rival, &self.short, &self.invalid].into_iter().find_map(find).map_or(0, |at| at + 1)
     }
 }
 
-/// The chains, made once for all tests of a process.
-pub fn chains() -> &'static Chains {
-    static CHAINS: LazyLock<Chains> = LazyLock::new(Chains::new);
-    &CHAINS
+/// 120 blocks with 500 transactions; the rival leaves after 110.
+pub fn busy() -> &'static Chains {
+    static BUSY: LazyLock<Chains> = LazyLock::new(|| {
+        let spec = Spec { seed: 11, blocks: 120, txs: 500, empty_tail: 0 };
+        Chains::new(spec, Forks { short: 105, rival: 110, invalid: 115 }, 100)
+    });
+    &BUSY
+}
+
+/// 200 blocks with nothing in them; the rival leaves after 60, below the worlds that are kept.
+pub fn deep() -> &'static Chains {
+    static DEEP: LazyLock<Chains> = LazyLock::new(|| {
+        let spec = Spec { seed: 21, blocks: 200, txs: 0, empty_tail: 0 };
+        Chains::new(spec, Forks { short: 90, rival: 60, invalid: 195 }, 0)
+    });
+    &DEEP
 }
 
 /// Applies the blocks of a branch one by one, up to the first that spends or pays what is not there.

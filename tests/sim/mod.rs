@@ -6,7 +6,9 @@
 //! that follows the tip leaves after that block is durable.
 
 pub mod chains;
+mod checks;
 pub mod disk;
+mod net;
 pub mod peers;
 pub mod scenario;
 
@@ -17,7 +19,7 @@ use peers::{End, Remote};
 use shards::effect::{ConnId, Effect, Event, Level};
 use shards::limits::{Budget, link_depth};
 use shards::metrics::Pages;
-use shards::report::{self, Report};
+use shards::report;
 use shards::{Cx, Input, Msg, Plan, Rng, Shard, ShardId, book, chain, peer, plan, status, store, utxo, verify};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -262,62 +264,6 @@ impl Sim {
         }
     }
 
-    /// The checks of what shards say.
-    fn said(&mut self, from: ShardId, to: ShardId, word: &Msg) {
-        match word {
-            Msg::Grow(job) => {
-                let ShardId::Utxo(i) = to else { panic!("Grow goes to utxo shards") };
-                assert!(self.growing.insert((job.world, i)), "one Grow a world and shard");
-            }
-            Msg::Grown { world, .. } => {
-                let ShardId::Utxo(i) = from else { panic!("Grown comes from utxo shards") };
-                assert!(self.growing.remove(&(*world, i)), "one answer a Grow");
-            }
-            Msg::Durable(nodes) => {
-                for (_, place) in nodes {
-                    let kept = self.disk.durable(place.at, place.len).expect("durable bytes are on the disk");
-                    let block = consensus::Block::parse(kept.to_vec().into()).expect("durable blocks are whole");
-                    assert_eq!(block.facts.merkle_root, block.header.merkle_root);
-                    self.durable.insert(block.hash);
-                    self.parents.insert(block.hash, block.header.prev);
-                }
-            }
-            Msg::TipMoved { headers, .. } => {
-                let tip = headers.last().expect("a tip above genesis").hash();
-                self.tip_named(tip);
-            }
-            Msg::Report(report) => {
-                if let Report::Chain(chain) = &**report {
-                    self.tip_named(chain.tip);
-                    self.report = Some(Box::new(chain.clone()));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The tip and everything below it is where a power cut cannot take it.
-    fn tip_named(&mut self, tip: BlockHash) {
-        if self.tip == tip {
-            return;
-        }
-        self.tip = tip;
-        self.mix(u64::from_le_bytes(tip.0[..8].try_into().expect("eight")));
-        let params = Params::of(Network::Regtest);
-        // What an earlier run left lies in the file as it was found; this run's blocks were called durable.
-        let mut at = tip;
-        let mut on_disk = None;
-        while at != params.genesis_hash {
-            if !self.durable.contains(&at) {
-                let found = on_disk.get_or_insert_with(|| whole_blocks(self.disk.kept()));
-                let prev = found.get(&at).unwrap_or_else(|| panic!("the tip {tip} stands on {at}, which is not durable"));
-                self.parents.insert(at, *prev);
-                self.durable.insert(at);
-            }
-            at = self.parents[&at];
-        }
-    }
-
     fn carry_out(&mut self, shard: ShardId, effect: Effect) {
         let number = match shard {
             ShardId::Peer(i) => i,
@@ -371,40 +317,6 @@ impl Sim {
         }
     }
 
-    fn connect(&mut self, shard: ShardId, key: Key, to: std::net::SocketAddr) {
-        let found = self.remotes.iter().position(|remote| remote.address == to && !remote.dead && !self.offline);
-        let Some(remote) = found else {
-            let why = "nobody answers".into();
-            return self.after(50, Due::Event(shard, Event::Closed { conn: key.1, why }));
-        };
-        let end = End::new(to, self.now_ms, UNIX + self.now_ms / 1_000);
-        let latency = self.remotes[remote].script.latency_ms;
-        let opened = self.now_ms + latency;
-        let link =
-            Link { remote, end, out: VecDeque::new(), receive: None, last_ms: opened, closing: false };
-        self.links.insert(key, link);
-        self.after(latency, Due::Event(shard, Event::Opened { conn: key.1, address: to, inbound: false }));
-    }
-
-    fn send(&mut self, shard: ShardId, key: Key, bytes: Vec<u8>) {
-        let now = self.now_ms;
-        let Some(link) = self.links.get_mut(&key).filter(|link| !link.closing) else { return };
-        let tip = self.tip;
-        let before = link.end.ponged.len();
-        peers::pongs(&bytes, &mut link.end);
-        for block in link.end.ponged.split_off(before) {
-            let followed = self.pinged.remove(&block);
-            assert!(!followed || self.durable.contains(&block), "a pong came before block {block} was durable ({tip})");
-        }
-        let latency = self.remotes[link.remote].script.latency_ms;
-        link.last_ms = link.last_ms.max(now + latency);
-        let after = link.last_ms - now;
-        let len = bytes.len();
-        self.after(after, Due::Deliver(key, bytes));
-        let sent = 1 + self.rng.below(5);
-        self.after(sent, Due::Event(shard, Event::Sent { conn: key.1, bytes: len }));
-    }
-
     fn happen(&mut self, due: Due) {
         match due {
             Due::Tick(shard) => {
@@ -436,56 +348,6 @@ impl Sim {
         }
     }
 
-    /// Peers that get a better chain tell those that are connected to them.
-    fn learn(&mut self) {
-        for index in 0..self.remotes.len() {
-            if self.remotes[index].learn(self.now_ms) {
-                for link in self.links.values_mut().filter(|link| link.remote == index) {
-                    let bytes = self.remotes[index].announce(&mut link.end);
-                    link.out.extend(bytes.concat());
-                }
-                let keys: Vec<Key> = self.links.iter().filter(|(_, l)| l.remote == index).map(|(k, _)| *k).collect();
-                keys.into_iter().for_each(|key| self.after(0, Due::Arrive(key)));
-            }
-        }
-    }
-
-    fn deliver(&mut self, key: Key, bytes: &[u8]) {
-        let Some(link) = self.links.get_mut(&key) else { return };
-        let remote = &mut self.remotes[link.remote];
-        if remote.dead {
-            return;
-        }
-        let known = link.end.pings.len();
-        let reply = remote.received(&mut link.end, bytes, self.now_ms, &mut self.rng);
-        let follows = |hash: &BlockHash| {
-            let branch = &remote.script.branch;
-            branch.iter().any(|blk| blk.hash == *hash && blk.header.prev == self.tip)
-        };
-        let pinged = link.end.pings[known..].iter().map(|ping| ping.1).filter(follows);
-        self.pinged.extend(pinged.collect::<Vec<_>>());
-        link.out.extend(reply.concat());
-        let latency = remote.script.latency_ms;
-        if remote.dead {
-            self.after(latency, Due::Close(key, "it died"));
-        } else {
-            self.after(latency, Due::Arrive(key));
-        }
-    }
-
-    fn arrive(&mut self, key: Key) {
-        let Some(link) = self.links.get_mut(&key) else { return };
-        if link.out.is_empty() || link.receive.is_none() || link.closing {
-            return;
-        }
-        let (mut buffer, room) = link.receive.take().expect("just seen");
-        let chunk = self.remotes[link.remote].script.chunk;
-        let most = room.min(link.out.len()).min(chunk as usize);
-        let count = 1 + self.rng.below(most as u64) as usize;
-        buffer.extend(link.out.drain(..count));
-        self.step(ShardId::Peer(key.0), Input::Event(Event::Received { conn: key.1, buffer }));
-    }
-
     /// Asks the page for something.
     pub fn ask(&mut self, question: u64, text: &str) {
         self.step(ShardId::Status, Input::Event(Event::Asked { question, text: text.into() }));
@@ -506,22 +368,4 @@ impl Sim {
         });
         format!("{} ms, {} steps: {}", self.now_ms, self.steps, state.unwrap_or_default())
     }
-}
-
-/// Hash and parent of every block that lies whole in this file.
-fn whole_blocks(image: &[u8]) -> BTreeMap<BlockHash, BlockHash> {
-    let params = Params::of(Network::Regtest);
-    let read = |at: u64, buffer: &mut [u8]| {
-        let rest = image.get(at as usize..).unwrap_or_default();
-        let len = rest.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        Ok::<_, String>(len)
-    };
-    let index = ledger::record::scan(params, 0, image.len() as u64, read, |_| {}).expect("reads succeed");
-    let bytes = |record: &ledger::record::Record| &image[record.end() as usize - record.len as usize..record.end() as usize];
-    let whole = |record: &&ledger::record::Record| {
-        let block = consensus::Block::parse(bytes(record).to_vec().into());
-        block.is_ok_and(|block| consensus::check_block(&block).is_ok())
-    };
-    index.records.iter().filter(whole).map(|record| (record.hash, record.header.prev)).collect()
 }

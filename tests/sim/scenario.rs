@@ -1,7 +1,7 @@
 //! What happens in one run: cores, peers and faults drawn from the seed, and what must be true at its end.
 
 use super::Sim;
-use super::chains::{Branch, Truth, chains};
+use super::chains::{Branch, Chains, Truth, busy, deep};
 use super::peers::{Remote, Script};
 use consensus::BlockHash;
 use shards::Rng;
@@ -32,8 +32,7 @@ pub fn remote(index: usize, script: Script) -> Remote {
     Remote::new(([10, 0, index as u8, 1], 18_444).into(), script)
 }
 
-fn draw_peers(rng: &mut Rng) -> Vec<Remote> {
-    let all = chains();
+fn draw_peers(rng: &mut Rng, all: &Chains) -> Vec<Remote> {
     let mut first = honest(&all.rival);
     (first.latency_ms, first.chunk) = (1 + rng.below(300), 1 << (8 + rng.below(9)));
     if rng.below(2) == 0 {
@@ -58,16 +57,18 @@ fn draw_peers(rng: &mut Rng) -> Vec<Remote> {
 pub fn run(seed: u64) -> Result<u64, String> {
     let mut rng = Rng(seed);
     let cores = CORES[rng.below(4) as usize];
-    let mut sim = Sim::new(rng.next(), cores, draw_peers(&mut rng));
+    let all = if rng.below(6) == 0 { deep() } else { busy() };
+    let peers = draw_peers(&mut rng, all);
+    let mut sim = Sim::new(rng.next(), cores, peers);
     for _ in 0..rng.below(3) {
         sim.cut_at = Some(sim.disk_effects + 1 + rng.below(200));
-        live(&mut sim, &chains().best)?;
+        live(&mut sim, &all.best)?;
         let told = sim.tip;
         sim.restart(CORES[rng.below(4) as usize]);
-        stands_again(&mut sim, told)?;
+        stands_again(&mut sim, all, told)?;
     }
-    live(&mut sim, &chains().best)?;
-    same_coins(&mut sim, &chains().best)?;
+    live(&mut sim, &all.best)?;
+    same_coins(&mut sim, &all.best)?;
     Ok(sim.trace)
 }
 
@@ -87,12 +88,7 @@ pub fn live(sim: &mut Sim, best: &Truth) -> Result<(), String> {
 }
 
 /// After a restart, with nobody to ask, the node is where it said it was or on a branch with more work.
-pub fn stands_again(sim: &mut Sim, told: BlockHash) -> Result<(), String> {
-    let height = |hash: BlockHash| {
-        let all = chains();
-        let find = |branch: &Branch| branch.iter().position(|blk| blk.hash == hash);
-        [&all.main, &all.rival, &all.short, &all.invalid, &all.bare].into_iter().find_map(find).map_or(0, |at| at + 1)
-    };
+pub fn stands_again(sim: &mut Sim, all: &Chains, told: BlockHash) -> Result<(), String> {
     let genesis = consensus::Params::of(consensus::Network::Regtest).genesis_hash;
     (sim.offline, sim.tip) = (true, genesis);
     let until = sim.now_ms + 60_000;
@@ -102,10 +98,11 @@ pub fn stands_again(sim: &mut Sim, told: BlockHash) -> Result<(), String> {
     sim.offline = false;
     let reached = sim.tip;
     // All blocks of the test chains have the same work.
-    if reached == told || height(reached) > height(told) {
+    let heights = (all.height(told), all.height(reached));
+    if reached == told || heights.1 > heights.0 {
         return Ok(());
     }
-    Err(format!("told {told} ({}), after the power cut {reached} ({}): {}", height(told), height(reached), sim.say()))
+    Err(format!("told {told} ({}), after the power cut {reached} ({}): {}", heights.0, heights.1, sim.say()))
 }
 
 /// The node's own digest is the oracle's, and nothing is left unanswered.
