@@ -23,8 +23,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use wire::conn::{self, Conn, ConnConfig, Direction};
 
-/// A peer that takes nothing of what was sent for this long is let go.
+/// A peer that takes nothing of what was sent for this long is let go …
 const SEND_STALL_MS: u64 = 5 * 60_000;
+/// … and sooner while others wait for the memory that its blocks hold.
+const SEND_STALL_FULL_MS: u64 = 10_000;
 
 /// What a peer shard is made from.
 #[derive(Clone, Debug)]
@@ -83,7 +85,9 @@ struct Link {
     told_addresses: bool,
     /// Being closed, for this reason.
     closing: Option<String>,
+    /// Its shares of the shard's sums.
     buffered: usize,
+    out_bytes: usize,
 }
 
 /// Why a read was asked of the edge.
@@ -104,7 +108,9 @@ pub struct Peer {
     reading: BTreeMap<u64, Reading>,
     next_read: u64,
     tip_height: u32,
+    /// Bytes that incomplete messages hold, and blocks on their way out.
     buffered: usize,
+    out_bytes: usize,
     ticks: u64,
 }
 
@@ -120,6 +126,7 @@ impl Peer {
             next_read: 0,
             tip_height: 0,
             buffered: 0,
+            out_bytes: 0,
             ticks: 0,
         }
     }
@@ -169,6 +176,7 @@ impl Peer {
             told_addresses: false,
             closing: None,
             buffered: 0,
+            out_bytes: 0,
         };
         assert!(self.links.insert(conn, link).is_none(), "a connection opens once");
         self.config.pages.work(self.config.core).peers.set(self.links.len() as u64);
@@ -219,13 +227,19 @@ impl Peer {
                 }
             }
         }
-        let now = link.conn.buffered();
+        let (now, out) = (link.conn.buffered(), link.sending + link.serving.bytes());
         self.buffered = self.buffered + now - link.buffered;
-        link.buffered = now;
+        self.out_bytes = self.out_bytes + out - link.out_bytes;
+        (link.buffered, link.out_bytes) = (now, out);
         self.config.pages.work(self.config.core).buffered_bytes.set(self.buffered as u64);
         if self.buffered as u64 > self.config.budget.receive / u64::from(self.config.workers) {
             self.evict(cx);
         }
+    }
+
+    /// What this shard may hold of blocks on their way out.
+    fn out_bytes_max(&self) -> usize {
+        (self.config.budget.send / u64::from(self.config.workers)) as usize
     }
 
     /// Over the budget for incomplete messages: whoever holds the most of it without having been asked goes first.
@@ -261,6 +275,7 @@ impl Peer {
         }
         let Some(link) = self.links.remove(&conn) else { return };
         self.buffered -= link.buffered;
+        self.out_bytes -= link.out_bytes;
         let page = self.config.pages.work(self.config.core);
         page.peers.set(self.links.len() as u64);
         page.buffered_bytes.set(self.buffered as u64);
@@ -318,18 +333,25 @@ impl Peer {
 
     fn tick(&mut self, cx: &mut Cx) {
         self.ticks += 1;
+        let full = self.out_bytes >= self.out_bytes_max();
         let conns: Vec<ConnId> = self.links.keys().copied().collect();
         for conn in conns {
             let link = self.links.get_mut(&conn).expect("just listed");
             let mut events = Vec::new();
             link.conn.tick(cx.now_ms, &mut events);
-            let stalled = link.sending > 0 && cx.now_ms - link.sent_ms > SEND_STALL_MS;
+            let patience = if full { SEND_STALL_FULL_MS } else { SEND_STALL_MS };
+            let stalled = link.sending > 0 && cx.now_ms - link.sent_ms > patience;
+            let waits = !full && link.serving.waits();
             if !events.is_empty() || link.conn.queued_bytes() > 0 {
                 link.inbox.extend(events);
                 self.run(conn, cx);
             }
             if stalled {
-                self.close(conn, format!("it took nothing of what was sent for {} s", SEND_STALL_MS / 1_000), cx);
+                self.close(conn, format!("it took nothing of what was sent for {} s", patience / 1_000), cx);
+            }
+            if waits {
+                self.serve(conn, cx);
+                self.run(conn, cx);
             }
         }
         if self.ticks.is_multiple_of(2) {

@@ -164,7 +164,7 @@ fn a_file_without_blocks_of_this_network_is_refused_with_the_likely_cause() {
     let other = chain.path.to_str().unwrap();
     for (network, path, cause) in [
         ("main", other, "regtest"),
-        ("regtest", garbage.to_str().unwrap(), "no whole record"),
+        ("regtest", garbage.to_str().unwrap(), "the magic of no network"),
         ("regtest", "/none", "/none"),
     ] {
         let base = Folder::new();

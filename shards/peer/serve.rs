@@ -17,7 +17,8 @@ const AHEAD_MAX: usize = 8;
 #[derive(Debug)]
 enum State {
     Finding,
-    Reading,
+    /// So many bytes are on their way from disk.
+    Reading(u32),
     Ready(Bytes),
     Missing,
 }
@@ -39,6 +40,21 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn is_done(&self) -> bool {
         self.todo.is_empty() && self.ahead.is_empty()
+    }
+
+    /// Bytes of blocks that are in memory for this peer, or will be.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |item: &Item| match &item.state {
+            State::Reading(len) => *len as usize,
+            State::Ready(bytes) => bytes.len(),
+            State::Finding | State::Missing => 0,
+        };
+        self.ahead.iter().map(bytes).sum()
+    }
+
+    /// Something could be looked up, if there were memory for it.
+    pub(super) fn waits(&self) -> bool {
+        !self.todo.is_empty() && self.ahead.len() < AHEAD_MAX
     }
 
     fn item(&mut self, hash: &BlockHash) -> Option<&mut Item> {
@@ -82,6 +98,7 @@ impl Peer {
     /// Looks up ahead, sends what is ready, in order.
     pub(super) fn serve(&mut self, conn: ConnId, cx: &mut Cx) {
         let peer = self.id(conn);
+        let room = self.out_bytes < self.out_bytes_max();
         let Some(Link { serving, conn: out, sending, .. }) = self.links.get_mut(&conn) else { return };
         while let Some(Item { state: State::Ready(_) | State::Missing, .. }) = serving.ahead.front()
             && *sending + out.queued_bytes() <= PEER_SEND_BYTES
@@ -97,7 +114,8 @@ impl Peer {
                 None => serving.missing.push(item.inv),
             }
         }
-        while serving.ahead.len() < AHEAD_MAX
+        while room
+            && serving.ahead.len() < AHEAD_MAX
             && let Some(inv) = serving.todo.pop_front()
         {
             if matches!(inv.kind, InvKind::Block | InvKind::WitnessBlock) {
@@ -120,8 +138,9 @@ impl Peer {
         let Some(item) = self.links.get_mut(&conn).and_then(|link| link.serving.item(&hash)) else { return };
         match place {
             Some(place) => {
-                item.state = State::Reading;
+                item.state = State::Reading(place.len);
                 self.read(Reading::Serve(conn, hash), place, cx);
+                self.run(conn, cx);
             }
             None => {
                 item.state = State::Missing;

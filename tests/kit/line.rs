@@ -13,6 +13,7 @@ use consensus::{BlockHash, Header};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// Blocks of one branch from the genesis up.
 #[derive(Clone, Debug, Default)]
@@ -133,6 +134,9 @@ pub fn made(spec: &Spec, forks: &[Fork]) -> Made {
     let Spec { seed, blocks, txs, empty_tail } = spec;
     let path = scratch().join(format!("chain-{seed}-{blocks}-{txs}-{empty_tail}{forks_name}.blk"));
     let said = path.with_extension("txt");
+    // Tests of one process that want the same chain make it once; those of another rename their own into place.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     if !said.exists() {
         let part = path.with_extension(format!("{}.part", std::process::id()));
         let mut out = BufWriter::new(File::create(&part).expect("target can be written"));
@@ -142,6 +146,7 @@ pub fn made(spec: &Spec, forks: &[Fork]) -> Made {
         let text = facts(&factory);
         fs::write(&part, text).and_then(|()| fs::rename(&part, &said)).expect("same folder");
     }
+    drop(making);
     let text = fs::read_to_string(&said).expect("just written");
     let words: Vec<&str> = text.split_whitespace().collect();
     let [height, tip, coins, digest] = words[..] else { panic!("{}: {text}", said.display()) };

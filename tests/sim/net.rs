@@ -2,6 +2,7 @@
 
 use super::peers::{End, pongs};
 use super::{Due, Key, Link, Sim, UNIX};
+use consensus::BlockHash;
 use shards::{Event, Input, ShardId};
 use std::collections::VecDeque;
 
