@@ -260,7 +260,9 @@ impl Book {
         if self.outbound() >= goal {
             return;
         }
-        let held = self.met.values().map(|(address, ..)| *address).chain(self.dialing.iter().copied());
+        // Inbound connections are free to make: they must not keep us from dialing where they come from (Core, `net.cpp`).
+        let met = self.met.values().filter(|(_, inbound, _)| !inbound).map(|(address, ..)| *address);
+        let held = met.chain(self.dialing.iter().copied());
         let taken = held.map(|address| self.known.group(address)).collect();
         let mut rng = || cx.rng.next();
         match self.known.pick(cx.unix, &mut rng, &taken) {
@@ -341,3 +343,6 @@ impl Shard for Book {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

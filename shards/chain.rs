@@ -89,6 +89,8 @@ struct World {
     state: WorldState,
     /// Coins in it once valid; before that what it makes less what it takes.
     coins: i64,
+    /// Estimate of the memory its versions take.
+    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,8 @@ enum WorldState {
 #[derive(Debug)]
 struct Peer {
     address: std::net::SocketAddr,
+    /// Height it claimed in its version message.
+    start_height: u32,
     /// The last block it is known to have.
     best: Option<NodeId>,
     unconnected: u32,
@@ -127,6 +131,7 @@ pub struct Chain {
     root: WorldId,
     next_world: WorldId,
     worlds: BTreeMap<WorldId, World>,
+    worlds_bytes: u64,
     growing: usize,
     next_verify: u16,
     held: BTreeMap<NodeId, Held>,
@@ -150,7 +155,7 @@ impl Chain {
     pub fn new(config: Config) -> Chain {
         let tree = Headers::new(config.params.genesis);
         let genesis = Life { place: None, stored: Stored::Durable, verdict: Verdict::Valid, world: Some(0) };
-        let root = World { node: 0, parent: 0, children: Vec::new(), state: WorldState::Valid, coins: 0 };
+        let root = World { node: 0, parent: 0, children: Vec::new(), state: WorldState::Valid, coins: 0, bytes: 0 };
         let fetch = Fetch::new(wire::fetch::Limits {
             window: limits::WINDOW_BLOCKS,
             per_peer_min: 2,
@@ -169,6 +174,7 @@ impl Chain {
             root: 0,
             next_world: 1,
             worlds: BTreeMap::from([(0, root)]),
+            worlds_bytes: 0,
             growing: 0,
             next_verify: 0,
             held: BTreeMap::new(),
@@ -380,6 +386,11 @@ impl Queue {
         if !self.0.contains(&peer) {
             self.0.push_back(peer);
         }
+    }
+
+    fn push_front(&mut self, peer: PeerId) {
+        self.remove(peer);
+        self.0.push_front(peer);
     }
 
     fn pop(&mut self) -> Option<PeerId> {

@@ -77,16 +77,16 @@ impl Budget {
         1_024 * MIB + 256 * MIB * cores as u64
     }
 
-    /// Splits `total`. None below 256 MiB: a window of 32 of the largest blocks is the least that
+    /// Splits `total`. None below 256 MiB: a window of 16 of the largest blocks is the least that
     /// keeps a sync going.
     pub fn split(total: u64) -> Option<Budget> {
         let budget =
-            Budget { total, receive: total / 4, window: total * 2 / 5, worlds: total / 5, send: total * 3 / 20 };
+            Budget { total, receive: total / 4, window: total / 5 * 2, worlds: total / 5, send: total / 20 * 3 };
         (total >= 256 * MIB).then_some(budget)
     }
 }
 
-const _: () = assert!(256 * MIB * 2 / 5 >= 16 * BLOCK_LEN_MAX);
+const _: () = assert!(256 * MIB / 5 * 2 >= 16 * BLOCK_LEN_MAX);
 
 impl std::fmt::Display for Budget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -101,5 +101,39 @@ impl std::fmt::Display for Budget {
             mib(worlds),
             mib(send)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_split_without_a_rest() {
+        for total in [256 * MIB, 256 * MIB + 19, 1_024 * MIB, 5_000_000_001, u64::MAX] {
+            let Budget { total: all, receive, window, worlds, send } = Budget::split(total).unwrap();
+            let sum = receive + window + worlds + send;
+            // Each of four shares loses less than 20 bytes.
+            assert!(all == total && sum <= total && total - sum < 80, "{total}: {sum}");
+        }
+        // A quarter, two fifths, one fifth, three twentieths.
+        let budget = Budget::split(1_000 * MIB).unwrap();
+        let shares = [budget.receive, budget.window, budget.worlds, budget.send];
+        assert_eq!(shares.map(|bytes| bytes / MIB), [250, 400, 200, 150]);
+        assert_eq!(budget.to_string(), "1000 MiB: receive 250, window 400, worlds 200, send 150 (coins aside)");
+    }
+
+    #[test]
+    fn less_than_256_mib_is_refused() {
+        assert!(Budget::split(256 * MIB - 1).is_none() && Budget::split(0).is_none());
+        assert!(Budget::split(256 * MIB).is_some());
+        assert_eq!([1, 2, 16].map(Budget::default_total), [1_280, 1_536, 5_120].map(|mib| mib * MIB));
+    }
+
+    #[test]
+    fn links_grow_with_peers() {
+        assert_eq!(link_depth(0), 1_024);
+        // 128 blocks of 6 words, 64 to spare, and five words a peer: 832 + 5,000, rounded up to a power of two.
+        assert_eq!(link_depth(1_000), 8_192);
     }
 }

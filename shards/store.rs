@@ -22,7 +22,7 @@ use bytes::{Bytes, BytesMut};
 use consensus::Params;
 use ledger::NodeId;
 use ledger::record::frame;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 /// What the edge found when it opened blocks.bin.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +42,8 @@ pub struct Store {
     /// Everything from `base` to the logical end, in pieces.
     tail: VecDeque<Bytes>,
     end: u64,
-    /// Logical end of what was handed out, by the offset of each write still under way.
-    writing: BTreeMap<u64, u64>,
+    /// Offsets of the writes under way.
+    writing: BTreeSet<u64>,
     /// Logical end up to which bytes were handed to writes at least once.
     handed: u64,
     /// Logical end covered by a sync under way.
@@ -65,7 +65,7 @@ impl Store {
             base,
             tail: VecDeque::from([Bytes::from(opened.tail)]),
             end: opened.end,
-            writing: BTreeMap::new(),
+            writing: BTreeSet::new(),
             handed: opened.end,
             syncing: None,
             durable: opened.end,
@@ -87,11 +87,11 @@ impl Store {
 
     /// Hands out writes of whole pages while there are some, then, when idle, the partial page.
     fn write(&mut self, cx: &mut Cx) {
-        while !self.failed && self.writing.len() < WRITES_MAX && self.end - self.base >= PAGE {
+        while self.writing.len() < WRITES_MAX && self.end - self.base >= PAGE {
             let room = WRITE_BYTES_MAX as u64;
             let len = (self.end - self.base).min(room) / PAGE * PAGE;
             // The page that was written partial may still be on its way: one writer of a page at a time.
-            if self.writing.keys().any(|at| *at == self.base) {
+            if self.writing.contains(&self.base) {
                 break;
             }
             let pieces = self.take(len);
@@ -99,7 +99,7 @@ impl Store {
             self.base += len;
         }
         let partial = self.end - self.base;
-        if !self.failed && self.writing.is_empty() && partial > 0 && self.handed < self.end {
+        if self.writing.is_empty() && partial > 0 && self.handed < self.end {
             assert!(partial < PAGE);
             let mut page = BytesMut::with_capacity(PAGE as usize);
             self.tail.iter().for_each(|piece| page.extend_from_slice(piece));
@@ -112,7 +112,7 @@ impl Store {
     fn hand(&mut self, at: u64, pieces: Vec<Bytes>, logical_end: u64, cx: &mut Cx) {
         let len: usize = pieces.iter().map(Bytes::len).sum();
         assert!(at.is_multiple_of(PAGE) && (len as u64).is_multiple_of(PAGE) && len > 0);
-        assert!(self.writing.insert(at, logical_end).is_none(), "one write of a page at a time");
+        assert!(self.writing.insert(at), "one write of a page at a time");
         self.handed = self.handed.max(logical_end);
         self.report.written += len as u64;
         cx.effect(Effect::Write { at, pieces });
@@ -134,17 +134,17 @@ impl Store {
 
     /// Logical end of the longest prefix that is completely written.
     fn complete(&self) -> u64 {
-        match self.writing.first_key_value() {
+        match self.writing.first() {
             // A write under way that starts at or below the durable end rewrites a page of which
             // the durable bytes stay as they are.
-            Some((at, _)) => (*at).max(self.durable).min(self.handed),
+            Some(at) => (*at).max(self.durable).min(self.handed),
             None => self.handed,
         }
     }
 
     fn sync(&mut self, cx: &mut Cx) {
         let complete = self.complete();
-        if !self.failed && self.syncing.is_none() && complete > self.durable {
+        if self.syncing.is_none() && complete > self.durable {
             self.syncing = Some(complete);
             self.report.syncs += 1;
             cx.effect(Effect::Sync);
@@ -179,11 +179,14 @@ impl Store {
 
 impl Shard for Store {
     fn step(&mut self, input: Input, cx: &mut Cx) {
+        if self.failed {
+            return;
+        }
         match input {
             Input::Msg(Msg::Append { node, body }) => self.append(node, &body.block.bytes),
             Input::Msg(Msg::Refused { hash, reject }) => cx.effect(Effect::Remember(format!("{hash} {reject}"))),
             Input::Event(Event::Written { at }) => {
-                self.writing.remove(&at).expect("only what was handed out is written");
+                assert!(self.writing.remove(&at), "only what was handed out is written");
             }
             Input::Event(Event::Synced) => self.synced(cx),
             Input::Event(Event::Failed { full, what }) => return self.fail(full, what, cx),
@@ -198,3 +201,6 @@ impl Shard for Store {
         self.sync(cx);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ Where values come from, strongest first:
   a TOML file   outgoing = 8         lists as [\"10.0.0.7\", \"node.example:8333\"]
   defaults
 A list is taken whole from the strongest that has it.
-Unknown keys and CAESURE_* variables are errors (CAESURE_DATA is the tests').
+Unknown keys and CAESURE_* variables are errors (CAESURE_DATA and CAESURE_FULL are the tests').
 Switches take true and false, as in --verbose=false; webui and monitor \"off\".
 Keep passwords in the file: `ps` shows the command line to everybody.
 

@@ -16,7 +16,7 @@ pub const CORES_MAX: usize = 256;
 /// Connections at most, for each direction. A hundred times the default, and within any sensible limit of open files.
 pub const PEERS_MAX: usize = 10_000;
 /// Below this a budget holds no window of 4 MB blocks and is a slip of the unit, bytes.
-const MEMORY_MIN: u64 = 64 << 20;
+const MEMORY_MIN: u64 = 256 << 20;
 /// The default budget: this, and [`MEMORY_CORE`] for each executor, bytes.
 const MEMORY_BASE: u64 = 1 << 30;
 const MEMORY_CORE: u64 = 256 << 20;
@@ -136,7 +136,7 @@ fn log(text: &str) -> Result<String, String> {
 
 fn memory(text: &str) -> Result<u64, String> {
     match values::bytes(text)? {
-        bytes if bytes < MEMORY_MIN => Err(format!("{text:?} is {bytes} bytes, wanted {MEMORY_MIN} (64M) or more")),
+        bytes if bytes < MEMORY_MIN => Err(format!("{text:?} is {bytes} bytes, wanted {MEMORY_MIN} (256M) or more")),
         bytes => Ok(bytes),
     }
 }

@@ -149,7 +149,7 @@ mod tests {
             Fatal::Locked { folder: path.clone(), pid: Some(42) },
             Fatal::Damaged { path: path.clone(), what: what.clone(), mend: mend.clone() },
             Fatal::Kernel { what: what.clone(), mend: mend.clone() },
-            Fatal::Limit { what, mend },
+            Fatal::Limit { what: what.clone(), mend },
             Fatal::DiskFull { path: path.clone(), what: what.clone(), free: 512 },
             Fatal::DiskFailed {
                 path: path.clone(),

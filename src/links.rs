@@ -126,3 +126,135 @@ pub fn receive(core: &Core, receivers: Vec<glommio::channels::shared_channel::Co
         .detach();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Faults of glommio that links are designed round: a mesh with a shared Rc, senders that spin for ever, wakers that
+    //! pile up, executors that starve each other when they share a CPU.
+
+    use super::*;
+    use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::time::Duration;
+
+    fn word(number: u64) -> Parcel {
+        Parcel::Word(ShardId::Status, Msg::Reply { question: number, text: String::new() })
+    }
+
+    fn number(parcel: Parcel) -> u64 {
+        match parcel {
+            Parcel::Word(_, Msg::Reply { question, .. }) => question,
+            _ => panic!("only words were sent"),
+        }
+    }
+
+    /// Runs `job` on an executor per core of a plan, as `run.rs` makes them, and waits for all.
+    fn on_cores<F: Future<Output = ()> + 'static>(cores: usize, job: fn(usize, Ends) -> F) {
+        let ends = wire(&shards::plan(cores)).into_iter().enumerate();
+        let spawn = |(core, ends): (usize, Ends)| {
+            LocalExecutorBuilder::new(Placement::Unbound)
+                .io_memory(64 << 10)
+                .ring_depth(128)
+                .preempt_timer(Duration::from_secs(1))
+                .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+                .spawn(move || job(core, ends))
+                .unwrap()
+        };
+        let handles: Vec<_> = ends.map(spawn).collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+    }
+
+    async fn breathe() {
+        glommio::timer::sleep(Duration::from_micros(10)).await;
+    }
+
+    /// More words than a link holds, into a receiver that starts late: none lost, none out of order.
+    #[test]
+    fn a_full_link_keeps_words_in_order_at_its_mouth() {
+        const WORDS: u64 = 200_000;
+        static FILLED: AtomicBool = AtomicBool::new(false);
+        on_cores(2, |core, ends| async move {
+            let (links, mut receivers) = Links::connect(ends).await;
+            if core == 0 {
+                let room: Vec<bool> = (0..WORDS).map(|n| links.send(1, word(n))).collect();
+                assert!(room.contains(&false), "the test must fill the link");
+                FILLED.store(true, Relaxed);
+                while links.waiting() {
+                    links.flush();
+                    breathe().await;
+                }
+                // The receiver must have them all before the sender goes: the last word back says so.
+                assert_eq!(number(receivers.remove(0).recv().await.unwrap()), WORDS);
+            } else {
+                let receiver = receivers.remove(0);
+                while !FILLED.load(Relaxed) {
+                    breathe().await;
+                }
+                for wanted in 0..WORDS {
+                    assert_eq!(number(receiver.recv().await.unwrap()), wanted);
+                }
+                assert!(links.send(0, word(WORDS)));
+            }
+        });
+    }
+
+    /// An idle receiver is woken more often than glommio's waker counter can hold (32,767).
+    #[test]
+    fn forty_thousand_wakes_of_one_receiver_do_no_harm() {
+        const ROUNDS: u64 = 40_000;
+        on_cores(2, |core, ends| async move {
+            let (links, mut receivers) = Links::connect(ends).await;
+            let receiver = receivers.remove(0);
+            for round in 0..ROUNDS {
+                if core == 0 {
+                    assert!(links.send(1, word(round)));
+                    assert_eq!(number(receiver.recv().await.unwrap()), round);
+                } else {
+                    assert_eq!(number(receiver.recv().await.unwrap()), round);
+                    assert!(links.send(0, word(round)));
+                }
+            }
+        });
+    }
+
+    /// Sixteen executors on however few CPUs, every one flooding every other: all come to an end.
+    #[test]
+    fn sixteen_executors_on_two_cpus_make_progress() {
+        const WORDS: u64 = 2_000;
+        on_cores(16, |core, ends| async move {
+            let (links, receivers) = Links::connect(ends).await;
+            let tasks: Vec<_> = receivers
+                .into_iter()
+                .map(|receiver| {
+                    glommio::spawn_local(async move {
+                        for wanted in 0..WORDS {
+                            assert_eq!(number(receiver.recv().await.unwrap()), wanted);
+                        }
+                        receiver
+                    })
+                })
+                .collect();
+            for n in 0..WORDS {
+                (0..16).filter(|to| *to != core).for_each(|to| {
+                    links.send(to, word(n));
+                });
+                if n % 64 == 0 {
+                    breathe().await;
+                }
+            }
+            while links.waiting() {
+                links.flush();
+                breathe().await;
+            }
+            let mut receivers = Vec::new();
+            for task in tasks {
+                receivers.push(task.await);
+            }
+            // Receivers outlive senders: a sender into a closed channel would spin.
+            drop(links);
+            for receiver in receivers {
+                while receiver.recv().await.is_some() {}
+            }
+        });
+    }
+}

@@ -32,6 +32,8 @@ const RING_DEPTH: usize = 128;
 const SPIN: Duration = Duration::from_micros(30);
 /// glommio lives as long as nobody's slice is cut short; our loops breathe by their own clock.
 const PREEMPT: Duration = Duration::from_secs(1);
+const BIND_PATIENCE: Duration = Duration::from_secs(3);
+const BIND_RETRY: Duration = Duration::from_millis(50);
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the node is started for.
@@ -244,7 +246,7 @@ fn check_machine(config: &Config) -> Result<(), Fatal> {
 fn listen(config: &Config, plan: &Plan) -> Result<BTreeMap<usize, Listeners>, Fatal> {
     let mut at: BTreeMap<usize, Listeners> = BTreeMap::new();
     let bind = |address: SocketAddr, what: &str| {
-        bind(address).map_err(|why| {
+        patiently(|| bind(address)).map_err(|why| {
             Fatal::Runtime(format!(
                 "cannot listen on {address} for {what}: {why}\ntry: ss -ltnp 'sport = :{}'",
                 address.port()
@@ -264,12 +266,26 @@ fn listen(config: &Config, plan: &Plan) -> Result<BTreeMap<usize, Listeners>, Fa
         });
     }
     if let Some(path) = &config.monitor {
-        let bound = monitor::bind(path);
+        let bound = patiently(|| monitor::bind(path));
         status.prompt = Some(bound.map_err(|why| {
             Fatal::Runtime(format!("cannot listen on {}: {why}\ntry: ls -l {}", path.display(), path.display()))
         })?);
     }
     Ok(at)
+}
+
+/// Tries again for a while where the address is in use: after kill -9 the kernel takes a moment to let go of what a ring
+/// was still accepting on.
+fn patiently<T>(bind: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
+    let until = Instant::now() + BIND_PATIENCE;
+    loop {
+        match bind() {
+            Err(why) if why.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < until => {
+                std::thread::sleep(BIND_RETRY);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 /// A listener without SO_REUSEPORT, so that a second node on the same port is noticed.

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Variables that begin like ours and are not settings: where the tests find chain data.
-const VARIABLES_ALLOWED: [&str; 1] = ["CAESURE_DATA"];
+const VARIABLES_ALLOWED: [&str; 2] = ["CAESURE_DATA", "CAESURE_FULL"];
 
 macro_rules! settings {
     ($($variant:ident $name:literal,)*) => {

@@ -84,7 +84,13 @@ fn damaged(chain: &Made, at: u64, bytes: &[u8]) {
     let file = base.join("regtest/blocks.bin");
     OpenOptions::new().write(true).open(&file).unwrap().write_all_at(bytes, at).unwrap();
     // The record that the damage begins in.
-    let (record, _) = *blocks(&chain.path).iter().map(|(at, _)| (*at as u64, ())).filter(|(r, ())| *r <= at).collect::<Vec<_>>().last().unwrap();
+    let (record, _) = *blocks(&chain.path)
+        .iter()
+        .map(|(at, _)| (*at as u64, ()))
+        .filter(|(r, ())| *r <= at)
+        .collect::<Vec<_>>()
+        .last()
+        .unwrap();
     let last = record + 8 + 80 > fs::metadata(&file).unwrap().len() - 4096;
     if !last {
         let words = ["coins", "digest", "--chain", "regtest", "-b", base.text(), "--no-pin", "--cores", "2"];

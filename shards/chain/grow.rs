@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 /// Inputs worth a verify shard of their own.
 const INPUTS_PER_PART: usize = 256;
+/// Memory that the versions of a world take, estimated from its block's bytes: an output of 31 bytes on the wire becomes
+/// a version of about 120.
+const VERSION_BYTES_PER_BYTE: u64 = 4;
 /// While far below the best header worlds are folded this many at a time.
 const FOLD_BLOCKS: u32 = 8;
 /// Headers of a branch announced at once (Core `MAX_BLOCKS_TO_ANNOUNCE`).
@@ -106,7 +109,9 @@ impl Chain {
             job,
         };
         let state = WorldState::Growing(Box::new(growing));
-        self.worlds.insert(world, World { node, parent, children: Vec::new(), state, coins: 0 });
+        let bytes = self.held.get(&node).map_or(0, |held| held.bytes) * VERSION_BYTES_PER_BYTE;
+        self.worlds_bytes += bytes;
+        self.worlds.insert(world, World { node, parent, children: Vec::new(), state, coins: 0, bytes });
         self.worlds.get_mut(&parent).expect("lives").children.push(world);
         self.life_mut(node).world = Some(world);
         self.growing += 1;
@@ -350,6 +355,7 @@ impl Chain {
     fn drop_worlds(&mut self, dropped: Vec<WorldId>, cx: &mut Cx) {
         for world in &dropped {
             let this = self.worlds.remove(world).expect("a live world");
+            self.worlds_bytes -= this.bytes;
             if matches!(this.state, WorldState::Growing(_)) {
                 self.growing -= 1;
                 self.held.get_mut(&this.node).expect("held while growing").growing = false;
@@ -377,6 +383,7 @@ impl Chain {
     pub(super) fn reset_worlds(&mut self, cx: &mut Cx) {
         let root = self.next_world;
         self.next_world += 1;
+        self.worlds_bytes = 0;
         for world in std::mem::take(&mut self.worlds).into_values() {
             if matches!(world.state, WorldState::Growing(_)) {
                 self.growing -= 1;
@@ -388,8 +395,10 @@ impl Chain {
         for (_, node) in std::mem::take(&mut self.ready) {
             self.waiting.entry(self.tree.node(node).parent).or_default().insert(node);
         }
-        self.worlds
-            .insert(root, World { node: 0, parent: root, children: Vec::new(), state: WorldState::Valid, coins: 0 });
+        self.worlds.insert(
+            root,
+            World { node: 0, parent: root, children: Vec::new(), state: WorldState::Valid, coins: 0, bytes: 0 },
+        );
         self.root = root;
         self.life_mut(0).world = Some(root);
         (0..self.config.workers).for_each(|utxo| cx.tell(ShardId::Utxo(utxo), Msg::Reset(root)));
@@ -479,7 +488,8 @@ impl Chain {
     /// Branches whose leaf lies below the horizon have lost and are dropped.
     fn fold(&mut self, cx: &mut Cx) {
         let far = self.height(self.best) - self.height(self.tip).min(self.height(self.best)) > FAR_BLOCKS;
-        let horizon = if far { HORIZON_SYNC_BLOCKS } else { HORIZON_BLOCKS };
+        let full = self.worlds_bytes > self.config.budget.worlds;
+        let horizon = if far || full { HORIZON_SYNC_BLOCKS } else { HORIZON_BLOCKS };
         let cutoff = self.height(self.tip).saturating_sub(horizon);
         let root = self.worlds[&self.root].node;
         if !self.above_root_tip() || cutoff < self.height(root) + if far { FOLD_BLOCKS } else { 1 } {
@@ -507,6 +517,7 @@ impl Chain {
         let mut at = self.worlds[&world].parent;
         loop {
             let gone = self.worlds.remove(&at).expect("between the root and the new root");
+            self.worlds_bytes -= gone.bytes;
             self.life_mut(gone.node).world = None;
             if at == self.root {
                 break;

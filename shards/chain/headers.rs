@@ -13,8 +13,10 @@ use std::sync::Arc;
 use wire::conn::PeerInfo;
 use wire::presync::{Outcome, Presync, Start};
 
-/// How long the asked peer may keep us waiting for headers.
+/// How long the asked peer may keep us waiting for headers …
 const ANSWER_MS: u64 = 30_000;
+/// … and how long it may keep the others waiting for their turn: mute peers must not hold up the rest.
+const TURN_MS: u64 = 2_000;
 /// Chains in presync at once: an attacker's must not keep an honest one waiting.
 const PRESYNCS_MAX: usize = 4;
 /// Blocks below the tip above which a branch's headers are believed without presync (Core
@@ -24,8 +26,10 @@ const NEAR_TIP_BLOCKS: u32 = 144;
 /// Header sync as it stands.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
-    /// Who is asked, and until when we wait.
+    /// Whose turn it is, and until when.
     asked: Option<(PeerId, u64)>,
+    /// All who owe an answer, and until when.
+    owing: BTreeMap<PeerId, u64>,
     queue: Queue,
     /// Chains watched through presync, and until when we wait for their peer.
     presyncs: BTreeMap<PeerId, (Presync, u64)>,
@@ -45,17 +49,23 @@ impl Sync {
 
 impl Chain {
     pub(super) fn peer_up(&mut self, peer: PeerId, info: Arc<PeerInfo>, address: std::net::SocketAddr, cx: &mut Cx) {
-        let fresh = Peer { address, best: None, unconnected: 0, silent: 0 };
+        let start_height = info.start_height.max(0) as u32;
+        let fresh = Peer { address, start_height, best: None, unconnected: 0, silent: 0 };
         let serves = wire::NODE_NETWORK | wire::NODE_WITNESS;
         if self.peers.insert(peer, fresh).is_none() && info.services & serves == serves {
             self.fetch.peer_up(peer, cx.now_ms);
-            self.sync.queue.push(peer);
+            // Those we chose ourselves go first.
+            match info.inbound {
+                true => self.sync.queue.push(peer),
+                false => self.sync.queue.push_front(peer),
+            }
             self.ask_next_peer(cx);
         }
     }
 
     pub(super) fn sync_peer_gone(&mut self, peer: PeerId, cx: &mut Cx) {
         self.sync.queue.remove(peer);
+        self.sync.owing.remove(&peer);
         self.sync.patient.remove(peer);
         self.sync.presyncs.remove(&peer);
         self.presync_slot_free();
@@ -70,7 +80,8 @@ impl Chain {
             && self.obtain.begun()
             && let Some(peer) = self.sync.queue.pop()
         {
-            self.sync.asked = Some((peer, cx.now_ms + ANSWER_MS));
+            self.sync.asked = Some((peer, cx.now_ms + TURN_MS));
+            self.sync.owing.insert(peer, cx.now_ms + ANSWER_MS);
             self.ask_headers(peer, cx);
         }
     }
@@ -98,6 +109,7 @@ impl Chain {
     }
 
     fn take_headers(&mut self, peer: PeerId, headers: &[Header], cx: &mut Cx) {
+        self.sync.owing.remove(&peer);
         let full = headers.len() == HEADERS_MAX;
         if let Some((mut presync, until)) = self.sync.presyncs.remove(&peer) {
             let follows = headers.first().is_none_or(|first| first.prev == presync.locator());
@@ -110,7 +122,10 @@ impl Chain {
                 return self.presync_slot_free();
             }
         }
-        let Some(first) = headers.first() else { return self.peer_told_all(peer, cx) };
+        let Some(first) = headers.first() else {
+            self.guess_best(peer);
+            return self.peer_told_all(peer, cx);
+        };
         let Some(parent) = self.tree.find(&first.prev) else { return self.unconnected(peer, cx) };
         let hashes: Vec<BlockHash> = headers.iter().map(Header::hash).collect();
         if (1..headers.len()).any(|i| headers[i].prev != hashes[i - 1]) {
@@ -136,7 +151,7 @@ impl Chain {
             Err(rule) => {
                 let why = format!("{rule}: {} ({})", rule.must(), first.hash());
                 self.punish(peer, why, cx);
-                self.peer_told_all(peer, cx);
+                self.turn_over(peer, cx);
             }
         }
     }
@@ -145,19 +160,24 @@ impl Chain {
         if let Some((asked, until)) = &mut self.sync.asked
             && *asked == peer
         {
-            *until = cx.now_ms + ANSWER_MS;
+            *until = cx.now_ms + TURN_MS;
         }
+        self.sync.owing.insert(peer, cx.now_ms + ANSWER_MS);
         self.tell_peer(peer, Msg::AskHeaders { peer, locator }, cx);
     }
 
     /// The peer has nothing more to tell: the next one is asked.
     fn peer_told_all(&mut self, peer: PeerId, cx: &mut Cx) {
+        self.sync.complete = true;
+        self.turn_over(peer, cx);
+    }
+
+    fn turn_over(&mut self, peer: PeerId, cx: &mut Cx) {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.silent = 0;
         }
         if self.sync.asked.is_some_and(|(asked, _)| asked == peer) {
             self.sync.asked = None;
-            self.sync.complete = true;
         }
         self.ask_next_peer(cx);
     }
@@ -175,11 +195,11 @@ impl Chain {
     fn low_work(&mut self, peer: PeerId, start: NodeId, headers: &[Header], full: bool, cx: &mut Cx) {
         if full && self.sync.presyncs.len() >= PRESYNCS_MAX {
             self.sync.patient.push(peer);
-            return self.peer_told_all(peer, cx);
+            return self.turn_over(peer, cx);
         }
         if !full {
             cx.log(Level::Debug, format!("peer {peer}: headers of a chain with too little work are ignored"));
-            return self.peer_told_all(peer, cx);
+            return self.turn_over(peer, cx);
         }
         let node = self.tree.node(start);
         let from = Start {
@@ -319,6 +339,18 @@ impl Chain {
         }
     }
 
+    /// A peer that has nothing beyond the parent of our best header, and never named a block: it most likely has our
+    /// branch up to the height it claimed. If not it says so when asked.
+    fn guess_best(&mut self, peer: PeerId) {
+        let parent = self.tree.node(self.best).parent;
+        let known = &self.peers[&peer];
+        if known.best.is_none() {
+            let height = known.start_height.min(self.height(parent));
+            let node = self.tree.ancestor(parent, height).expect("not above");
+            self.peer_has(peer, node);
+        }
+    }
+
     fn peer_has(&mut self, peer: PeerId, node: NodeId) {
         let Some(known) = self.peers.get(&peer) else { return };
         let more = known.best.is_none_or(|best| self.work(node) >= self.work(best));
@@ -344,17 +376,19 @@ impl Chain {
     }
 
     pub(super) fn tick_headers(&mut self, cx: &mut Cx) {
-        let late = self.sync.asked.filter(|(_, until)| cx.now_ms > *until);
-        if let Some((peer, _)) = late {
+        if self.sync.asked.is_some_and(|(_, until)| cx.now_ms > until) {
             self.sync.asked = None;
-            let known = self.peers.get_mut(&peer).expect("a peer that is gone is not asked");
+        }
+        let late = self.sync.owing.iter().filter(|(_, until)| cx.now_ms > **until);
+        for peer in late.map(|(peer, _)| *peer).collect::<Vec<_>>() {
+            self.sync.owing.remove(&peer);
+            let known = self.peers.get_mut(&peer).expect("a peer that is gone owes nothing");
             known.silent += 1;
             if known.silent > 1 {
                 self.punish(peer, format!("getheaders: no answer in {} s, twice", ANSWER_MS / 1_000), cx);
             } else {
                 self.sync.queue.push(peer);
             }
-            self.ask_next_peer(cx);
         }
         let late = self.sync.presyncs.iter().filter(|(_, (_, until))| cx.now_ms > *until);
         for peer in late.map(|(peer, _)| *peer).collect::<Vec<_>>() {

@@ -413,9 +413,10 @@ impl Chain {
 
     /// Offline, the work is over when nothing is under way and nothing more can be read.
     fn stop_when_idle(&mut self, cx: &mut Cx) {
+        // What is still to be loaded is no work under way: `load` has just taken all that may be parked, and the rest
+        // stands above a damaged block.
         let busy = self.growing > 0
             || !self.obtain.loading.is_empty()
-            || !self.obtain.to_load.is_empty()
             || !self.ready.is_empty()
             || self.held.values().any(|held| held.appending);
         if busy {
@@ -424,8 +425,9 @@ impl Chain {
         self.obtain.stopped = true;
         self.report(cx);
         let tip = self.tree.node(self.tip);
-        match self.obtain.damaged.first() {
-            Some((hash, at, why)) if self.life(self.tree.find(hash).unwrap_or(0)).world.is_none() => {
+        let valid = |hash| self.tree.find(hash).is_some_and(|node| self.life(node).verdict == Verdict::Valid);
+        match self.obtain.damaged.iter().find(|(hash, ..)| !valid(hash)) {
+            Some((hash, at, why)) => {
                 let more = self.obtain.damaged.len();
                 let line = format!(
                     "{more} damaged record(s) in blocks.bin, the first at offset {at} (block {hash}: {why}); the blocks after height {} wait for it. \

@@ -113,11 +113,11 @@ pub fn busy() -> &'static Chains {
     &BUSY
 }
 
-/// 200 blocks with nothing in them; the rival leaves after 60, below the worlds that are kept.
+/// 230 blocks with spends that fold into the base; the rival leaves after 60, below the worlds that are kept.
 pub fn deep() -> &'static Chains {
     static DEEP: LazyLock<Chains> = LazyLock::new(|| {
-        let spec = Spec { seed: 21, blocks: 200, txs: 0, empty_tail: 0 };
-        Chains::new(spec, Forks { short: 90, rival: 60, invalid: 195 }, 0)
+        let spec = Spec { seed: 21, blocks: 230, txs: 150, empty_tail: 80 };
+        Chains::new(spec, Forks { short: 90, rival: 60, invalid: 225 }, 60)
     });
     &DEEP
 }

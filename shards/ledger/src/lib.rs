@@ -6,6 +6,8 @@ pub mod body;
 pub mod coins;
 pub mod headers;
 pub mod record;
+#[cfg(test)]
+mod testing;
 pub mod worlds;
 
 pub use body::{Body, Op};

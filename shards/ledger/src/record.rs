@@ -8,10 +8,12 @@
 //!
 //! Records lie back to back; zeros exist only at the end of the file. The scan is a state machine
 //! over positional reads that somebody else makes. It takes a header with proof of work behind a
-//! plausible size for a record, and never looks into a body: whether a record is whole is found when
-//! it is read. Bytes that are no record are skipped to the next one and named as damage.
+//! plausible size for a record; whether a record is whole is found when it is read. It looks into a
+//! body only where no record follows: then the size may be damaged, and other records lie within.
+//! Bytes that are no record are skipped to the next one and named as damage.
 
-use consensus::{BlockHash, Header, Params, meets_target};
+use consensus::{Block, BlockHash, Header, Params, meets_target};
+use std::ops::Range;
 
 /// Bytes before each block.
 pub const FRAME_LEN: u64 = 8;
@@ -105,8 +107,8 @@ pub fn scan<E>(
 ) -> Result<Index, E> {
     let mut index = Index { end: start, ..Index::default() };
     let (mut at, mut head) = (start, [0u8; 88]);
-    while at < file_len {
-        let got = read(at, &mut head)?;
+    loop {
+        let got = if at < file_len { read(at, &mut head)? } else { 0 };
         if let Some(record) = record_at(params, &head[..got], at, file_len) {
             at = record.end();
             index.end = at;
@@ -117,20 +119,16 @@ pub fn scan<E>(
         if index.records.is_empty() && index.foreign_magic.is_none() {
             index.foreign_magic = foreign_magic(params, &head[..got]);
         }
-        let search = next_record(params, at, file_len, &mut read, &mut progress)?;
-        if matches!(search, Search::Zeros) {
-            break;
-        }
-        // What follows the last record is no record: perhaps its size is damaged, and others lie within.
         if let Some(last) = index.records.last().copied().filter(|last| last.end() == at)
-            && let Search::Record(next) = next_record(params, last.at + 1, at, &mut read, &mut progress)?
+            && !size_fits(&last, &mut read)?
+            && let Search::Record(next) = next_record(params, last.at + 1..at, file_len, &mut read, &mut progress)?
         {
             index.records.pop();
             index.damage.push(Damage { at: last.at, len: next - last.at });
             at = next;
             continue;
         }
-        match search {
+        match next_record(params, at..file_len, file_len, &mut read, &mut progress)? {
             Search::Record(next) => {
                 index.damage.push(Damage { at, len: next - at });
                 at = next;
@@ -139,10 +137,17 @@ pub fn scan<E>(
                 index.torn = last_nonzero + 1 - index.end;
                 break;
             }
-            Search::Zeros => unreachable!("left above"),
+            Search::Zeros => break,
         }
     }
     Ok(index)
+}
+
+/// Whether a block ends where the frame says: reading it takes all of the bytes and no more.
+fn size_fits<E>(record: &Record, read: &mut impl FnMut(u64, &mut [u8]) -> Result<usize, E>) -> Result<bool, E> {
+    let mut bytes = vec![0; record.len as usize];
+    let got = read(record.at + FRAME_LEN, &mut bytes)?;
+    Ok(got == bytes.len() && Block::parse(bytes.into()).is_ok())
 }
 
 fn foreign_magic(params: &Params, head: &[u8]) -> Option<[u8; 4]> {
@@ -156,10 +161,11 @@ enum Search {
     Nothing { last_nonzero: u64 },
 }
 
-/// Looks for the next record after `from`, byte by byte in large reads.
+/// Looks for the next record that starts behind the first byte of `within`, inside it, in
+/// a file of `file_len` bytes: byte by byte in large reads.
 fn next_record<E>(
     params: &Params,
-    from: u64,
+    within: Range<u64>,
     file_len: u64,
     read: &mut impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
     progress: &mut impl FnMut(u64),
@@ -167,21 +173,25 @@ fn next_record<E>(
     const CHUNK: usize = 1 << 20;
     const OVERLAP: usize = 87; // one byte less than a frame and a header
     let mut buffer = vec![0; CHUNK + OVERLAP];
-    let (mut at, mut last_nonzero) = (from, None);
-    while at < file_len {
+    let (mut at, mut last_nonzero) = (within.start, None);
+    while at < within.end {
         let got = read(at, &mut buffer)?;
         let bytes = &buffer[..got];
-        for offset in 0..got.min(CHUNK) {
+        let starts = (within.end - at).min(CHUNK as u64) as usize;
+        for offset in 0..got.min(starts) {
             let place = at + offset as u64;
             if bytes[offset] != 0 {
                 last_nonzero = Some(place);
-                if place > from && record_at(params, &bytes[offset..], place, file_len).is_some() {
+                if place > within.start && record_at(params, &bytes[offset..], place, file_len).is_some() {
                     return Ok(Search::Record(place));
                 }
             }
         }
         at += CHUNK as u64;
-        progress(at.min(file_len));
+        progress(at.min(within.end));
     }
     Ok(last_nonzero.map_or(Search::Zeros, |last_nonzero| Search::Nothing { last_nonzero }))
 }
+
+#[cfg(test)]
+mod tests;

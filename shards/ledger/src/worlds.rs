@@ -70,8 +70,7 @@ pub struct Tally {
     pub base_bytes: u64,
     /// Versions held by recent worlds.
     pub versions: u64,
-    /// Coins made by a folded world and taken by another one folded later from the horizon: they
-    /// never reached the base.
+    /// Coins made and taken by worlds that were folded together: they never reached the base.
     pub nursery: u64,
     /// Coins that went into the base.
     pub folded: u64,
@@ -198,7 +197,7 @@ impl Worlds {
         mut taken: impl FnMut(u32, Option<&Coin>),
     ) -> Grown {
         assert!(self.alive(parent), "world {world} grows from a live parent, not from {parent}");
-        assert!(world > parent);
+        assert!(world > parent && self.worlds.last_key_value().is_none_or(|(newest, _)| world > *newest));
         let mut line = self.line(parent);
         line.0.push(world);
         let block = &body.block;
@@ -265,7 +264,12 @@ impl Worlds {
             self.tally.versions -= world.touched.len() as u64;
             for outpoint in world.touched {
                 let partition = &mut self.partitions[partition_of(&outpoint.txid) - self.first];
-                match partition.remove(name, &outpoint).coin {
+                let version = partition.remove(name, &outpoint);
+                // A later world of the same fold has the last word on this coin. All others descend from `to`.
+                if partition.recent.get(&outpoint).is_some_and(|later| later.first.world <= to) {
+                    continue;
+                }
+                match version.coin {
                     Some(coin) => {
                         self.tally.base_bytes += (coin.bytes() + size_of::<OutPoint>()) as u64;
                         self.tally.folded += 1;
@@ -331,3 +335,6 @@ impl Worlds {
         self.partitions.iter().map(|partition| partition.base.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

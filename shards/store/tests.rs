@@ -1,0 +1,232 @@
+//! The store over a model disk: writes end in any order, only what was complete when a sync was asked is durable, and
+//! what reached the disk must be the frames back to back.
+
+use super::*;
+use crate::Rng;
+use crate::limits::PAGE;
+use consensus::{Block, Network};
+use ledger::Body;
+use std::sync::Arc;
+
+const START: [u64; 6] = [0, 293, 4_095, 4_096, 4_097, 3 * 4_096 + 77];
+
+/// A block of about `len` bytes: a header and one coinbase with a long output script.
+fn body(len: usize, fill: u8) -> Arc<Body> {
+    let mut bytes = vec![fill; 80];
+    bytes.extend([1, 1, 0, 0, 0, 1]);
+    bytes.extend([[0; 32].as_slice(), &[0xff; 4], &[0], &[0xff; 4], &[1], &[0; 8]].concat());
+    bytes.push(0xfe);
+    bytes.extend((len as u32).to_le_bytes());
+    bytes.extend(vec![fill; len]);
+    bytes.extend([0; 4]);
+    Arc::new(Body::new(Block::parse(bytes.into()).unwrap()))
+}
+
+struct Disk {
+    store: Store,
+    cx: Cx,
+    /// What the file shall hold, without padding.
+    wanted: Vec<u8>,
+    /// What complete writes made of it.
+    bytes: Vec<u8>,
+    writing: Vec<(u64, Vec<u8>)>,
+    /// The disk as it was when the sync under way was asked.
+    syncing: Option<Vec<u8>>,
+    places: Vec<(NodeId, Place)>,
+    durable: usize,
+}
+
+impl Disk {
+    fn new(end: u64) -> Disk {
+        let wanted: Vec<u8> = (0..end).map(|at| (at % 251) as u8).collect();
+        let mut bytes = wanted.clone();
+        bytes.resize(end.next_multiple_of(PAGE) as usize, 0);
+        let opened = Opened { end, tail: wanted[(end - end % PAGE) as usize..].to_vec() };
+        let store = Store::new(Params::of(Network::Regtest), opened);
+        let (writing, places) = Default::default();
+        Disk { store, cx: Cx::new(0), wanted, bytes, writing, syncing: None, places, durable: 0 }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.store.step(input, &mut self.cx);
+        for effect in std::mem::take(&mut self.cx.effects) {
+            match effect {
+                Effect::Write { at, pieces } => self.take_write(at, pieces.concat()),
+                Effect::Sync => assert!(self.syncing.replace(self.bytes.clone()).is_none(), "one sync at a time"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(
+            self.cx.words.is_empty() || !matches!(self.cx.words[0].1, Msg::Durable(_)),
+            "only a sync makes durable"
+        );
+        self.cx.words.clear();
+    }
+
+    fn take_write(&mut self, at: u64, bytes: Vec<u8>) {
+        assert!(at % PAGE == 0 && bytes.len() as u64 % PAGE == 0 && !bytes.is_empty());
+        assert!(bytes.len() <= WRITE_BYTES_MAX && self.writing.len() < WRITES_MAX);
+        let end = at + bytes.len() as u64;
+        for (other, held) in &self.writing {
+            assert!(end <= *other || other + held.len() as u64 <= at, "two writes of one page at once");
+        }
+        // Also where it writes a page again: a page torn between two such writes has the right first bytes.
+        let wanted = &self.wanted[at as usize..self.wanted.len().min(end as usize)];
+        assert!(bytes.starts_with(wanted) && bytes[wanted.len()..].iter().all(|byte| *byte == 0));
+        self.writing.push((at, bytes));
+    }
+
+    fn append(&mut self, len: usize) {
+        let node = self.places.len() as NodeId;
+        let body = body(len, node as u8 | 1);
+        let block = &body.block.bytes;
+        self.wanted.extend([0xfa, 0xbf, 0xb5, 0xda]);
+        self.wanted.extend((block.len() as u32).to_le_bytes());
+        self.places.push((node, Place { file: 0, at: self.wanted.len() as u64, len: block.len() as u32 }));
+        self.wanted.extend(block);
+        self.step(Input::Msg(Msg::Append { node, body }));
+    }
+
+    fn finish_write(&mut self, index: usize) {
+        let (at, bytes) = self.writing.swap_remove(index);
+        let end = at as usize + bytes.len();
+        self.bytes.resize(self.bytes.len().max(end), 0);
+        self.bytes[at as usize..end].copy_from_slice(&bytes);
+        self.step(Input::Event(Event::Written { at }));
+    }
+
+    fn finish_sync(&mut self) {
+        let safe = self.syncing.take().unwrap();
+        self.store.step(Input::Event(Event::Synced), &mut self.cx);
+        for (_, word) in std::mem::take(&mut self.cx.words) {
+            let Msg::Durable(done) = word else { panic!("{word:?}") };
+            assert_eq!(done, self.places[self.durable..][..done.len()], "in the order they were appended");
+            self.durable += done.len();
+            let place = done.last().expect("not said for nothing").1;
+            let end = place.at as usize + place.len as usize;
+            assert!(safe.len() >= end && safe[..end] == self.wanted[..end], "durable before it was on disk");
+        }
+        self.step(Input::Tick);
+    }
+
+    /// Ends what is under way until nothing is.
+    fn drain(&mut self) {
+        while !self.writing.is_empty() || self.syncing.is_some() {
+            if self.writing.is_empty() { self.finish_sync() } else { self.finish_write(0) }
+        }
+        assert_eq!(self.durable, self.places.len(), "all is durable when all is quiet");
+        let end = self.wanted.len();
+        assert!(self.bytes[..end] == self.wanted && self.bytes[end..].iter().all(|byte| *byte == 0));
+        assert_eq!(self.bytes.len() as u64, (end as u64).next_multiple_of(PAGE));
+    }
+}
+
+#[test]
+fn any_order_of_ends_gives_the_same_file() {
+    for seed in 0..40 {
+        let (mut rng, mut disk) = (Rng(seed), Disk::new(START[seed as usize % START.len()]));
+        for _ in 0..200 {
+            match rng.below(10) {
+                0..4 => {
+                    let len = [10, 500, 3_000, 4_096, 20_000, 300_000][rng.below(6) as usize] + rng.below(50);
+                    disk.append(len as usize);
+                }
+                4..8 if !disk.writing.is_empty() => {
+                    let index = rng.below(disk.writing.len() as u64);
+                    disk.finish_write(index as usize);
+                }
+                8 if disk.syncing.is_some() => disk.finish_sync(),
+                9 if rng.below(4) == 0 => disk.drain(),
+                _ => disk.step(Input::Tick),
+            }
+        }
+        disk.drain();
+    }
+}
+
+/// A block larger than one write, and more than all writes together can hold.
+#[test]
+fn a_burst_waits_its_turn() {
+    let mut disk = Disk::new(100);
+    (0..8).for_each(|_| disk.append(3_900_000));
+    assert_eq!(disk.writing.len(), WRITES_MAX);
+    disk.drain();
+}
+
+#[test]
+fn a_lone_block_is_written_padded_and_durable_after_one_sync() {
+    let mut disk = Disk::new(4_096);
+    disk.append(1_000);
+    assert_eq!((disk.writing.len(), disk.writing[0].0, disk.writing[0].1.len()), (1, 4_096, 4_096));
+    assert!(disk.syncing.is_none(), "nothing is complete yet");
+    disk.append(10);
+    assert_eq!(disk.writing.len(), 1, "its page is being written");
+    disk.finish_write(0);
+    assert_eq!((disk.writing.len(), disk.syncing.is_some(), disk.durable), (1, true, 0));
+    disk.finish_sync();
+    assert_eq!(disk.durable, 1, "the second came after the sync was asked");
+    disk.drain();
+    assert_eq!(disk.durable, 2);
+}
+
+#[test]
+fn a_sync_counts_for_what_was_complete_when_it_was_asked() {
+    let mut disk = Disk::new(0);
+    disk.append(PAGE as usize * 3);
+    disk.append(PAGE as usize * 3);
+    assert_eq!(disk.writing.len(), 2);
+    disk.finish_write(1);
+    assert!(disk.syncing.is_none(), "the hole before it is not written");
+    disk.finish_write(0);
+    assert!(disk.syncing.is_some());
+    let writes = disk.writing.len();
+    disk.finish_sync();
+    assert_eq!((writes, disk.durable), (1, 1), "the second block's last page is still under way");
+    disk.drain();
+}
+
+#[test]
+fn a_failure_is_said_with_amounts_and_ends_it() {
+    for (full, stop) in [(true, Stop::DiskFull), (false, Stop::DiskFailed)] {
+        let mut disk = Disk::new(4_096);
+        disk.append(PAGE as usize * 4);
+        let waiting = disk.wanted.len() as u64 - 4_096;
+        let cx = &mut Cx::new(0);
+        disk.store.step(Input::Event(Event::Failed { full, what: "no luck".into() }), cx);
+        let said = cx.effects.iter().find_map(|effect| match effect {
+            Effect::Stop(why, line) => Some((*why, line.clone())),
+            _ => None,
+        });
+        let (why, line) = said.unwrap();
+        assert_eq!(why, stop);
+        assert!(["up to byte 4096;", &format!(" {waiting} bytes "), "no luck"].iter().all(|part| line.contains(part)));
+        cx.effects.clear();
+        let after = [
+            Input::Event(Event::Written { at: 4_096 }),
+            Input::Event(Event::Synced),
+            Input::Event(Event::Failed { full, what: "again".into() }),
+            Input::Msg(Msg::Append { node: 9, body: body(9_000, 1) }),
+            Input::Tick,
+        ];
+        after.into_iter().for_each(|input| disk.store.step(input, cx));
+        assert!(cx.effects.is_empty() && cx.words.is_empty(), "the file is not trusted any more");
+    }
+}
+
+#[test]
+fn the_report_and_the_file_of_refused_blocks() {
+    let mut disk = Disk::new(50);
+    disk.append(10);
+    disk.drain();
+    let cx = &mut Cx::new(0);
+    disk.store.step(Input::Tick, cx);
+    let (to, Msg::Report(report)) = cx.words.pop().unwrap() else { panic!("no report") };
+    let Report::Store(report) = *report else { panic!("{report:?}") };
+    let end = disk.wanted.len() as u64;
+    assert_eq!((to, report.end, report.durable, report.written, report.syncs), (ShardId::Status, end, end, 4_096, 1));
+    let hash = Params::of(Network::Regtest).genesis_hash;
+    disk.store.step(Input::Msg(Msg::Refused { hash, reject: "bad-cb-amount" }), cx);
+    // The hash of regtest's genesis block: Core `kernel/chainparams.cpp`.
+    let line = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206 bad-cb-amount";
+    assert!(matches!(&cx.effects[..], [Effect::Remember(said)] if said == line), "{:?}", cx.effects);
+}
