@@ -3,15 +3,23 @@
 //!
 //! ```text
 //!  headers.rs   which headers are believed, and whom to ask for more
-//!  obtain.rs    which bodies are needed next: from peers, or from files we have
-//!  grow.rs      worlds: grow, join, retire in height order, move the tip, fold, drop
-//!  report.rs    what others may see of it
+//!  obtain.rs    which bodies are needed next, and asks peers for them
+//!  files.rs     bodies that lie in files of ours: restart, import, damage
+//!  grow.rs      worlds: begin, join, judge, retire in height order, refuse
+//!  tip.rs       the tip moves; worlds fold, are dropped, are rebuilt
+//!  presync.rs   chains that have not shown enough work
+//!  serve.rs     what peers may have of it
+//!  report.rs    what people may see of it
 //! ```
 
+mod files;
 mod grow;
 mod headers;
 mod obtain;
+mod presync;
 mod report;
+mod serve;
+mod tip;
 
 use crate::effect::{Event, FileId};
 use crate::limits::{self, Budget};
@@ -19,7 +27,7 @@ use crate::msg::{From, Msg, PeerId, Place, Seq};
 use crate::{Cx, Input, Shard, ShardId};
 use consensus::{BlockHash, Params, Rule, Work};
 use ledger::{Body, Headers, NodeId, WorldId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::fetch::Fetch;
 
@@ -105,6 +113,7 @@ enum WorldState {
 #[derive(Debug)]
 struct Peer {
     address: std::net::SocketAddr,
+    inbound: bool,
     /// Height it claimed in its version message.
     start_height: u32,
     /// The last block it is known to have.
@@ -227,7 +236,7 @@ impl Chain {
     /// header, what the page shows is brought up to date first.
     fn settle(&mut self, peer: PeerId, seq: Seq, cx: &mut Cx) {
         if self.tip == self.best && !self.obtain.replaying() {
-            self.report(cx);
+            self.report_news(cx);
             cx.tell(ShardId::Status, Msg::Settled { peer, seq });
         } else {
             self.tell_peer(peer, Msg::Settled { peer, seq }, cx);
@@ -374,30 +383,5 @@ impl Chain {
 
     fn place_of(&self, file: FileId, record: &ledger::record::Record) -> Place {
         Place { file, at: record.end() - u64::from(record.len), len: record.len }
-    }
-}
-
-/// A queue of peers, each at most once.
-#[derive(Debug, Default)]
-struct Queue(VecDeque<PeerId>);
-
-impl Queue {
-    fn push(&mut self, peer: PeerId) {
-        if !self.0.contains(&peer) {
-            self.0.push_back(peer);
-        }
-    }
-
-    fn push_front(&mut self, peer: PeerId) {
-        self.remove(peer);
-        self.0.push_front(peer);
-    }
-
-    fn pop(&mut self) -> Option<PeerId> {
-        self.0.pop_front()
-    }
-
-    fn remove(&mut self, peer: PeerId) {
-        self.0.retain(|p| *p != peer);
     }
 }

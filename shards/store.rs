@@ -46,6 +46,8 @@ pub struct Store {
     writing: BTreeSet<u64>,
     /// Logical end up to which bytes were handed to writes at least once.
     handed: u64,
+    /// Logical end of the longest prefix that is completely written.
+    complete: u64,
     /// Logical end covered by a sync under way.
     syncing: Option<u64>,
     durable: u64,
@@ -67,6 +69,7 @@ impl Store {
             end: opened.end,
             writing: BTreeSet::new(),
             handed: opened.end,
+            complete: opened.end,
             syncing: None,
             durable: opened.end,
             waiting: VecDeque::new(),
@@ -132,20 +135,18 @@ impl Store {
         pieces
     }
 
-    /// Logical end of the longest prefix that is completely written.
-    fn complete(&self) -> u64 {
-        match self.writing.first() {
-            // A write under way that starts at or below the durable end rewrites a page of which
-            // the durable bytes stay as they are.
-            Some(at) => (*at).max(self.durable).min(self.handed),
+    fn written(&mut self, at: u64) {
+        assert!(self.writing.remove(&at), "only what was handed out is written");
+        self.complete = match self.writing.first() {
+            // A write that starts below what is complete rewrites a page, of which those bytes stay as they are.
+            Some(at) => self.complete.max(*at),
             None => self.handed,
-        }
+        };
     }
 
     fn sync(&mut self, cx: &mut Cx) {
-        let complete = self.complete();
-        if self.syncing.is_none() && complete > self.durable {
-            self.syncing = Some(complete);
+        if self.syncing.is_none() && self.complete > self.durable {
+            self.syncing = Some(self.complete);
             self.report.syncs += 1;
             cx.effect(Effect::Sync);
         }
@@ -185,9 +186,7 @@ impl Shard for Store {
         match input {
             Input::Msg(Msg::Append { node, body }) => self.append(node, &body.block.bytes),
             Input::Msg(Msg::Refused { hash, reject }) => cx.effect(Effect::Remember(format!("{hash} {reject}"))),
-            Input::Event(Event::Written { at }) => {
-                assert!(self.writing.remove(&at), "only what was handed out is written");
-            }
+            Input::Event(Event::Written { at }) => self.written(at),
             Input::Event(Event::Synced) => self.synced(cx),
             Input::Event(Event::Failed { full, what }) => return self.fail(full, what, cx),
             Input::Tick => {

@@ -3,10 +3,10 @@
 
 use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::Level;
-use crate::limits::{FAR_BLOCKS, GROWING_MAX, HORIZON_BLOCKS, HORIZON_SYNC_BLOCKS};
+use crate::limits::GROWING_MAX;
 use crate::msg::{From, Job, Msg, Place};
 use crate::{Cx, ShardId};
-use consensus::{Block, BlockHash, Rule, Spends, check_coinbase_value, check_totals, time_lock_ok};
+use consensus::{Block, Rule, Spends, check_coinbase_value, check_totals, time_lock_ok};
 use ledger::worlds::Grown;
 use ledger::{NodeId, WorldId};
 use std::ops::Range;
@@ -17,10 +17,6 @@ const INPUTS_PER_PART: usize = 256;
 /// Memory that the versions of a world take, estimated from its block's bytes: an output of 31 bytes on the wire becomes
 /// a version of about 120.
 const VERSION_BYTES_PER_BYTE: u64 = 4;
-/// While far below the best header worlds are folded this many at a time.
-const FOLD_BLOCKS: u32 = 8;
-/// Headers of a branch announced at once (Core `MAX_BLOCKS_TO_ANNOUNCE`).
-const ANNOUNCE_MAX: usize = 8;
 
 /// Why a block is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,7 +158,7 @@ impl Chain {
     }
 
     /// Counts a block's bytes no longer once it neither grows nor is being appended.
-    fn release(&mut self, node: NodeId) {
+    pub(super) fn release(&mut self, node: NodeId) {
         let Some(held) = self.held.get(&node) else { return };
         if !held.growing && !held.appending {
             self.pipeline_bytes -= held.bytes;
@@ -290,6 +286,7 @@ impl Chain {
                     (this.state, this.coins) = (WorldState::Valid, coins);
                     next.extend(&this.children);
                     self.candidate(node, cx);
+                    self.fold_rebuilt(node, cx);
                     self.settle_block(node, cx);
                 }
                 Err(Refusal { rule, tx }) => {
@@ -316,7 +313,7 @@ impl Chain {
     }
 
     /// Nothing more will come of this block for now.
-    fn settle_now(&mut self, node: NodeId, cx: &mut Cx) {
+    pub(super) fn settle_now(&mut self, node: NodeId, cx: &mut Cx) {
         for (peer, seq) in self.settles.remove(&node).unwrap_or_default() {
             self.settle(peer, seq, cx);
         }
@@ -350,212 +347,5 @@ impl Chain {
         self.drop_worlds(dropped, cx);
         self.find_best();
         self.new_leaf(self.best);
-    }
-
-    fn drop_worlds(&mut self, dropped: Vec<WorldId>, cx: &mut Cx) {
-        for world in &dropped {
-            let this = self.worlds.remove(world).expect("a live world");
-            self.worlds_bytes -= this.bytes;
-            if matches!(this.state, WorldState::Growing(_)) {
-                self.growing -= 1;
-                self.held.get_mut(&this.node).expect("held while growing").growing = false;
-                self.release(this.node);
-            }
-            self.life_mut(this.node).world = None;
-            self.settle_now(this.node, cx);
-            if let Some(parent) = self.worlds.get_mut(&this.parent) {
-                parent.children.retain(|child| child != world);
-            }
-            // What stood ready to grow from it waits again, if only to be let go.
-            let orphaned: Vec<_> =
-                self.ready.iter().copied().filter(|(_, n)| self.tree.node(*n).parent == this.node).collect();
-            for (height, node) in orphaned {
-                self.ready.remove(&(height, node));
-                self.waiting.entry(this.node).or_default().insert(node);
-            }
-        }
-        if !dropped.is_empty() {
-            (0..self.config.workers).for_each(|utxo| cx.tell(ShardId::Utxo(utxo), Msg::Drop(dropped.clone())));
-        }
-    }
-
-    /// Everything but genesis is forgotten by the utxo shards; headers, verdicts and the tip stay.
-    pub(super) fn reset_worlds(&mut self, cx: &mut Cx) {
-        let root = self.next_world;
-        self.next_world += 1;
-        self.worlds_bytes = 0;
-        for world in std::mem::take(&mut self.worlds).into_values() {
-            if matches!(world.state, WorldState::Growing(_)) {
-                self.growing -= 1;
-                self.held.get_mut(&world.node).expect("held while growing").growing = false;
-                self.release(world.node);
-            }
-            self.life_mut(world.node).world = None;
-        }
-        for (_, node) in std::mem::take(&mut self.ready) {
-            self.waiting.entry(self.tree.node(node).parent).or_default().insert(node);
-        }
-        self.worlds.insert(
-            root,
-            World { node: 0, parent: root, children: Vec::new(), state: WorldState::Valid, coins: 0, bytes: 0 },
-        );
-        self.root = root;
-        self.life_mut(0).world = Some(root);
-        (0..self.config.workers).for_each(|utxo| cx.tell(ShardId::Utxo(utxo), Msg::Reset(root)));
-        for child in self.waiting.remove(&0).unwrap_or_default() {
-            self.ready.insert((1, child));
-        }
-    }
-
-    /// The tip moves to a block that is valid, durable with all below it, and has more work than the tip.
-    fn candidate(&mut self, node: NodeId, cx: &mut Cx) {
-        let mut next = vec![node];
-        while let Some(node) = next.pop() {
-            let life = *self.life(node);
-            if life.verdict != Verdict::Valid || life.stored != Stored::Durable {
-                continue;
-            }
-            if self.work(node) > self.work(self.tip) && self.line_is_durable(node) {
-                self.move_tip(node, cx);
-            }
-            // A block that was found damaged on disk may have become durable after those above it.
-            let world = self.life(node).world.and_then(|world| self.worlds.get(&world));
-            next.extend(world.iter().flat_map(|world| &world.children).map(|child| self.worlds[child].node));
-        }
-    }
-
-    /// Whether everything from here down to the tip's branch is durable.
-    fn line_is_durable(&self, node: NodeId) -> bool {
-        let mut at = node;
-        while !self.tree.descends(self.tip, at) {
-            if self.life(at).stored != Stored::Durable {
-                return false;
-            }
-            at = self.tree.node(at).parent;
-        }
-        true
-    }
-
-    fn move_tip(&mut self, node: NodeId, cx: &mut Cx) {
-        let old = std::mem::replace(&mut self.tip, node);
-        if !self.tree.descends(node, old) && !self.obtain.replaying() {
-            self.stats.switches += 1;
-            let fork = self.tree.fork_of(old, node);
-            cx.log(
-                Level::Warn,
-                format!(
-                    "the tip leaves a branch of {} block(s) above height {} for one of {} with more work",
-                    self.height(old) - self.height(fork),
-                    self.height(fork),
-                    self.height(node) - self.height(fork)
-                ),
-            );
-        }
-        self.fold(cx);
-        if self.tip == self.best {
-            self.tick_tip(cx);
-        }
-    }
-
-    /// Tells the peer shards of the tip: at once where it is the best header, else with the clock.
-    pub(super) fn tick_tip(&mut self, cx: &mut Cx) {
-        if self.announced == self.tip {
-            return;
-        }
-        let fresh = self.tip == self.best && !self.obtain.replaying() && !self.config.offline;
-        if fresh {
-            let node = self.tree.node(self.tip);
-            cx.log(Level::Info, format!("tip {} {} ({} coins)", node.height, node.hash, self.tip_coins()));
-        }
-        let (mut at, mut headers) = (self.tip, Vec::new());
-        while headers.len() < ANNOUNCE_MAX && at != 0 && !self.tree.descends(self.announced, at) {
-            headers.push(self.tree.node(at).header);
-            at = self.tree.node(at).parent;
-        }
-        headers.reverse();
-        self.announced = self.tip;
-        let (height, headers) = (self.height(self.tip), Arc::new(headers));
-        for peer in 0..self.config.workers {
-            cx.tell(ShardId::Peer(peer), Msg::TipMoved { height, headers: headers.clone(), fresh });
-        }
-    }
-
-    pub(super) fn tip_coins(&self) -> i64 {
-        self.life(self.tip).world.and_then(|world| self.worlds.get(&world)).map_or(0, |world| world.coins)
-    }
-
-    /// Moves the root up to the horizon, if every world that may still win descends from there.
-    /// Branches whose leaf lies below the horizon have lost and are dropped.
-    fn fold(&mut self, cx: &mut Cx) {
-        let far = self.height(self.best) - self.height(self.tip).min(self.height(self.best)) > FAR_BLOCKS;
-        let full = self.worlds_bytes > self.config.budget.worlds;
-        let horizon = if far || full { HORIZON_SYNC_BLOCKS } else { HORIZON_BLOCKS };
-        let cutoff = self.height(self.tip).saturating_sub(horizon);
-        let root = self.worlds[&self.root].node;
-        if !self.above_root_tip() || cutoff < self.height(root) + if far { FOLD_BLOCKS } else { 1 } {
-            return;
-        }
-        let mut to = self.tree.ancestor(self.tip, cutoff).expect("below the tip");
-        let mut lost = Vec::new();
-        for world in self.worlds.values().filter(|world| world.children.is_empty()) {
-            if self.tree.descends(world.node, to) {
-                continue;
-            }
-            let beaten = self.work(world.node) < self.work(self.tip) && !self.is_wanted(world.node);
-            if self.height(world.node) < cutoff && beaten {
-                lost.push(world.node);
-            } else {
-                to = self.tree.fork_of(to, world.node);
-            }
-        }
-        self.drop_lost(&lost, cx);
-        let world = self.life(to).world.expect("between the root and the tip");
-        if world == self.root {
-            return;
-        }
-        (0..self.config.workers).for_each(|utxo| cx.tell(ShardId::Utxo(utxo), Msg::Fold(world)));
-        let mut at = self.worlds[&world].parent;
-        loop {
-            let gone = self.worlds.remove(&at).expect("between the root and the new root");
-            self.worlds_bytes -= gone.bytes;
-            self.life_mut(gone.node).world = None;
-            if at == self.root {
-                break;
-            }
-            at = gone.parent;
-        }
-        self.root = world;
-        let stranded = |(_, node): &(u32, NodeId)| self.life(self.tree.node(*node).parent).world.is_none();
-        let stranded: Vec<_> = self.ready.iter().copied().filter(stranded).collect();
-        for (_, node) in stranded {
-            self.let_go(node, cx);
-            self.fetch.forget(node);
-        }
-    }
-
-    fn above_root_tip(&self) -> bool {
-        self.life(self.tip).world.is_some()
-    }
-
-    /// Drops each lost leaf with all its ancestors up to the tip's branch or another live one.
-    fn drop_lost(&mut self, leaves: &[NodeId], cx: &mut Cx) {
-        for &leaf in leaves {
-            let (mut at, mut dropped) = (leaf, Vec::new());
-            while let Some(world) = self.life(at).world {
-                let others = self.worlds[&world].children.iter().filter(|child| !dropped.contains(*child)).count();
-                if others > 0 || self.tree.descends(self.tip, at) {
-                    break;
-                }
-                dropped.push(world);
-                at = self.tree.node(at).parent;
-            }
-            self.drop_worlds(dropped, cx);
-        }
-    }
-
-    pub(super) fn which_world(&self, block: Option<BlockHash>) -> Option<(WorldId, u32, BlockHash)> {
-        let node = block.map_or(Some(self.tip), |hash| self.tree.find(&hash))?;
-        let at = self.tree.node(node);
-        self.life(node).world.map(|world| (world, at.height, at.hash))
     }
 }

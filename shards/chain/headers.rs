@@ -1,24 +1,21 @@
 //! Which headers are believed, and whom to ask for more. One peer at a time is asked; a chain that has not shown
 //! enough work yet goes through `wire::presync` first and leaves nothing behind until it has.
 
-use super::{Chain, Peer, Queue, UNBORN, Verdict};
+use super::{Chain, Peer, UNBORN};
 use crate::Cx;
-use crate::effect::Level;
-use crate::limits::{EARLY_MAX, HASHES_MAX, HEADERS_MAX, UNCONNECTED_MAX};
-use crate::msg::{Msg, PeerId, Seq, Want};
+use crate::limits::{EARLY_MAX, HEADERS_MAX, UNCONNECTED_MAX};
+use crate::msg::{Msg, PeerId, Seq};
 use consensus::{BlockHash, Header, HeaderCx, Kind, Rule, Work, check_header};
 use ledger::NodeId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use wire::conn::PeerInfo;
-use wire::presync::{Outcome, Presync, Start};
+use wire::presync::Presync;
 
 /// How long the asked peer may keep us waiting for headers …
-const ANSWER_MS: u64 = 30_000;
+pub(super) const ANSWER_MS: u64 = 30_000;
 /// … and how long it may keep the others waiting for their turn: mute peers must not hold up the rest.
 const TURN_MS: u64 = 2_000;
-/// Chains in presync at once: an attacker's must not keep an honest one waiting.
-const PRESYNCS_MAX: usize = 4;
 /// Blocks below the tip above which a branch's headers are believed without presync (Core
 /// `GetAntiDoSWorkThreshold`: 144 blocks).
 const NEAR_TIP_BLOCKS: u32 = 144;
@@ -27,16 +24,16 @@ const NEAR_TIP_BLOCKS: u32 = 144;
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     /// Whose turn it is, and until when.
-    asked: Option<(PeerId, u64)>,
+    pub(super) asked: Option<(PeerId, u64)>,
     /// All who owe an answer, and until when.
-    owing: BTreeMap<PeerId, u64>,
-    queue: Queue,
+    pub(super) owing: BTreeMap<PeerId, u64>,
+    pub(super) queue: Queue,
     /// Chains watched through presync, and until when we wait for their peer.
-    presyncs: BTreeMap<PeerId, (Presync, u64)>,
+    pub(super) presyncs: BTreeMap<PeerId, (Presync, u64)>,
     /// Peers with a low-work chain that found every slot taken.
-    patient: Queue,
+    pub(super) patient: Queue,
     /// Headers from the future, kept aside.
-    early: VecDeque<Header>,
+    pub(super) early: VecDeque<Header>,
     /// At least one peer told us all its headers.
     pub(super) complete: bool,
 }
@@ -50,7 +47,7 @@ impl Sync {
 impl Chain {
     pub(super) fn peer_up(&mut self, peer: PeerId, info: Arc<PeerInfo>, address: std::net::SocketAddr, cx: &mut Cx) {
         let start_height = info.start_height.max(0) as u32;
-        let fresh = Peer { address, start_height, best: None, unconnected: 0, silent: 0 };
+        let fresh = Peer { address, inbound: info.inbound, start_height, best: None, unconnected: 0, silent: 0 };
         let serves = wire::NODE_NETWORK | wire::NODE_WITNESS;
         if self.peers.insert(peer, fresh).is_none() && info.services & serves == serves {
             self.fetch.peer_up(peer, cx.now_ms);
@@ -75,7 +72,7 @@ impl Chain {
         self.ask_next_peer(cx);
     }
 
-    fn ask_next_peer(&mut self, cx: &mut Cx) {
+    pub(super) fn ask_next_peer(&mut self, cx: &mut Cx) {
         if self.sync.asked.is_none()
             && self.obtain.begun()
             && let Some(peer) = self.sync.queue.pop()
@@ -94,10 +91,10 @@ impl Chain {
     }
 
     /// Work that a chain must show before its headers are stored.
-    fn work_wanted(&self) -> Work {
+    pub(super) fn work_wanted(&self) -> Work {
         let tip = self.tree.node(self.tip);
-        let near = (0..NEAR_TIP_BLOCKS.min(tip.height))
-            .fold(Work::ZERO, |sum, _| sum.saturating_add(consensus::work_of(tip.header.bits)));
+        let each = consensus::work_of(tip.header.bits);
+        let near = (0..NEAR_TIP_BLOCKS.min(tip.height)).fold(Work::ZERO, |sum, _| sum.saturating_add(each));
         self.config.min_work.max(tip.work.saturating_sub(near))
     }
 
@@ -131,6 +128,13 @@ impl Chain {
         if (1..headers.len()).any(|i| headers[i].prev != hashes[i - 1]) {
             return self.punish(peer, "headers: they do not form one chain".into(), cx);
         }
+        // Before anything is made of the work they claim (Core `CheckHeadersPoW`).
+        let params = self.config.params;
+        if let Some(at) = (0..headers.len()).find(|&i| !consensus::meets_target(&hashes[i], headers[i].bits, params)) {
+            let why = format!("{}: {} ({})", Rule::HighHash, Rule::HighHash.must(), hashes[at]);
+            self.punish(peer, why, cx);
+            return self.turn_over(peer, cx);
+        }
         let known = hashes.iter().take_while(|hash| self.tree.find(hash).is_some()).count();
         let start = if known == 0 { parent } else { self.tree.find(&hashes[known - 1]).expect("just found") };
         let claimed = headers[known..]
@@ -156,7 +160,7 @@ impl Chain {
         }
     }
 
-    fn ask_on(&mut self, peer: PeerId, locator: Vec<BlockHash>, cx: &mut Cx) {
+    pub(super) fn ask_on(&mut self, peer: PeerId, locator: Vec<BlockHash>, cx: &mut Cx) {
         if let Some((asked, until)) = &mut self.sync.asked
             && *asked == peer
         {
@@ -167,12 +171,12 @@ impl Chain {
     }
 
     /// The peer has nothing more to tell: the next one is asked.
-    fn peer_told_all(&mut self, peer: PeerId, cx: &mut Cx) {
+    pub(super) fn peer_told_all(&mut self, peer: PeerId, cx: &mut Cx) {
         self.sync.complete = true;
         self.turn_over(peer, cx);
     }
 
-    fn turn_over(&mut self, peer: PeerId, cx: &mut Cx) {
+    pub(super) fn turn_over(&mut self, peer: PeerId, cx: &mut Cx) {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.silent = 0;
         }
@@ -191,84 +195,9 @@ impl Chain {
         self.ask_headers(peer, cx);
     }
 
-    /// A chain with too little work so far: watched through presync if it goes on, else ignored.
-    fn low_work(&mut self, peer: PeerId, start: NodeId, headers: &[Header], full: bool, cx: &mut Cx) {
-        if full && self.sync.presyncs.len() >= PRESYNCS_MAX {
-            self.sync.patient.push(peer);
-            return self.turn_over(peer, cx);
-        }
-        if !full {
-            cx.log(Level::Debug, format!("peer {peer}: headers of a chain with too little work are ignored"));
-            return self.turn_over(peer, cx);
-        }
-        let node = self.tree.node(start);
-        let from = Start {
-            hash: node.hash,
-            height: node.height,
-            work: node.work,
-            bits: node.header.bits,
-            mtp: self.tree.median_time(start),
-        };
-        let salt = [cx.rng.next(), cx.rng.next()];
-        let mut presync = Presync::new(self.config.params, from, self.work_wanted(), salt, cx.unix);
-        // It no longer holds up the others.
-        if self.sync.asked.is_some_and(|(asked, _)| asked == peer) {
-            self.sync.asked = None;
-            self.ask_next_peer(cx);
-        }
-        if self.presync_step(peer, &mut presync, headers, full, cx) {
-            self.sync.presyncs.insert(peer, (presync, cx.now_ms + ANSWER_MS));
-        }
-    }
-
-    /// Peers that found every slot taken are asked again once one is free.
-    fn presync_slot_free(&mut self) {
-        while self.sync.presyncs.len() < PRESYNCS_MAX
-            && let Some(peer) = self.sync.patient.pop()
-        {
-            self.sync.queue.push(peer);
-        }
-    }
-
-    /// One batch through presync; whether it goes on.
-    fn presync_step(&mut self, peer: PeerId, presync: &mut Presync, batch: &[Header], full: bool, cx: &mut Cx) -> bool {
-        let step = presync.headers(batch, full);
-        if let Some(first) = step.store.first() {
-            let parent = self.tree.find(&first.prev);
-            let stored = parent.map(|parent| self.store_headers(parent, &step.store, cx));
-            match stored {
-                Some(Ok(last)) => self.peer_has(peer, last),
-                Some(Err(rule)) => {
-                    self.punish(peer, format!("{rule}: {}", rule.must()), cx);
-                    return false;
-                }
-                None => return false,
-            }
-        }
-        match step.outcome {
-            Outcome::Failed(why) => {
-                self.punish(peer, format!("headers: {why}"), cx);
-                return false;
-            }
-            Outcome::Short => cx.log(
-                Level::Info,
-                format!("peer {peer}: its chain of {} headers has too little work", presync.height_seen()),
-            ),
-            Outcome::Continue | Outcome::Done => {}
-        }
-        let over = step.outcome != Outcome::Continue;
-        if step.more {
-            let locator = if over { self.tree.locator(self.best) } else { vec![presync.locator()] };
-            self.ask_on(peer, locator, cx);
-        } else {
-            self.peer_told_all(peer, cx);
-        }
-        !over
-    }
-
     /// Checks and stores headers that follow `start` one by one; the last node reached. Stops without
     /// blame at one from the future.
-    fn store_headers(&mut self, start: NodeId, headers: &[Header], cx: &mut Cx) -> Result<NodeId, Rule> {
+    pub(super) fn store_headers(&mut self, start: NodeId, headers: &[Header], cx: &mut Cx) -> Result<NodeId, Rule> {
         let mut parent = start;
         for header in headers {
             match self.store_header(parent, header, cx) {
@@ -319,7 +248,8 @@ impl Chain {
             parent: &above.header,
             mtp_parent: self.tree.median_time(parent),
             next_bits: self.tree.next_bits(self.config.params, parent, header.time),
-            now_unix: cx.unix,
+            // What our own files hold was accepted once; a clock that is wrong now must not lose it.
+            now_unix: if self.obtain.begun() { cx.unix } else { u64::MAX },
         })?;
         let node = self.tree.insert(parent, *header, hash);
         self.lives.push(UNBORN);
@@ -351,9 +281,9 @@ impl Chain {
         }
     }
 
-    fn peer_has(&mut self, peer: PeerId, node: NodeId) {
+    pub(super) fn peer_has(&mut self, peer: PeerId, node: NodeId) {
         let Some(known) = self.peers.get(&peer) else { return };
-        let more = known.best.is_none_or(|best| self.work(node) >= self.work(best));
+        let more = known.best.is_none_or(|best| best != node && self.work(node) >= self.work(best));
         let known = self.peers.get_mut(&peer).expect("just seen");
         known.unconnected = 0;
         if more {
@@ -408,38 +338,6 @@ impl Chain {
         self.ask_next_peer(cx);
     }
 
-    /// getheaders and getblocks are answered from the tip's branch: what we can also serve.
-    pub(super) fn locate(&mut self, peer: PeerId, want: Want, locator: &[BlockHash], stop: &BlockHash, cx: &mut Cx) {
-        let max = match want {
-            Want::Headers => HEADERS_MAX,
-            Want::Hashes => HASHES_MAX,
-        };
-        let alone = locator.is_empty().then(|| self.tree.find(stop)).flatten();
-        let headers = match alone {
-            Some(node) => vec![self.tree.node(node).header],
-            None => {
-                let mut headers = Vec::new();
-                let start = self.height(self.tree.locate(locator, self.tip));
-                for height in start + 1..=self.height(self.tip) {
-                    let node = self.tree.node(self.tree.ancestor(self.tip, height).expect("below the tip"));
-                    headers.push(node.header);
-                    if headers.len() == max || node.hash == *stop {
-                        break;
-                    }
-                }
-                headers
-            }
-        };
-        self.tell_peer(peer, Msg::Located { peer, want, headers }, cx);
-    }
-
-    pub(super) fn find(&mut self, peer: PeerId, hash: BlockHash, cx: &mut Cx) {
-        let valid = |node: &NodeId| self.life(*node).verdict == Verdict::Valid;
-        let place = self.tree.find(&hash).filter(valid).and_then(|node| self.life(node).place);
-        let place = place.filter(|place| place.file == 0);
-        self.tell_peer(peer, Msg::Found { peer, hash, place }, cx);
-    }
-
     /// One line on who we are asking, for the page.
     pub(super) fn headers_from(&self) -> Option<String> {
         let (peer, _) = self.sync.asked?;
@@ -447,4 +345,27 @@ impl Chain {
     }
 }
 
-const _: () = assert!(PRESYNCS_MAX > 1, "one attacker's chain must not keep an honest one waiting");
+/// A queue of peers, each at most once.
+#[derive(Debug, Default)]
+pub(super) struct Queue(VecDeque<PeerId>);
+
+impl Queue {
+    pub(super) fn push(&mut self, peer: PeerId) {
+        if !self.0.contains(&peer) {
+            self.0.push_back(peer);
+        }
+    }
+
+    pub(super) fn push_front(&mut self, peer: PeerId) {
+        self.remove(peer);
+        self.0.push_front(peer);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<PeerId> {
+        self.0.pop_front()
+    }
+
+    pub(super) fn remove(&mut self, peer: PeerId) {
+        self.0.retain(|p| *p != peer);
+    }
+}

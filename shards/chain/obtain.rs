@@ -1,57 +1,60 @@
-//! Which bodies are needed next, and where they come from: peers, or files we have. Both feed the same pipeline, so a
+//! Which bodies are needed next: a queue for files of ours, a window for peers. Both feed the same pipeline, so a
 //! restart, an import and a sync are one thing.
 //!
 //! A *target* is a leaf of the header tree whose branch we want, with a cursor that walks up from what is in hand. There is
 //! one for the best header, and for a while one for each rival of it.
 
 use super::{Chain, Stored, Verdict};
-use crate::effect::{Effect, FileId, Level, Stop};
-use crate::limits::{HORIZON_BLOCKS, LOADING_MAX, WINDOW_BLOCKS};
+use crate::effect::{FileId, Level};
+use crate::limits::WINDOW_BLOCKS;
 use crate::msg::{From, Msg, Place, split_peer};
 use crate::{Cx, ShardId};
-use consensus::{BlockHash, Rule};
+use consensus::BlockHash;
 use ledger::NodeId;
-use ledger::record::{Index, Record};
+use ledger::record::Record;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Branches wanted at once: what headers of peers can bring, and all there may be with those of our own files.
 const TARGETS_MAX: usize = 8;
-const OWN_TARGETS_MAX: usize = 256;
+pub(super) const OWN_TARGETS_MAX: usize = 256;
 /// A rival's leaf is wanted while it is at most this far below the best header.
 const RIVAL_BLOCKS: u32 = 144;
 
 /// A branch we want.
 #[derive(Clone, Copy, Debug)]
-struct Target {
-    leaf: NodeId,
+pub(super) struct Target {
+    pub(super) leaf: NodeId,
     /// Everything up to this height is in hand: grown, or (for a rival from below the root) stored.
-    in_hand: u32,
+    pub(super) in_hand: u32,
     /// Everything up to this height was asked for, or begun to be read.
-    asked: u32,
+    pub(super) asked: u32,
     /// It lies whole in our own files: its worlds are grown or its blocks stored even where it has lost.
-    own: bool,
+    pub(super) own: bool,
 }
 
 /// What is being obtained.
 #[derive(Debug, Default)]
 pub(super) struct Obtain {
-    begun: bool,
-    targets: Vec<Target>,
+    pub(super) begun: bool,
+    pub(super) targets: Vec<Target>,
     /// Blocks in files, to be read, by height.
-    to_load: BTreeSet<(u32, NodeId)>,
-    loading: BTreeSet<NodeId>,
-    next_peer_shard: u16,
+    pub(super) to_load: BTreeSet<(u32, NodeId)>,
+    /// With the bytes of each.
+    pub(super) loading: BTreeMap<NodeId, u32>,
+    pub(super) next_peer_shard: u16,
     /// Records whose parent is not known, by the parent.
-    orphans: BTreeMap<BlockHash, Vec<(FileId, Record)>>,
+    pub(super) orphans: BTreeMap<BlockHash, Vec<(FileId, Record)>>,
     /// Other places that hold the block too: a file being imported, or blocks.bin where a record was damaged and the
     /// block was appended again.
-    spares: BTreeMap<NodeId, Vec<Place>>,
+    pub(super) spares: BTreeMap<NodeId, Vec<Place>>,
     /// Records in files that were found damaged, with their offset.
     pub(super) damaged: Vec<(BlockHash, u64, &'static str)>,
     /// The leaf of what our own files held at the start.
-    start_leaf: NodeId,
-    replaying: bool,
-    stopped: bool,
+    pub(super) start_leaf: NodeId,
+    /// The leaf of a target that makes room for the best header.
+    pub(super) crowded_out: Option<NodeId>,
+    pub(super) replaying: bool,
+    pub(super) stopped: bool,
 }
 
 impl Obtain {
@@ -74,113 +77,6 @@ impl Obtain {
 }
 
 impl Chain {
-    /// Takes what a scan found. Headers may lie in any order.
-    pub(super) fn indexed(&mut self, file: FileId, index: &Index, cx: &mut Cx) {
-        for damage in &index.damage {
-            let line = format!(
-                "file {file}: {} bytes at offset {} are no record; the blocks that lay there will be asked of peers",
-                damage.len, damage.at
-            );
-            cx.log(Level::Warn, line);
-        }
-        for record in &index.records {
-            self.adopt(file, record, cx);
-        }
-    }
-
-    fn adopt(&mut self, file: FileId, record: &Record, cx: &mut Cx) {
-        let Some(parent) = self.tree.find(&record.header.prev) else {
-            if record.hash != self.config.params.genesis_hash {
-                self.obtain.orphans.entry(record.header.prev).or_default().push((file, *record));
-            }
-            return;
-        };
-        match self.store_header(parent, &record.header, cx) {
-            Ok(node) => self.place(node, file, record),
-            Err(Rule::BadPrevblk | Rule::DuplicateInvalid) => {}
-            Err(rule) => cx.log(
-                Level::Warn,
-                format!("file {file}: block {} at offset {}: {rule}: {}", record.hash, record.at, rule.must()),
-            ),
-        }
-    }
-
-    fn place(&mut self, node: NodeId, file: FileId, record: &Record) {
-        let place = self.place_of(file, record);
-        let life = self.life_mut(node);
-        if life.place.is_none() && life.stored == Stored::No {
-            life.place = Some(place);
-            life.stored = if file == 0 { Stored::Durable } else { Stored::No };
-        } else if life.place != Some(place) {
-            self.obtain.spares.entry(node).or_default().push(place);
-        }
-    }
-
-    /// Records that waited for this header.
-    pub(super) fn adopt_orphans(&mut self, hash: BlockHash, cx: &Cx) {
-        let mut found = vec![hash];
-        while let Some(parent_hash) = found.pop() {
-            let Some(children) = self.obtain.orphans.remove(&parent_hash) else { continue };
-            let parent = self.tree.find(&parent_hash).expect("just stored");
-            for (file, record) in children {
-                if let Ok(node) = self.insert_header(parent, &record.header, cx) {
-                    self.place(node, file, &record);
-                    found.push(record.hash);
-                }
-            }
-        }
-    }
-
-    /// All files are indexed: work begins with the best chain that they hold entire.
-    pub(super) fn begin(&mut self, cx: &mut Cx) {
-        let whole = self.whole_branches();
-        let better = |best, &node| if self.work(node) > self.work(best) { node } else { best };
-        let leaf = whole.iter().fold(0, better);
-        self.find_best();
-        self.obtain.begun = true;
-        self.obtain.start_leaf = leaf;
-        self.obtain.replaying = leaf != 0;
-        self.add_target(leaf);
-        for node in whole {
-            let recent = self.height(node) + HORIZON_BLOCKS >= self.height(leaf);
-            if (self.config.offline || recent) && self.obtain.targets.len() < OWN_TARGETS_MAX && node != leaf {
-                let fresh = self.fresh_target(node);
-                self.obtain.targets.push(Target { own: true, ..fresh });
-            }
-        }
-        self.add_target(self.best);
-        if leaf != 0 {
-            cx.log(
-                Level::Info,
-                format!("{} headers from files; reading {} blocks back", self.tree.len() - 1, self.height(leaf)),
-            );
-        }
-        let orphans: usize = self.obtain.orphans.values().map(Vec::len).sum();
-        if orphans > 0 {
-            let (parent, records) = self.obtain.orphans.first_key_value().expect("not empty");
-            cx.log(
-                Level::Warn,
-                format!(
-                    "{orphans} records wait for parents that are not there, the first, {}, for {parent}",
-                    records[0].1.hash
-                ),
-            );
-        }
-    }
-
-    /// Leaves of those branches that lie whole, from genesis on, in our files.
-    fn whole_branches(&self) -> Vec<NodeId> {
-        let (mut whole, mut is_end) = (vec![false; self.lives.len()], vec![true; self.lives.len()]);
-        whole[0] = true;
-        for node in 1..self.lives.len() as NodeId {
-            let parent = self.tree.node(node).parent as usize;
-            whole[node as usize] = whole[parent] && self.life(node).place.is_some();
-            is_end[parent] &= !whole[node as usize];
-        }
-        let ends = (1..self.lives.len()).filter(|&node| whole[node] && is_end[node]);
-        ends.map(|node| node as NodeId).collect()
-    }
-
     /// A header that may be worth having the blocks of.
     pub(super) fn new_leaf(&mut self, node: NodeId) {
         if !self.obtain.begun {
@@ -193,7 +89,7 @@ impl Chain {
         }
     }
 
-    fn add_target(&mut self, leaf: NodeId) {
+    pub(super) fn add_target(&mut self, leaf: NodeId) {
         let targets = &mut self.obtain.targets;
         if leaf == 0 || targets.iter().any(|t| self.tree.descends(t.leaf, leaf)) {
             return;
@@ -202,20 +98,40 @@ impl Chain {
             below.leaf = leaf;
             return;
         }
-        if targets.len() < TARGETS_MAX {
+        if targets.len() >= TARGETS_MAX && leaf == self.best {
+            // Headers without bodies must not keep the best chain out.
+            let rivals = self.obtain.targets.iter().enumerate().filter(|(_, target)| !target.own);
+            self.obtain.crowded_out =
+                rivals.min_by_key(|(_, target)| self.work(target.leaf)).map(|(_, target)| target.leaf);
+        }
+        if self.obtain.targets.len() < TARGETS_MAX || self.obtain.crowded_out.is_some() {
             let fresh = self.fresh_target(leaf);
             self.obtain.targets.push(fresh);
         }
     }
 
-    fn fresh_target(&self, leaf: NodeId) -> Target {
+    /// A target is given up: nothing that only it wanted is asked for or kept any longer.
+    fn drop_target(&mut self, index: usize, cx: &mut Cx) {
+        let target = self.obtain.targets.swap_remove(index);
+        let mut at = target.leaf;
+        while self.height(at) > target.in_hand {
+            if !self.is_wanted(at) {
+                self.let_go(at, cx);
+                self.fetch.forget(at);
+                self.obtain.to_load.remove(&(self.height(at), at));
+            }
+            at = self.tree.node(at).parent;
+        }
+    }
+
+    pub(super) fn fresh_target(&self, leaf: NodeId) -> Target {
         let root = self.worlds[&self.root].node;
         let start = self.height(self.tree.fork_of(leaf, root));
         Target { leaf, in_hand: start, asked: start, own: false }
     }
 
     /// Whether the branch can be grown from the base as it is.
-    fn above_root(&self, leaf: NodeId) -> bool {
+    pub(super) fn above_root(&self, leaf: NodeId) -> bool {
         self.tree.descends(leaf, self.worlds[&self.root].node)
     }
 
@@ -224,11 +140,16 @@ impl Chain {
         if !self.obtain.begun || self.obtain.stopped {
             return;
         }
+        if let Some(leaf) = self.obtain.crowded_out.take()
+            && let Some(index) = self.obtain.targets.iter().position(|target| target.leaf == leaf)
+        {
+            self.drop_target(index, cx);
+        }
         let mut index = 0;
         while index < self.obtain.targets.len() {
             let target = self.obtain.targets[index];
             if self.refused(target.leaf).is_some() || self.lost(&target) {
-                self.obtain.targets.swap_remove(index);
+                self.drop_target(index, cx);
                 self.new_leaf(self.best);
                 continue;
             }
@@ -259,7 +180,7 @@ impl Chain {
     fn lost(&self, target: &Target) -> bool {
         !target.own
             && target.leaf != self.best
-            && target.leaf != self.obtain.start_leaf
+            && !(self.obtain.replaying && target.leaf == self.obtain.start_leaf)
             && self.work(target.leaf) < self.work(self.tip)
     }
 
@@ -299,9 +220,9 @@ impl Chain {
     }
 
     /// Has this block's body brought here, from wherever it can be had.
-    fn want(&mut self, node: NodeId, to_grow: bool) {
+    pub(super) fn want(&mut self, node: NodeId, to_grow: bool) {
         let life = *self.life(node);
-        if life.world.is_some() || self.held.contains_key(&node) || self.obtain.loading.contains(&node) {
+        if life.world.is_some() || self.held.contains_key(&node) || self.obtain.loading.contains_key(&node) {
             return;
         }
         let height = self.height(node);
@@ -314,39 +235,9 @@ impl Chain {
         }
     }
 
-    fn load(&mut self, cx: &mut Cx) {
-        while self.obtain.loading.len() < LOADING_MAX
-            && self.pipeline_room()
-            && let Some(&(height, node)) = self.obtain.to_load.first()
-            && self.may_park(height)
-        {
-            self.obtain.to_load.pop_first();
-            if let Some(place) = self.life(node).place {
-                self.load_from(node, place, cx);
-            }
-        }
-    }
-
-    /// Whether a block of this height that was read may wait in memory: few of those are let in, and always the one
-    /// below all of them, because they may wait for it. Blocks from peers have their own credit.
-    fn may_park(&self, height: u32) -> bool {
-        let read = self.held.iter().filter(|(_, held)| held.body.is_some() && matches!(held.from, From::File(_)));
-        let (count, lowest) =
-            read.fold((0, u32::MAX), |(count, lowest), (node, _)| (count + 1, lowest.min(self.height(*node))));
-        count < LOADING_MAX || height < lowest
-    }
-
     /// Whether we still want a branch that this block lies on.
     pub(super) fn is_wanted(&self, node: NodeId) -> bool {
         self.tree.descends(self.best, node) || self.obtain.targets.iter().any(|t| self.tree.descends(t.leaf, node))
-    }
-
-    fn load_from(&mut self, node: NodeId, place: Place, cx: &mut Cx) {
-        let hash = self.tree.node(node).hash;
-        let shard = self.obtain.next_peer_shard % self.config.workers;
-        self.obtain.next_peer_shard = (shard + 1) % self.config.workers;
-        self.obtain.loading.insert(node);
-        cx.tell(ShardId::Peer(shard), Msg::Load { hash, place });
     }
 
     fn ask_peers(&mut self, cx: &mut Cx) {
@@ -387,59 +278,6 @@ impl Chain {
         }
     }
 
-    /// A record of ours cannot be read: it is asked of peers instead, and said.
-    pub(super) fn spoiled_in_file(&mut self, file: FileId, hash: BlockHash, rule: Rule, cx: &mut Cx) {
-        let Some(node) = self.tree.find(&hash) else { return };
-        self.obtain.loaded(node);
-        let Some(place) = self.life_mut(node).place.take() else { return };
-        self.life_mut(node).stored = Stored::No;
-        let height = self.height(node);
-        cx.log(Level::Warn, format!(
-            "file {file}: the record of block {hash} (height {height}) at offset {}, {} bytes, is damaged ({rule}); it will be asked of peers and appended again",
-            place.at - ledger::record::FRAME_LEN, place.len
-        ));
-        self.obtain.damaged.push((hash, place.at - ledger::record::FRAME_LEN, rule.reject()));
-        if rule.kind() == consensus::Kind::Invalid {
-            self.refuse(node, rule, None, cx);
-        } else if let Some(spare) = self.obtain.spares.get_mut(&node).and_then(Vec::pop) {
-            let life = self.life_mut(node);
-            life.place = Some(spare);
-            life.stored = if spare.file == 0 { Stored::Durable } else { Stored::No };
-            self.load_from(node, spare, cx);
-        } else {
-            self.fetch.want(node, height);
-        }
-    }
-
-    /// Offline, the work is over when nothing is under way and nothing more can be read.
-    fn stop_when_idle(&mut self, cx: &mut Cx) {
-        // What is still to be loaded is no work under way: `load` has just taken all that may be parked, and the rest
-        // stands above a damaged block.
-        let busy = self.growing > 0
-            || !self.obtain.loading.is_empty()
-            || !self.ready.is_empty()
-            || self.held.values().any(|held| held.appending);
-        if busy {
-            return;
-        }
-        self.obtain.stopped = true;
-        self.report(cx);
-        let tip = self.tree.node(self.tip);
-        let valid = |hash| self.tree.find(hash).is_some_and(|node| self.life(node).verdict == Verdict::Valid);
-        match self.obtain.damaged.iter().find(|(hash, ..)| !valid(hash)) {
-            Some((hash, at, why)) => {
-                let more = self.obtain.damaged.len();
-                let line = format!(
-                    "{more} damaged record(s) in blocks.bin, the first at offset {at} (block {hash}: {why}); the blocks after height {} wait for it. \
-                     Start the node with a peer to fetch it again (caesure -c HOST:PORT), or: caesure import FILE-THAT-HAS-IT",
-                    tip.height
-                );
-                cx.effect(Effect::Stop(Stop::Damaged, line));
-            }
-            _ => cx.effect(Effect::Stop(Stop::Done, format!("height {} {}", tip.height, tip.hash))),
-        }
-    }
-
     /// A rival from below the root has more work: its worlds must be grown from genesis.
     fn rebuild(&mut self, leaf: NodeId, cx: &mut Cx) {
         let root = self.worlds[&self.root].node;
@@ -456,11 +294,16 @@ impl Chain {
 
     /// Whether blocks may enter the pipeline of growing and appending.
     pub(super) fn pipeline_room(&self) -> bool {
-        self.pipeline_bytes < self.config.budget.window / 2
+        let loading: u64 = self.obtain.loading.values().map(|len| u64::from(*len)).sum();
+        self.pipeline_bytes + loading < self.config.budget.window / 2
     }
 
     pub(super) fn hold(&mut self, node: NodeId, from: From, body: std::sync::Arc<ledger::Body>, cx: &mut Cx) {
-        let bytes = body.len() as u64;
+        if self.life(node).stored == Stored::Durable && !self.above_root(node) {
+            // The root has passed it while it was read.
+            return self.settle_from(from, cx);
+        }
+        let bytes = body.memory() as u64;
         self.held.insert(node, super::Held { body: Some(body), bytes, growing: false, appending: false, from });
         let parent = self.tree.node(node).parent;
         if self.life(parent).world.is_some() {

@@ -35,6 +35,8 @@ pub(super) struct Stats {
     said_ms: u64,
     ticks: u64,
     stalled: bool,
+    /// Tip, best header, worlds and blocks as last reported.
+    reported: (NodeId, NodeId, u32, u64),
 }
 
 impl Stats {
@@ -128,7 +130,15 @@ impl Chain {
         (State::Synced, String::new())
     }
 
+    /// A report, unless what it would show is known already.
+    pub(super) fn report_news(&mut self, cx: &mut Cx) {
+        if self.stats.reported != (self.tip, self.best, self.next_world, self.stats.blocks) {
+            self.report(cx);
+        }
+    }
+
     pub(super) fn report(&mut self, cx: &mut Cx) {
+        self.stats.reported = (self.tip, self.best, self.next_world, self.stats.blocks);
         let (tip, best) = (*self.tree.node(self.tip), *self.tree.node(self.best));
         let (state, why) = self.state(cx);
         let (blocks_per_s, txs_per_s, bytes_per_s) = self.stats.rates(cx.now_ms);

@@ -15,8 +15,11 @@ fn body(len: usize, fill: u8) -> Arc<Body> {
     let mut bytes = vec![fill; 80];
     bytes.extend([1, 1, 0, 0, 0, 1]);
     bytes.extend([[0; 32].as_slice(), &[0xff; 4], &[0], &[0xff; 4], &[1], &[0; 8]].concat());
-    bytes.push(0xfe);
-    bytes.extend((len as u32).to_le_bytes());
+    match len {
+        0..253 => bytes.push(len as u8),
+        253..=0xffff => bytes.extend([&[0xfd][..], &(len as u16).to_le_bytes()].concat()),
+        _ => bytes.extend([&[0xfe][..], &(len as u32).to_le_bytes()].concat()),
+    }
     bytes.extend(vec![fill; len]);
     bytes.extend([0; 4]);
     Arc::new(Body::new(Block::parse(bytes.into()).unwrap()))
@@ -64,7 +67,7 @@ impl Disk {
     }
 
     fn take_write(&mut self, at: u64, bytes: Vec<u8>) {
-        assert!(at % PAGE == 0 && bytes.len() as u64 % PAGE == 0 && !bytes.is_empty());
+        assert!(at.is_multiple_of(PAGE) && (bytes.len() as u64).is_multiple_of(PAGE) && !bytes.is_empty());
         assert!(bytes.len() <= WRITE_BYTES_MAX && self.writing.len() < WRITES_MAX);
         let end = at + bytes.len() as u64;
         for (other, held) in &self.writing {

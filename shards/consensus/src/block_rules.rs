@@ -23,6 +23,11 @@ pub type OutputRow = (Rule, fn(&OutputCx) -> bool);
 pub const BLOCK: &[BlockRow] = &[
     (Rule::BadTxnmrklroot, |b| b.facts.merkle_root == b.header.merkle_root),
     (Rule::BadTxnsDuplicate, |b| !b.facts.merkle_mutated),
+    // Without a coinbase, a transaction of 64 bytes may be two inner nodes of another block's merkle tree (Core
+    // `IsBlockMutated`): the same root for other transactions, which says nothing of the header.
+    (Rule::BadTxnmrklroot, |b| {
+        b.txs.first().is_some_and(|tx| b.is_coinbase(tx)) || b.txs.iter().all(|tx| tx.stripped_len != 64)
+    }),
     (Rule::BadBlkLength, fits),
     (Rule::BadCbMissing, |b| b.txs.first().is_some_and(|tx| b.is_coinbase(tx))),
     (Rule::BadCbMultiple, |b| !b.txs.iter().skip(1).any(|tx| b.is_coinbase(tx))),

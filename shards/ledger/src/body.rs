@@ -53,6 +53,17 @@ impl Body {
         self.block.bytes.len()
     }
 
+    /// Bytes of memory it holds: those of the wire and those that parsing added.
+    pub fn memory(&self) -> usize {
+        let block = &self.block;
+        block.bytes.len()
+            + size_of_val(&block.txs[..])
+            + size_of_val(&block.inputs[..])
+            + size_of_val(&block.outputs[..])
+            + size_of_val(&self.ops[..])
+            + size_of_val(&*self.starts)
+    }
+
     /// Never: a block has a header.
     pub fn is_empty(&self) -> bool {
         false
@@ -69,5 +80,32 @@ fn each_op(block: &Block, mut visit: impl FnMut(usize, u32)) {
         }
         let index = u32::try_from(index).expect("a block has fewer than 2^31 transactions");
         visit(partition_of(&tx.txid), index | MAKE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Tx, block, coinbase};
+    use consensus::{OutPoint, Txid};
+
+    #[test]
+    fn operations_are_sorted_by_partition_and_stay_in_order() {
+        let from = |partition: u8, vout| OutPoint { txid: Txid([partition; 32]), vout };
+        let pay = |takes, tag| Tx { takes, makes: vec![(1, vec![])], tag };
+        let txs = [coinbase(0, 1), pay(vec![from(9, 0), from(200, 1)], 1), pay(vec![from(9, 2)], 2)];
+        let body = Body::new(block(&txs));
+        // Input 0 is the coinbase's and takes nothing.
+        let mut wanted = vec![Vec::new(); PARTITIONS];
+        wanted[usize::from(txs[0].txid().0[0])].push(Op::Make(0));
+        wanted[9].push(Op::Take(1));
+        wanted[200].push(Op::Take(2));
+        wanted[usize::from(txs[1].txid().0[0])].push(Op::Make(1));
+        wanted[9].push(Op::Take(3));
+        wanted[usize::from(txs[2].txid().0[0])].push(Op::Make(2));
+        for (partition, ops) in wanted.iter().enumerate() {
+            assert_eq!(&body.ops(partition).collect::<Vec<_>>(), ops, "partition {partition}");
+        }
+        assert_eq!(body.len(), body.block.bytes.len());
     }
 }

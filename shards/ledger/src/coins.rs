@@ -88,3 +88,36 @@ impl std::fmt::Display for CoinDigest {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn height_and_coinbase_share_a_word() {
+        for (height, coinbase) in [(0, true), (0, false), (957_000, true), ((1 << 31) - 1, false)] {
+            let coin = Coin::new(7, height, coinbase, &[0x51]);
+            assert_eq!((coin.height(), coin.coinbase()), (height, coinbase));
+            let view = coin.view();
+            assert_eq!((view.value, view.height, view.coinbase, view.script), (7, height, coinbase, &[0x51][..]));
+        }
+    }
+
+    /// SHA-256 of nothing is known; that of 256 of it was made with `sha256sum`.
+    #[test]
+    fn the_digest_of_no_coins() {
+        let none = CoinDigest::of_partition(&mut []);
+        assert_eq!(none.to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        let all = CoinDigest::of_all(&[none; PARTITIONS]);
+        assert_eq!(all.to_string(), "0e89e7ed74c9a5944c886585d634e3c68f4dccd0a31968fe52d6df0873ccdec6");
+    }
+
+    #[test]
+    fn the_digest_does_not_depend_on_the_order() {
+        let coins = [1, 2].map(|value| Coin::new(value, 3, false, &[]));
+        let at = |vout| OutPoint { txid: Txid([5; 32]), vout };
+        let one = CoinDigest::of_partition(&mut [(at(0), &coins[0]), (at(256), &coins[1])]);
+        assert_eq!(one, CoinDigest::of_partition(&mut [(at(256), &coins[1]), (at(0), &coins[0])]));
+        assert_ne!(one, CoinDigest::of_partition(&mut [(at(256), &coins[0]), (at(0), &coins[1])]));
+    }
+}

@@ -141,9 +141,12 @@ impl Headers {
     /// The target that the child of `parent` must claim, given the child's own time.
     pub fn next_bits(&self, params: &consensus::Params, parent: NodeId, time: u32) -> u32 {
         let node = self.node(parent);
+        // The 20-minute rule asks for one ancestor after the other, downwards.
+        let last = std::cell::Cell::new(parent);
         let ancestor = |height| {
-            let id = self.ancestor(parent, height).expect("ancestor below the parent");
-            self.node(id).header
+            let from = if self.node(last.get()).height >= height { last.get() } else { parent };
+            last.set(self.ancestor(from, height).expect("ancestor below the parent"));
+            self.node(last.get()).header
         };
         consensus::next_bits(params, &node.header, node.height, ancestor, time)
     }

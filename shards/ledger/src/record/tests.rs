@@ -216,15 +216,11 @@ fn a_zeroed_page_in_the_middle() {
         let index = scan_of(&bytes);
         // Lost are the records of which frame or header was zeroed; the bodies' damage is found when they are read.
         let page = page * 4096..(page + 1) * 4096;
-        let hit = |record: &&usize| {
-            let head = starts[**record]..starts[**record] + 88;
-            page.start < head.end && head.start < page.end
-        };
-        let lost: Vec<usize> = (0..60).collect::<Vec<_>>().iter().filter(hit).copied().collect();
-        for record in 0..60 {
-            let found = starts_of(&index).contains(&starts[record]);
-            // With the end of its nonce zeroed a header may still show work.
-            assert!(found != lost.contains(&record) || starts[record] + 8 < page.start, "record {record}, {page:?}");
+        for start in &starts[..60] {
+            let found = starts_of(&index).contains(start);
+            let hit = page.start < start + 88 && *start < page.end;
+            // A frame that is there, and a header with only its end zeroed, may still show work.
+            assert!(found != hit || hit && start + 8 < page.start, "record at {start}, zeros at {page:?}");
         }
         assert_eq!((index.end as usize, index.torn), (starts[60], 0));
     }
@@ -233,7 +229,7 @@ fn a_zeroed_page_in_the_middle() {
 #[test]
 fn garbage_before_the_first_record_and_larger_gaps_than_one_read() {
     let (clean, starts) = six();
-    for garbage in [1, 87, 88, 4096, (1 << 20) - 40, (1 << 20) + 7] {
+    for garbage in [1, 87, 88, 4096, (1 << 20) - 1, (1 << 20) + 7] {
         let bytes = [vec![0x5a; garbage], clean.clone()].concat();
         let moved: Vec<_> = starts.iter().map(|start| start + garbage).collect();
         check(&bytes, &moved, &[0, 1, 2, 3, 4, 5], &[damage(0, garbage)]);

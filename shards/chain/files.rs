@@ -1,0 +1,208 @@
+//! Bodies that lie in files of ours: found by a scan, read back like a block that a peer sends, asked of peers where the
+//! bytes are damaged. A restart, an import and a rebuild all come through here.
+
+use super::obtain::{OWN_TARGETS_MAX, Target};
+use super::{Chain, Stored, Verdict};
+use crate::effect::{Effect, FileId, Level, Stop};
+use crate::limits::{HORIZON_BLOCKS, LOADING_MAX};
+use crate::msg::{From, Msg, Place};
+use crate::{Cx, ShardId};
+use consensus::{BlockHash, Rule};
+use ledger::NodeId;
+use ledger::record::{Index, Record};
+
+impl Chain {
+    /// Takes what a scan found. Headers may lie in any order.
+    pub(super) fn indexed(&mut self, file: FileId, index: &Index, cx: &mut Cx) {
+        for damage in &index.damage {
+            let line = format!(
+                "file {file}: {} bytes at offset {} are no record; the blocks that lay there will be asked of peers",
+                damage.len, damage.at
+            );
+            cx.log(Level::Warn, line);
+        }
+        for record in &index.records {
+            self.adopt(file, record, cx);
+        }
+    }
+
+    fn adopt(&mut self, file: FileId, record: &Record, cx: &mut Cx) {
+        let Some(parent) = self.tree.find(&record.header.prev) else {
+            if record.hash != self.config.params.genesis_hash {
+                self.obtain.orphans.entry(record.header.prev).or_default().push((file, *record));
+            }
+            return;
+        };
+        match self.store_header(parent, &record.header, cx) {
+            Ok(node) => self.place(node, file, record),
+            Err(Rule::BadPrevblk | Rule::DuplicateInvalid) => {}
+            Err(rule) => cx.log(
+                Level::Warn,
+                format!("file {file}: block {} at offset {}: {rule}: {}", record.hash, record.at, rule.must()),
+            ),
+        }
+    }
+
+    fn place(&mut self, node: NodeId, file: FileId, record: &Record) {
+        let place = self.place_of(file, record);
+        let life = self.life_mut(node);
+        if life.place.is_none() && life.stored == Stored::No {
+            life.place = Some(place);
+            life.stored = if file == 0 { Stored::Durable } else { Stored::No };
+        } else if life.place != Some(place) {
+            self.obtain.spares.entry(node).or_default().push(place);
+        }
+    }
+
+    /// Records that waited for this header.
+    pub(super) fn adopt_orphans(&mut self, hash: BlockHash, cx: &Cx) {
+        let mut found = vec![hash];
+        while let Some(parent_hash) = found.pop() {
+            let Some(children) = self.obtain.orphans.remove(&parent_hash) else { continue };
+            let parent = self.tree.find(&parent_hash).expect("just stored");
+            for (file, record) in children {
+                if let Ok(node) = self.insert_header(parent, &record.header, cx) {
+                    self.place(node, file, &record);
+                    found.push(record.hash);
+                }
+            }
+        }
+    }
+
+    /// All files are indexed: work begins with the best chain that they hold entire.
+    pub(super) fn begin(&mut self, cx: &mut Cx) {
+        let whole = self.whole_branches();
+        let better = |best, &node| if self.work(node) > self.work(best) { node } else { best };
+        let leaf = whole.iter().fold(0, better);
+        self.find_best();
+        self.obtain.begun = true;
+        self.obtain.start_leaf = leaf;
+        self.obtain.replaying = leaf != 0;
+        self.add_target(leaf);
+        for node in whole {
+            let recent = self.height(node) + HORIZON_BLOCKS >= self.height(leaf);
+            if (self.config.offline || recent) && self.obtain.targets.len() < OWN_TARGETS_MAX && node != leaf {
+                let fresh = self.fresh_target(node);
+                self.obtain.targets.push(Target { own: true, ..fresh });
+            }
+        }
+        self.add_target(self.best);
+        if leaf != 0 {
+            cx.log(
+                Level::Info,
+                format!("{} headers from files; reading {} blocks back", self.tree.len() - 1, self.height(leaf)),
+            );
+        }
+        let orphans: usize = self.obtain.orphans.values().map(Vec::len).sum();
+        if orphans > 0 {
+            let (parent, records) = self.obtain.orphans.first_key_value().expect("not empty");
+            cx.log(
+                Level::Warn,
+                format!(
+                    "{orphans} records wait for parents that are not there, the first, {}, for {parent}",
+                    records[0].1.hash
+                ),
+            );
+        }
+    }
+
+    /// Leaves of those branches that lie whole, from genesis on, in our files.
+    fn whole_branches(&self) -> Vec<NodeId> {
+        let (mut whole, mut is_end) = (vec![false; self.lives.len()], vec![true; self.lives.len()]);
+        whole[0] = true;
+        for node in 1..self.lives.len() as NodeId {
+            let parent = self.tree.node(node).parent as usize;
+            whole[node as usize] = whole[parent] && self.life(node).place.is_some();
+            is_end[parent] &= !whole[node as usize];
+        }
+        let ends = (1..self.lives.len()).filter(|&node| whole[node] && is_end[node]);
+        ends.map(|node| node as NodeId).collect()
+    }
+
+    pub(super) fn load(&mut self, cx: &mut Cx) {
+        while self.obtain.loading.len() < LOADING_MAX
+            && (self.pipeline_room() || self.obtain.loading.is_empty() && self.growing == 0)
+            && let Some(&(height, node)) = self.obtain.to_load.first()
+            && self.may_park(height)
+        {
+            self.obtain.to_load.pop_first();
+            if let Some(place) = self.life(node).place {
+                self.load_from(node, place, cx);
+            }
+        }
+    }
+
+    /// Whether a block of this height that was read may wait in memory: few of those are let in, and always the one
+    /// below all of them, because they may wait for it. Blocks from peers have their own credit.
+    fn may_park(&self, height: u32) -> bool {
+        let read = self.held.iter().filter(|(_, held)| held.body.is_some() && matches!(held.from, From::File(_)));
+        let (count, lowest) =
+            read.fold((0, u32::MAX), |(count, lowest), (node, _)| (count + 1, lowest.min(self.height(*node))));
+        count < LOADING_MAX || height < lowest
+    }
+
+    fn load_from(&mut self, node: NodeId, place: Place, cx: &mut Cx) {
+        let hash = self.tree.node(node).hash;
+        let shard = self.obtain.next_peer_shard % self.config.workers;
+        self.obtain.next_peer_shard = (shard + 1) % self.config.workers;
+        self.obtain.loading.insert(node, place.len);
+        cx.tell(ShardId::Peer(shard), Msg::Load { hash, place });
+    }
+
+    /// A record of ours cannot be read: it is asked of peers instead, and said.
+    pub(super) fn spoiled_in_file(&mut self, file: FileId, hash: BlockHash, rule: Rule, cx: &mut Cx) {
+        let Some(node) = self.tree.find(&hash) else { return };
+        self.obtain.loaded(node);
+        let Some(place) = self.life_mut(node).place.take() else { return };
+        self.life_mut(node).stored = Stored::No;
+        // A branch that is not whole any more is wanted only if it may still win.
+        let tree = &self.tree;
+        let broken = self.obtain.targets.iter_mut().filter(|target| tree.descends(target.leaf, node));
+        broken.for_each(|target| target.own = false);
+        let height = self.height(node);
+        cx.log(Level::Warn, format!(
+            "file {file}: the record of block {hash} (height {height}) at offset {}, {} bytes, is damaged ({rule}); it will be asked of peers and appended again",
+            place.at - ledger::record::FRAME_LEN, place.len
+        ));
+        self.obtain.damaged.push((hash, place.at - ledger::record::FRAME_LEN, rule.reject()));
+        if rule.kind() == consensus::Kind::Invalid {
+            self.refuse(node, rule, None, cx);
+        } else if let Some(spare) = self.obtain.spares.get_mut(&node).and_then(Vec::pop) {
+            let life = self.life_mut(node);
+            life.place = Some(spare);
+            life.stored = if spare.file == 0 { Stored::Durable } else { Stored::No };
+            self.load_from(node, spare, cx);
+        } else {
+            self.fetch.want(node, height);
+        }
+    }
+
+    /// Offline, the work is over when nothing is under way and nothing more can be read.
+    pub(super) fn stop_when_idle(&mut self, cx: &mut Cx) {
+        // What is still to be loaded is no work under way: `load` has just taken all that may be parked, and the rest
+        // stands above a damaged block.
+        let busy = self.growing > 0
+            || !self.obtain.loading.is_empty()
+            || !self.ready.is_empty()
+            || self.held.values().any(|held| held.appending);
+        if busy {
+            return;
+        }
+        self.obtain.stopped = true;
+        self.report(cx);
+        let tip = self.tree.node(self.tip);
+        let valid = |hash| self.tree.find(hash).is_some_and(|node| self.life(node).verdict == Verdict::Valid);
+        match self.obtain.damaged.iter().find(|(hash, ..)| !valid(hash)) {
+            Some((hash, at, why)) => {
+                let more = self.obtain.damaged.len();
+                let line = format!(
+                    "{more} damaged record(s) in blocks.bin, the first at offset {at} (block {hash}: {why}); the blocks after height {} wait for it. \
+                     Start the node with a peer to fetch it again (caesure -c HOST:PORT), or: caesure import FILE-THAT-HAS-IT",
+                    tip.height
+                );
+                cx.effect(Effect::Stop(Stop::Damaged, line));
+            }
+            _ => cx.effect(Effect::Stop(Stop::Done, format!("height {} {}", tip.height, tip.hash))),
+        }
+    }
+}
