@@ -264,7 +264,7 @@ impl Book {
         let met = self.met.values().filter(|(_, inbound, _)| !inbound).map(|(address, ..)| *address);
         let held = met.chain(self.dialing.iter().copied());
         let taken = held.map(|address| self.known.group(address)).collect();
-        let mut rng = || cx.rng.next();
+        let mut rng = || cx.rng.bits();
         match self.known.pick(cx.unix, &mut rng, &taken) {
             Some(address) => self.dial(address, cx),
             None => self.ask_seeds(cx),
@@ -333,7 +333,7 @@ impl Shard for Book {
                 }
             }
             Input::Msg(Msg::WantAddresses { peer }) => {
-                let mut rng = || cx.rng.next();
+                let mut rng = || cx.rng.bits();
                 let list = self.known.sample(cx.unix, &mut rng);
                 cx.tell(ShardId::Peer(split_peer(peer).0), Msg::Tell { peer, list });
             }

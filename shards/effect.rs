@@ -44,9 +44,9 @@ pub enum Effect {
     Connect { conn: ConnId, to: SocketAddr },
     /// peer: read once, at most `room` bytes, to the end of `buffer`; answered by Received or Closed.
     Receive { conn: ConnId, buffer: Vec<u8>, room: usize },
-    /// peer: write all of it, in order; answered by Sent.
+    /// peer: write all of it, in order; answered by Sent, again and again until all of it is gone.
     Send { conn: ConnId, bytes: Vec<Bytes> },
-    /// peer: end the connection once what was sent before has left; answered by Closed.
+    /// peer: end a connection that was Opened once what was sent before has left; answered by Closed.
     Close { conn: ConnId },
     /// book: give an accepted socket to peer shard number `to`; there it is Opened.
     Hand { socket: SocketId, to: u16 },
@@ -73,6 +73,15 @@ pub enum Effect {
     Answer { question: u64, text: String },
 }
 
+/// Why a Read brought nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReadError {
+    /// The file ends before the range does: these bytes are gone.
+    Short,
+    /// The kernel would not read or open it; nothing is known of the bytes. Names the file and the reason.
+    Io(String),
+}
+
 /// What the kernel did.
 #[allow(missing_docs)] // the sentence above each names its fields
 #[derive(Debug)]
@@ -90,7 +99,7 @@ pub enum Event {
     /// peer: the connection has ended, or never stood; nothing more will come of it.
     Closed { conn: ConnId, why: String },
     /// peer: what a Read brought.
-    Read { token: u64, bytes: Result<Bytes, String> },
+    Read { token: u64, bytes: Result<Bytes, ReadError> },
     /// store: a Write is complete (not yet durable).
     Written { at: u64 },
     /// store: every Write that was complete when Sync was asked is durable.

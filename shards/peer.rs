@@ -5,28 +5,35 @@
 //! Each peer's messages are taken in order. While an answer that must leave first is not ready (a block being read from
 //! disk, a look-up in the header tree, a full send queue) nothing more of that peer is read: back-pressure is the socket's.
 
+mod link;
 mod serve;
 mod talk;
+#[cfg(test)]
+mod tests;
 
-use crate::effect::{ConnId, Effect, Event, Level};
+use crate::effect::{ConnId, Effect, Event, Level, ReadError, Stop};
 use crate::limits::{Budget, PEER_SEND_BYTES};
 use crate::metrics::Pages;
-use crate::msg::{From, Msg, PeerId, Place, Seq, peer_id, split_peer};
-use crate::report::{self, Report};
+use crate::msg::{From, Msg, PeerId, Place, peer_id, split_peer};
+use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
 use bytes::Bytes;
 use consensus::{Block, BlockHash, Params, Rule, check_block};
 use ledger::Body;
-use serve::Serving;
+use ledger::record::BLOCK_LEN_MAX;
+use link::{Link, Made, Memory};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use wire::conn::{self, Conn, ConnConfig, Direction};
+use wire::conn::{Conn, ConnConfig, Direction};
 
 /// A peer that takes nothing of what was sent for this long is let go …
 const SEND_STALL_MS: u64 = 5 * 60_000;
 /// … and sooner while others wait for the memory that its blocks hold.
 const SEND_STALL_FULL_MS: u64 = 10_000;
+/// What a connection needs to hear anything at all (`wire::conn`: its small buffer at its largest). Whoever holds no
+/// more than that is never let go to save memory.
+const IDLE_BYTES: usize = 64 << 10;
 
 /// What a peer shard is made from.
 #[derive(Clone, Debug)]
@@ -49,47 +56,6 @@ pub struct Config {
     pub verbose: bool,
 }
 
-/// What a peer's message made us do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Made {
-    /// A block that was asked for: at most as many as are asked.
-    Block,
-    /// Anything else: at most `PEER_WORDS_MAX`.
-    Word,
-}
-
-/// One connection.
-struct Link {
-    conn: Conn,
-    address: SocketAddr,
-    inbound: bool,
-    /// The handshake is done, and the chain shard knows of it.
-    up: bool,
-    opened_ms: u64,
-    /// Events not taken yet, because something before them is not done.
-    inbox: VecDeque<conn::Event>,
-    /// The edge holds the buffer.
-    lent: bool,
-    /// Bytes with the edge, not yet taken by the kernel, and when it last took some.
-    sending: usize,
-    sent_ms: u64,
-    /// Numbers of what this peer made us do and is not visible yet.
-    seq: Seq,
-    unsettled: BTreeMap<Seq, Made>,
-    pongs: VecDeque<(u64, Seq)>,
-    /// Look-ups at the chain shard that are not answered.
-    locating: usize,
-    serving: Serving,
-    asked: BTreeSet<BlockHash>,
-    blocks: u64,
-    told_addresses: bool,
-    /// Being closed, for this reason.
-    closing: Option<String>,
-    /// Its shares of the shard's sums.
-    buffered: usize,
-    out_bytes: usize,
-}
-
 /// Why a read was asked of the edge.
 #[derive(Debug)]
 enum Reading {
@@ -108,9 +74,10 @@ pub struct Peer {
     reading: BTreeMap<u64, Reading>,
     next_read: u64,
     tip_height: u32,
-    /// Bytes that incomplete messages hold, and blocks on their way out.
-    buffered: usize,
-    out_bytes: usize,
+    /// The sum of what all links hold.
+    memory: Memory,
+    /// Links that want a block looked up, each once; one block a turn.
+    line: VecDeque<ConnId>,
     ticks: u64,
 }
 
@@ -125,8 +92,8 @@ impl Peer {
             reading: BTreeMap::new(),
             next_read: 0,
             tip_height: 0,
-            buffered: 0,
-            out_bytes: 0,
+            memory: Memory::default(),
+            line: VecDeque::new(),
             ticks: 0,
         }
     }
@@ -149,42 +116,21 @@ impl Peer {
             magic: self.config.params.magic,
             nonce: self.config.nonce,
             our_nonces: BTreeSet::from([self.config.nonce]),
-            ping_seed: cx.rng.next(),
+            ping_seed: cx.rng.bits(),
             services: wire::NODE_NETWORK | wire::NODE_WITNESS,
             user_agent: wire::USER_AGENT.into(),
             start_height: self.tip_height,
             unix_s: cx.unix,
             peer_address: address,
         };
-        let link = Link {
-            conn: Conn::new(direction, setup, cx.now_ms),
-            address,
-            inbound,
-            up: false,
-            opened_ms: cx.now_ms,
-            inbox: VecDeque::new(),
-            lent: false,
-            sending: 0,
-            sent_ms: cx.now_ms,
-            seq: 0,
-            unsettled: BTreeMap::new(),
-            pongs: VecDeque::new(),
-            locating: 0,
-            serving: Serving::default(),
-            asked: BTreeSet::new(),
-            blocks: 0,
-            told_addresses: false,
-            closing: None,
-            buffered: 0,
-            out_bytes: 0,
-        };
+        let link = Link::new(Conn::new(direction, setup, cx.now_ms), address, inbound, cx.now_ms);
         assert!(self.links.insert(conn, link).is_none(), "a connection opens once");
         self.config.pages.work(self.config.core).peers.set(self.links.len() as u64);
         self.run(conn, cx);
     }
 
     fn received(&mut self, conn: ConnId, buffer: Vec<u8>, cx: &mut Cx) {
-        let Some(link) = self.links.get_mut(&conn) else { return };
+        let Some(link) = self.links.get_mut(&conn).filter(|link| link.closing.is_none()) else { return };
         link.lent = false;
         let before = link.conn.counters().bytes_in;
         let mut events = Vec::new();
@@ -198,14 +144,26 @@ impl Peer {
     /// Takes what can be taken of this peer, sends what is to be sent, reads on if nothing waits.
     fn run(&mut self, conn: ConnId, cx: &mut Cx) {
         loop {
+            let full = self.is_full();
             let Some(link) = self.links.get_mut(&conn) else { return };
-            if link.closing.is_some() || link.is_busy() {
+            if link.closing.is_some() || link.is_busy(full) {
                 break;
             }
             let Some(event) = link.inbox.pop_front() else { break };
             self.take(conn, event, cx);
         }
-        let Some(link) = self.links.get_mut(&conn) else { return };
+        if self.links.get(&conn).is_some_and(|link| link.closing.is_none()) {
+            self.flush(conn, cx);
+        }
+        self.account(conn);
+        self.evict(cx);
+        self.hand_out(cx);
+    }
+
+    /// Gives the edge what is queued, and asks for more where nothing waits.
+    fn flush(&mut self, conn: ConnId, cx: &mut Cx) {
+        let full = self.is_full();
+        let link = self.links.get_mut(&conn).expect("just seen");
         let out = link.conn.take_out();
         if !out.is_empty() {
             let bytes: usize = out.iter().map(Bytes::len).sum();
@@ -216,42 +174,54 @@ impl Peer {
             self.config.pages.work(self.config.core).sent_bytes.add(bytes as u64);
             cx.effect(Effect::Send { conn, bytes: out });
         }
-        if link.closing.is_none() {
-            let busy = link.is_busy();
-            link.conn.pause(busy, cx.now_ms);
-            if !busy && !link.lent {
-                let (buffer, room) = link.conn.buffer();
-                if room > 0 {
-                    link.lent = true;
-                    cx.effect(Effect::Receive { conn, buffer, room });
-                }
+        let busy = link.is_busy(full);
+        link.conn.pause(busy, cx.now_ms);
+        if !busy && !link.lent {
+            let (buffer, room) = link.conn.buffer();
+            if room > 0 {
+                link.lent = true;
+                cx.effect(Effect::Receive { conn, buffer, room });
             }
-        }
-        let (now, out) = (link.conn.buffered(), link.sending + link.serving.bytes());
-        self.buffered = self.buffered + now - link.buffered;
-        self.out_bytes = self.out_bytes + out - link.out_bytes;
-        (link.buffered, link.out_bytes) = (now, out);
-        self.config.pages.work(self.config.core).buffered_bytes.set(self.buffered as u64);
-        if self.buffered as u64 > self.config.budget.receive / u64::from(self.config.workers) {
-            self.evict(cx);
         }
     }
 
-    /// What this shard may hold of blocks on their way out.
-    fn out_bytes_max(&self) -> usize {
-        (self.config.budget.send / u64::from(self.config.workers)) as usize
+    fn sent(&mut self, conn: ConnId, bytes: usize, cx: &mut Cx) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.sending = link.sending.checked_sub(bytes).expect("only what was given to the edge is sent");
+        link.sent_ms = cx.now_ms;
+        self.serve(conn, cx);
+        self.run(conn, cx);
+    }
+
+    /// Brings the sums up to date with what this link holds now.
+    fn account(&mut self, conn: ConnId) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let now = link.holds();
+        self.memory = self.memory + now - std::mem::replace(&mut link.memory, now);
+        self.config.pages.work(self.config.core).buffered_bytes.set(self.memory.buffered as u64);
+    }
+
+    /// Bytes of blocks that may still be looked up. Lists of what is wanted count, but never leave less than a quarter
+    /// for the blocks, nor less than one peer may have queued: with nothing on its way, something can always start.
+    fn room(&self) -> usize {
+        let share = (self.config.budget.send / u64::from(self.config.workers)) as usize;
+        let most = share.saturating_sub(self.memory.lists).max(share / 4).max(PEER_SEND_BYTES);
+        most.saturating_sub(self.memory.out)
+    }
+
+    fn is_full(&self) -> bool {
+        self.room() < BLOCK_LEN_MAX as usize
     }
 
     /// Over the budget for incomplete messages: whoever holds the most of it without having been asked goes first.
     fn evict(&mut self, cx: &mut Cx) {
-        let worst = self.links.iter().filter(|(_, link)| link.closing.is_none());
-        let worst = worst.max_by_key(|(_, link)| (link.asked.is_empty(), link.buffered)).map(|(conn, _)| *conn);
-        if let Some(conn) = worst {
-            self.close(
-                conn,
-                "memory for incomplete messages is used up, and this peer holds the most of it".into(),
-                cx,
-            );
+        let share = (self.config.budget.receive / u64::from(self.config.workers)) as usize;
+        while self.memory.buffered > share {
+            let holders = self.links.iter().filter(|(_, link)| link.memory.buffered > IDLE_BYTES);
+            let worst = holders.max_by_key(|(_, link)| (link.asked.is_empty(), link.memory.buffered));
+            let Some((&conn, _)) = worst else { return };
+            let why = "memory for incomplete messages is used up, and this peer holds the most of it";
+            self.close(conn, why.into(), cx);
         }
     }
 
@@ -262,8 +232,10 @@ impl Peer {
         if link.closing.is_none() {
             cx.log(Level::Info, format!("peer {} ({}) is let go: {why}", peer_name(peer), link.address));
             link.closing = Some(why);
-            link.inbox.clear();
+            link.inbox = VecDeque::new();
+            link.serving = Default::default();
             cx.effect(Effect::Close { conn });
+            self.account(conn);
         }
     }
 
@@ -274,11 +246,10 @@ impl Peer {
             return cx.tell(ShardId::Book, Msg::Hung { peer, address, inbound: false, met: false });
         }
         let Some(link) = self.links.remove(&conn) else { return };
-        self.buffered -= link.buffered;
-        self.out_bytes -= link.out_bytes;
+        self.memory = self.memory - link.memory;
         let page = self.config.pages.work(self.config.core);
         page.peers.set(self.links.len() as u64);
-        page.buffered_bytes.set(self.buffered as u64);
+        page.buffered_bytes.set(self.memory.buffered as u64);
         let met = link.up;
         if link.closing.is_none() {
             cx.log(Level::Debug, format!("peer {} ({}) is gone: {why}", peer_name(peer), link.address));
@@ -287,6 +258,7 @@ impl Peer {
             cx.tell(ShardId::Chain, Msg::PeerGone { peer });
         }
         cx.tell(ShardId::Book, Msg::Hung { peer, address: link.address, inbound: link.inbound, met });
+        self.hand_out(cx);
     }
 
     /// The bytes of a block, from a peer or a file, become a body; the chain shard learns of it either way.
@@ -312,45 +284,44 @@ impl Peer {
         cx.effect(Effect::Read { token, file: place.file, at: place.at, len: place.len });
     }
 
-    fn was_read(&mut self, token: u64, bytes: Result<Bytes, String>, cx: &mut Cx) {
+    fn was_read(&mut self, token: u64, bytes: Result<Bytes, ReadError>, cx: &mut Cx) {
         match self.reading.remove(&token).expect("only what was asked is read") {
             Reading::Load(hash, place) => {
                 let from = From::File(place.file);
+                let what = format!("reading {} bytes at offset {}", place.len, place.at);
                 match bytes {
                     Ok(bytes) => self.parse(from, hash, bytes, cx),
-                    Err(why) => {
-                        cx.log(
-                            Level::Warn,
-                            format!("reading {} bytes at offset {} failed: {why}", place.len, place.at),
-                        );
+                    Err(ReadError::Short) => {
+                        cx.log(Level::Warn, format!("{what} failed: the file ends before the block does"));
                         cx.tell(ShardId::Chain, Msg::Spoiled { from, hash, rule: Rule::Malformed });
+                    }
+                    // Not damage: the block may be whole, and would be fetched and stored again for nothing.
+                    Err(ReadError::Io(why)) => {
+                        cx.effect(Effect::Stop(Stop::DiskFailed, format!("{what} of block {hash} failed: {why}")));
                     }
                 }
             }
-            Reading::Serve(conn, hash) => self.serve_read(conn, hash, bytes, cx),
+            Reading::Serve(conn, hash) => self.serve_read(conn, hash, bytes.ok(), cx),
         }
     }
 
     fn tick(&mut self, cx: &mut Cx) {
         self.ticks += 1;
-        let full = self.out_bytes >= self.out_bytes_max();
+        let patience = if self.is_full() { SEND_STALL_FULL_MS } else { SEND_STALL_MS };
         let conns: Vec<ConnId> = self.links.keys().copied().collect();
         for conn in conns {
             let link = self.links.get_mut(&conn).expect("just listed");
+            if link.closing.is_some() {
+                continue;
+            }
+            if link.sending > 0 && cx.now_ms - link.sent_ms > patience {
+                self.close(conn, format!("it took nothing of what was sent for {} s", patience / 1_000), cx);
+                continue;
+            }
             let mut events = Vec::new();
             link.conn.tick(cx.now_ms, &mut events);
-            let patience = if full { SEND_STALL_FULL_MS } else { SEND_STALL_MS };
-            let stalled = link.sending > 0 && cx.now_ms - link.sent_ms > patience;
-            let waits = !full && link.serving.waits();
             if !events.is_empty() || link.conn.queued_bytes() > 0 {
                 link.inbox.extend(events);
-                self.run(conn, cx);
-            }
-            if stalled {
-                self.close(conn, format!("it took nothing of what was sent for {} s", patience / 1_000), cx);
-            }
-            if waits {
-                self.serve(conn, cx);
                 self.run(conn, cx);
             }
         }
@@ -358,39 +329,6 @@ impl Peer {
             let rows = self.links.iter().map(|(conn, link)| link.row(self.id(*conn), cx.now_ms)).collect();
             let report = Report::Peers(self.config.number, rows);
             cx.tell(ShardId::Status, Msg::Report(Box::new(report)));
-        }
-    }
-}
-
-impl Link {
-    fn is_busy(&self) -> bool {
-        self.sending > PEER_SEND_BYTES
-            || self.locating > 0
-            || !self.serving.is_done()
-            || self.words() >= crate::limits::PEER_WORDS_MAX
-    }
-
-    /// Words at the chain shard without an answer.
-    fn words(&self) -> usize {
-        self.unsettled.values().filter(|made| **made == Made::Word).count()
-    }
-
-    fn row(&self, id: PeerId, now_ms: u64) -> report::Peer {
-        let (info, counters) = (self.conn.info(), self.conn.counters());
-        report::Peer {
-            id,
-            address: self.address,
-            inbound: self.inbound,
-            up: info.is_some(),
-            version: info.map_or(0, |info| info.version.max(0) as u32),
-            services: info.map_or(0, |info| info.services),
-            agent: info.map(|info| info.user_agent.clone()).unwrap_or_default(),
-            start_height: info.map_or(0, |info| info.start_height.max(0) as u32),
-            bytes: (counters.bytes_in, counters.bytes_out),
-            ping_ms: counters.ping_last_ms,
-            asked: self.asked.len() as u32,
-            blocks: self.blocks,
-            age_s: (now_ms - self.opened_ms) / 1_000,
         }
     }
 }
@@ -406,14 +344,7 @@ impl Shard for Peer {
         match input {
             Input::Event(Event::Opened { conn, address, inbound }) => self.opened(conn, address, inbound, cx),
             Input::Event(Event::Received { conn, buffer }) => self.received(conn, buffer, cx),
-            Input::Event(Event::Sent { conn, bytes }) => {
-                if let Some(link) = self.links.get_mut(&conn) {
-                    link.sending -= bytes;
-                    link.sent_ms = cx.now_ms;
-                    self.serve(conn, cx);
-                    self.run(conn, cx);
-                }
-            }
+            Input::Event(Event::Sent { conn, bytes }) => self.sent(conn, bytes, cx),
             Input::Event(Event::Closed { conn, why }) => self.closed(conn, &why, cx),
             Input::Event(Event::Read { token, bytes }) => self.was_read(token, bytes, cx),
             Input::Msg(word) => self.hear(word, cx),

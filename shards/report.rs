@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 /// One report.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // it only travels boxed
 pub enum Report {
     /// Of the chain shard.
     Chain(Chain),

@@ -4,13 +4,17 @@
 use crate::pump::Core;
 use bytes::Bytes;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
+use glommio::sync::Semaphore;
 use shards::ShardId;
-use shards::effect::{Effect, Event, FileId};
+use shards::effect::{Effect, Event, FileId, ReadError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+/// Imported files that a core keeps open. They are numbered in the order of their blocks, so the lowest is needed least.
+const HANDLES_MAX: usize = 64;
 
 /// A file of blocks and the key it is masked with (Core's `xor.dat`; zeros for none).
 #[derive(Clone, Debug)]
@@ -32,10 +36,19 @@ impl Source {
     }
 }
 
+/// What one core reads blocks from.
+struct Readers {
+    sources: Vec<Source>,
+    /// blocks.bin, open from the start to the end: running out of file handles later cannot hurt it.
+    blocks: Rc<BufferedFile>,
+    imported: RefCell<BTreeMap<FileId, Rc<BufferedFile>>>,
+    /// Files are opened one after the other, so that reads of one file that begin together open it once.
+    opening: Semaphore,
+}
+
 /// The files of one core.
 pub struct Disk {
-    sources: Rc<Vec<Source>>,
-    readers: Rc<RefCell<BTreeMap<FileId, Rc<BufferedFile>>>>,
+    readers: Rc<Readers>,
     writer: Option<Rc<DmaFile>>,
     folder: PathBuf,
 }
@@ -57,7 +70,8 @@ impl Disk {
         } else {
             None
         };
-        Ok(Disk { sources: Rc::new(sources), readers: Rc::default(), writer, folder })
+        // After the direct one: see above what the first file decides.
+        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, folder })
     }
 
     /// Carries out one effect.
@@ -92,10 +106,10 @@ impl Disk {
     }
 
     fn read(&self, core: &Core, token: u64, file: FileId, at: u64, len: u32) {
-        let (core, readers, sources) = (core.clone(), self.readers.clone(), self.sources.clone());
+        let (core, readers) = (core.clone(), self.readers.clone());
         let shard = core.peer_shard().expect("only peer shards read");
         glommio::spawn_local(async move {
-            let bytes = read(&readers, &sources[file as usize], file, at, len as usize).await;
+            let bytes = readers.read(file, at, len as usize).await;
             core.event(shard, Event::Read { token, bytes });
         })
         .detach();
@@ -125,35 +139,53 @@ impl Disk {
     }
 }
 
-async fn read(
-    readers: &RefCell<BTreeMap<FileId, Rc<BufferedFile>>>,
-    source: &Source,
-    file: FileId,
-    at: u64,
-    len: usize,
-) -> Result<Bytes, String> {
-    let known = readers.borrow().get(&file).cloned();
-    let handle = match known {
-        Some(handle) => handle,
-        None => {
-            let opened = OpenOptions::new().read(true).buffered_open(&source.path).await;
-            let handle = Rc::new(opened.map_err(|why| format!("{}: {why}", source.path.display()))?);
-            readers.borrow_mut().insert(file, handle.clone());
-            handle
-        }
-    };
-    let mut bytes = Vec::with_capacity(len);
-    while bytes.len() < len {
-        let place = at + bytes.len() as u64;
-        let part = handle.read_at(place, len - bytes.len()).await.map_err(|why| why.to_string())?;
-        if part.is_empty() {
-            return Err(format!("the file ends {} bytes before the block does", len - bytes.len()));
-        }
-        bytes.extend_from_slice(&part);
+impl Readers {
+    async fn open(sources: Vec<Source>) -> Result<Readers, String> {
+        let path = &sources[0].path;
+        let blocks = OpenOptions::new().read(true).buffered_open(path).await;
+        let blocks = blocks.map_err(|why| format!("cannot open {} for reading: {why}", path.display()))?;
+        Ok(Readers { blocks: Rc::new(blocks), sources, imported: RefCell::default(), opening: Semaphore::new(1) })
     }
-    bytes.truncate(len);
-    source.unmask(at, &mut bytes);
-    Ok(bytes.into())
+
+    async fn handle(&self, file: FileId) -> Result<Rc<BufferedFile>, String> {
+        if file == 0 {
+            return Ok(self.blocks.clone());
+        }
+        let known = |readers: &Readers| readers.imported.borrow().get(&file).cloned();
+        if let Some(handle) = known(self) {
+            return Ok(handle);
+        }
+        let _turn = self.opening.acquire_permit(1).await.expect("never closed");
+        if let Some(handle) = known(self) {
+            return Ok(handle);
+        }
+        while self.imported.borrow().len() >= HANDLES_MAX {
+            // Reads under way hold it on; it is closed after the last.
+            self.imported.borrow_mut().pop_first();
+        }
+        let opened = OpenOptions::new().read(true).buffered_open(&self.sources[file as usize].path).await;
+        let handle = Rc::new(opened.map_err(|why| format!("cannot open it: {why}"))?);
+        self.imported.borrow_mut().insert(file, handle.clone());
+        Ok(handle)
+    }
+
+    /// Exactly `len` bytes at `at`, unmasked.
+    async fn read(&self, file: FileId, at: u64, len: usize) -> Result<Bytes, ReadError> {
+        let source = &self.sources[file as usize];
+        let failed = |why: String| ReadError::Io(format!("{}: {why}", source.path.display()));
+        let handle = self.handle(file).await.map_err(failed)?;
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let place = at + bytes.len() as u64;
+            let part = handle.read_at(place, len - bytes.len()).await.map_err(|why| failed(why.to_string()))?;
+            if part.is_empty() {
+                return Err(ReadError::Short);
+            }
+            bytes.extend_from_slice(&part);
+        }
+        source.unmask(at, &mut bytes);
+        Ok(bytes.into())
+    }
 }
 
 fn failed(doing: &str, why: glommio::GlommioError<()>) -> Event {
@@ -256,11 +288,60 @@ mod tests {
         let scratch = Scratch::new("end", &masked);
         let source = scratch.source(key);
         on_executor(move || async move {
-            let readers = RefCell::default();
-            let bytes = read(&readers, &source, 0, 3, 250).await.unwrap();
+            let readers = Readers::open(vec![source]).await.unwrap();
+            let bytes = readers.read(0, 3, 250).await.unwrap();
             assert_eq!(bytes[..], plain[3..253]);
-            let beyond = read(&readers, &source, 0, 250, 10).await.unwrap_err();
-            assert!(beyond.contains("4 bytes before"), "{beyond}");
+            assert_eq!(readers.read(0, 250, 10).await.unwrap_err(), ReadError::Short);
+        });
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_no_damage_and_blocks_bin_is_open_already() {
+        let scratch = Scratch::new("gone", &[7; 4096]);
+        let (source, folder) = (scratch.source([0; 8]), scratch.0.clone());
+        on_executor(move || async move {
+            let gone = Source { path: folder.join("blk00000.dat"), key: [0; 8] };
+            let readers = Readers::open(vec![source.clone(), gone]).await.unwrap();
+            std::fs::remove_file(source.path).unwrap();
+            assert_eq!(readers.read(0, 0, 10).await.unwrap()[..], [7; 10]);
+            let ReadError::Io(why) = readers.read(1, 0, 10).await.unwrap_err() else { panic!("no damage") };
+            assert!(why.contains("blk00000.dat"), "{why}");
+        });
+    }
+
+    #[test]
+    fn imported_files_are_opened_once_and_no_more_are_kept_than_allowed() {
+        const FILES: u32 = HANDLES_MAX as u32 + 36;
+        let scratch = Scratch::new("many", &[7; 4096]);
+        let (source, folder) = (scratch.source([0; 8]), scratch.0.clone());
+        on_executor(move || async move {
+            let mut sources = vec![source];
+            for file in 1..=FILES {
+                let path = folder.join(format!("{file}.dat"));
+                std::fs::write(&path, [file as u8; 16]).unwrap();
+                sources.push(Source { path, key: [0; 8] });
+            }
+            let readers = Rc::new(Readers::open(sources).await.unwrap());
+            let one = |file: FileId| {
+                let readers = readers.clone();
+                glommio::spawn_local(async move {
+                    assert_eq!(readers.read(file, 0, 16).await.unwrap()[..], [file as u8; 16]);
+                    readers.handle(file).await.unwrap()
+                })
+            };
+            let together = [one(1), one(1), one(1)];
+            let mut handles = Vec::new();
+            for task in together {
+                handles.push(task.await);
+            }
+            assert!(handles.iter().all(|handle| Rc::ptr_eq(handle, &handles[0])), "opened more than once");
+            for file in 2..=FILES {
+                one(file).await;
+            }
+            let kept: Vec<FileId> = readers.imported.borrow().keys().copied().collect();
+            assert_eq!(kept, (37..=FILES).collect::<Vec<_>>());
+            assert_eq!(readers.read(1, 0, 16).await.unwrap()[..], [1; 16]);
+            assert_eq!(readers.imported.borrow().len(), HANDLES_MAX);
         });
     }
 }

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::exit::Fatal;
 use crate::run::{Node, Purpose};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,21 +80,24 @@ fn run(config: Config) -> Result<(), Fatal> {
         }
     }
     let (page, serve) = (config.webui, config.serve.clone());
+    let signals = signals()?;
     let node = Node::start(config, Purpose::Serve)?;
+    stop_on(signals, &node);
     if let Some(address) = page {
         tracing::info!("status page: http://{address}/admin/status");
     }
     serve.iter().for_each(|address| tracing::info!("listening for peers on {address}"));
-    stop_on_signals(&node)?;
     node.wait().map(|_| ())
 }
 
-fn stop_on_signals(node: &Node) -> Result<(), Fatal> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
-        .map_err(|why| Fatal::Runtime(format!("cannot listen for signals: {why}")))?;
+/// INT and TERM, caught from here on even if nobody listens yet.
+fn signals() -> Result<Signals, Fatal> {
+    Signals::new([SIGINT, SIGTERM]).map_err(|why| Fatal::Runtime(format!("cannot listen for signals: {why}")))
+}
+
+fn stop_on(mut signals: Signals, node: &Node) {
     let stop = node.stopper();
     std::thread::spawn(move || signals.forever().for_each(|_| stop()));
-    Ok(())
 }
 
 /// What an offline job says of the chain at its end.
@@ -110,8 +114,9 @@ struct Outcome {
 }
 
 fn offline(config: Config, paths: Vec<PathBuf>, question: &'static str) -> Result<Outcome, Fatal> {
+    let signals = signals()?;
     let node = Node::start(config, Purpose::Offline(paths, question))?;
-    stop_on_signals(&node)?;
+    stop_on(signals, &node);
     let answer = node.wait()?.ok_or_else(|| Fatal::Runtime("stopped before the end; what was stored stays".into()))?;
     let outcome: Outcome =
         serde_json::from_str(&answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))?;

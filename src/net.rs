@@ -21,6 +21,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(2);
 /// Wait after an accept that failed (no more file handles).
 const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
+/// Accepts without a pause; while guests queue up, none of them waits, and everything else on the core would.
+const ACCEPTS_MAX: usize = 16;
+/// The pause: a timer makes glommio poll its rings.
+const BREATH: Duration = Duration::from_micros(10);
+/// At most this much is handed to the kernel before the shard hears of it: a slow reader is told from a stalled one
+/// by what it took, and a block may be 4 MB.
+const SEND_BYTES_MAX: usize = 64 << 10;
 
 enum Out {
     Bytes(Vec<Bytes>),
@@ -28,6 +35,7 @@ enum Out {
 }
 
 struct Conn {
+    /// Open for as long as this entry stands, see `start`.
     fd: RawFd,
     reads: Rc<Mailbox<(Vec<u8>, usize)>>,
     out: Rc<Mailbox<Out>>,
@@ -43,9 +51,10 @@ pub struct Net {
     next: Cell<u64>,
 }
 
-/// Ends both directions; whoever reads or writes wakes up. The descriptor is still open: its stream lives in a task.
+/// Ends both directions; whoever reads or writes wakes up. To be called only while the connection stands in `Net::conns`.
 fn shut(fd: RawFd) {
-    // SAFETY: shutdown(2) takes no pointers; `fd` belongs to a stream whose task has not ended, see `Net::conns`.
+    // SAFETY: shutdown(2) takes no pointers, and `fd` still is the number of this connection's socket: the reader in `start`
+    // holds one half of the stream, which keeps it open, until after the entry in `Net::conns` is gone.
     #[allow(unsafe_code)]
     unsafe {
         libc::shutdown(fd, libc::SHUT_RDWR);
@@ -124,31 +133,44 @@ impl Net {
         #[allow(unsafe_code)]
         let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
         glommio::spawn_local(async move {
+            let mut failing = false;
             loop {
-                match listener.shared_accept().await {
-                    Ok(stream) => {
-                        let Ok(from) = stream.peer_addr() else {
-                            drop(stream.bind_to_executor());
-                            continue;
-                        };
-                        let net = core.net();
-                        let socket = net.next.get();
-                        net.next.set(socket + 1);
-                        net.sockets.borrow_mut().insert(socket, stream);
-                        core.event(ShardId::Book, Event::Accepted { socket, from });
-                    }
-                    Err(why) => {
-                        tracing::warn!("accepting a peer failed: {why}; trying again in 1 s (ulimit -n shows the limit of open files)");
-                        sleep(ACCEPT_BACKOFF).await;
+                for _ in 0..ACCEPTS_MAX {
+                    match listener.shared_accept().await {
+                        Ok(stream) => {
+                            failing = false;
+                            core.net().accepted(&core, stream);
+                        }
+                        Err(why) => {
+                            if !std::mem::replace(&mut failing, true) {
+                                tracing::warn!(
+                                    "accepting a peer failed: {why}; trying again every second (ulimit -n shows the limit of open files)"
+                                );
+                            }
+                            sleep(ACCEPT_BACKOFF).await;
+                        }
                     }
                 }
+                sleep(BREATH).await;
             }
         })
         .detach();
     }
+
+    fn accepted(&self, core: &Core, stream: AcceptedTcpStream) {
+        // Reset before it was accepted. glommio's peer_addr has then closed the descriptor already: its number may be
+        // another's by now, and binding the stream to close it would close that one.
+        let Ok(from) = stream.peer_addr() else { return };
+        let socket = self.next.get();
+        self.next.set(socket + 1);
+        self.sockets.borrow_mut().insert(socket, stream);
+        core.event(ShardId::Book, Event::Accepted { socket, from });
+    }
 }
 
-/// A reader and a writer for a connection that stands. Both end by the socket's end, never by being cancelled.
+/// A reader and a writer for a connection that stands. Both end by the socket's end, never by being cancelled. The socket
+/// is closed when both halves are gone; the reader keeps its half until the connection is no more in `conns`, so that
+/// whoever finds a descriptor there may shut it down.
 fn start(
     core: &Core,
     shard: ShardId,
@@ -164,24 +186,25 @@ fn start(
     let entry = Conn { fd, reads: reads.clone(), out: out.clone(), until: Cell::new(None) };
     conns.borrow_mut().insert(conn, entry);
     core.event(shard, Event::Opened { conn, address, inbound });
-    let (read_half, write_half) = split(stream);
+    let (mut read_half, mut write_half) = split(stream);
     let writer = {
         let (core, reads) = (core.clone(), reads.clone());
         glommio::spawn_local(async move {
-            write(&core, shard, conn, write_half, &out).await;
+            write(&core, shard, conn, &mut write_half, &out).await;
             shut(fd);
             reads.close();
         })
     };
     let core = core.clone();
     glommio::spawn_local(async move {
-        let why = read(&core, shard, conn, read_half, &reads).await;
+        let why = read(&core, shard, conn, &mut read_half, &reads).await;
         shut(fd);
         if let Some(conn) = conns.borrow().get(&conn) {
             conn.out.close();
         }
         writer.await;
         conns.borrow_mut().remove(&conn);
+        drop(read_half);
         core.event(shard, Event::Closed { conn, why });
     })
     .detach();
@@ -191,7 +214,7 @@ async fn read(
     core: &Core,
     shard: ShardId,
     conn: ConnId,
-    mut from: ReadHalf<TcpStream>,
+    from: &mut ReadHalf<TcpStream>,
     reads: &Mailbox<(Vec<u8>, usize)>,
 ) -> String {
     while let Some((mut buffer, room)) = reads.pop().await {
@@ -209,13 +232,13 @@ async fn read(
     "closed".into()
 }
 
-async fn write(core: &Core, shard: ShardId, conn: ConnId, mut to: WriteHalf<TcpStream>, out: &Mailbox<Out>) {
+async fn write(core: &Core, shard: ShardId, conn: ConnId, to: &mut WriteHalf<TcpStream>, out: &Mailbox<Out>) {
     while let Some(Out::Bytes(pieces)) = out.pop().await {
-        for piece in pieces {
-            if to.write_all(&piece).await.is_err() {
+        for part in pieces.iter().flat_map(|piece| piece.chunks(SEND_BYTES_MAX)) {
+            if to.write_all(part).await.is_err() {
                 return;
             }
-            core.event(shard, Event::Sent { conn, bytes: piece.len() });
+            core.event(shard, Event::Sent { conn, bytes: part.len() });
         }
     }
 }
@@ -234,3 +257,6 @@ fn resolve(core: &Core, name: String, port: u16) {
     })
     .detach();
 }
+
+#[cfg(test)]
+mod tests;

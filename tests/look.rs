@@ -3,7 +3,8 @@
 use ::wire::message::Message;
 use caesure_bench::chain::Spec;
 use caesure_tests::binary::run;
-use caesure_tests::{Folder, Node, Server, Setup, Step, Wire, made, wire};
+use caesure_tests::{Folder, Node, Server, Setup, Wire, made, poll, wire};
+use hdrhistogram::Histogram;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -90,7 +91,8 @@ fn the_monitor_answers_its_commands_and_lets_nobody_else_in() {
     }
     let status = node.ask("status");
     assert!(status.contains(&chain.tip) && status.contains("scripts NOT verified"), "{status}");
-    assert!(node.ask("peers").contains(&peer.addr.to_string()));
+    // Peers are reported twice a second.
+    poll(10, || node.ask("peers").contains(&peer.addr.to_string()).then_some(())).expect("the peer is listed");
     assert!(node.ask("worlds").contains(&chain.tip));
     assert!(node.ask("topology").contains("core   1"));
     let line = chain.line();
@@ -108,31 +110,34 @@ fn the_monitor_answers_its_commands_and_lets_nobody_else_in() {
     assert!(node.ask("blok 3").contains("block"), "a suggestion");
 }
 
-/// The node works as fast as it can; both doors answer at once all the same. The median is asked for, since the machine
-/// may be busy with other tests.
+/// The node works as fast as it can; both doors answer at once all the same. Only answers that came while blocks were
+/// still being taken in count, and the median is what is judged, since the machine may be busy with other tests.
 #[test]
 fn page_and_monitor_answer_within_50_ms_while_the_node_syncs() {
     let chain = made(&SPEC, &[]);
     let base = Folder::new();
-    // The last block is held back until the measurement is over, so that the sync cannot end before it.
-    let last = chain.line().tip();
-    let peer = Server::start(chain.line(), move |_, message| match message {
-        Message::GetData(invs) if invs.iter().any(|inv| inv.hash == last.0) && invs.len() == 1 => Step::Done,
-        _ => Step::Honest,
-    });
+    let peer = Server::honest(chain.line());
     let node = Node::start(&base, &Setup::regtest(&[peer.addr]));
-    let mut took = Vec::new();
-    while took.len() < 60 {
+    let mut took_us = Histogram::<u64>::new(3).unwrap();
+    let timed = |ask: &dyn Fn()| {
         let start = Instant::now();
-        if took.len() % 2 == 0 {
-            node.status();
-        } else {
-            node.ask("status");
+        ask();
+        start.elapsed().as_micros() as u64
+    };
+    poll(60, || {
+        let pair = [timed(&|| drop(node.status())), timed(&|| drop(node.ask("status")))];
+        let height = node.status()["height"].as_u64().unwrap();
+        let synced = height == chain.line().blocks.len() as u64 - 1;
+        if height > 0 && !synced {
+            pair.into_iter().for_each(|us| took_us.record(us).unwrap());
         }
-        took.push(start.elapsed());
-    }
-    took.sort();
-    assert!(took[30] < Duration::from_millis(50), "{took:?}");
+        synced.then_some(())
+    })
+    .expect("the node syncs");
+    let at = |quantile| took_us.value_at_quantile(quantile) as f64 / 1_000.0;
+    println!("{} answers: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms", took_us.len(), at(0.5), at(0.9), at(0.99));
+    assert!(took_us.len() >= 4, "the sync was over before anything was asked");
+    assert!(at(0.5) < 50.0);
 }
 
 #[test]

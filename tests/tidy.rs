@@ -10,14 +10,7 @@ use std::path::{Path, PathBuf};
 /// Lines of a file below the wall.
 const LINES_MAX: usize = 400;
 /// Files below the wall that may be longer, and why.
-const LONG: [(&str, &str); 6] = [
-    ("shards/chain/grow.rs", "the life of a world from begin to fold, told in order"),
-    ("shards/chain/headers.rs", "one table of peers and what each was asked"),
-    ("shards/chain/obtain.rs", "files and peers feed one pipeline, and share its cursors"),
-    ("shards/peer.rs", "one connection, all of it"),
-    ("shards/status/tests.rs", "tests"),
-    ("shards/consensus/src/rules.rs", "the table of rules"),
-];
+const LONG: [(&str, &str); 0] = [];
 
 fn files(folder: &Path, end: &str, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -96,7 +89,7 @@ fn files_below_the_wall_are_short() {
         assert!(LONG.iter().any(|(listed, _)| listed == path), "{path} has more than {LINES_MAX} lines");
     }
     for (path, reason) in LONG {
-        assert!(!reason.is_empty() && sources.contains_key(path), "{path} is listed as long and is not there");
+        assert!(!reason.is_empty() && long(path), "{path} is listed as long and is not, or not there");
     }
 }
 
@@ -143,6 +136,28 @@ fn every_word_between_shards_is_explained() {
         before = line;
     }
     assert!(headings > 5);
+}
+
+/// Faults of glommio 0.9 that are avoided by not using the part that has them; those that can be provoked have tests of
+/// their own in `src/links.rs`, `src/disk.rs` and `src/net.rs`.
+#[test]
+fn parts_of_glommio_that_are_broken_are_not_used() {
+    let broken = [
+        ("MeshBuilder", "it shares an Rc between threads"),
+        ("DmaStreamWriter", "it always starts at offset 0"),
+        ("Latency::Matters", "it arms a short preempt timer, which starves executors that share a CPU"),
+        (".cancel()", "it leaks the task's cell"),
+        ("sender.send(", "a sender that waits for room spins for ever when the receiver goes"),
+        ("select!", "an idle channel's wakers pile up until the executor panics"),
+    ];
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("src/")) {
+        for (word, why) in broken {
+            assert!(!text.contains(word), "{path} uses {word}: {why}");
+        }
+    }
+    let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("panic = \"abort\""), "a panic must not leave other executors waiting for ever");
+    assert!(sources()["src/run.rs"].contains("const PREEMPT: Duration = Duration::from_secs(1);"));
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Chain {
             bits: node.header.bits,
             mtp: self.tree.median_time(start),
         };
-        let salt = [cx.rng.next(), cx.rng.next()];
+        let salt = [cx.rng.bits(), cx.rng.bits()];
         let mut presync = Presync::new(self.config.params, from, self.work_wanted(), salt, cx.unix);
         // It no longer holds up the others.
         if self.sync.asked.is_some_and(|(asked, _)| asked == peer) {

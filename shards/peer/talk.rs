@@ -116,7 +116,13 @@ impl Peer {
                     cx.tell(ShardId::Book, Msg::WantAddresses { peer });
                 }
             }
-            Message::Addr(list) | Message::AddrV2(list) => cx.tell(ShardId::Book, Msg::Addresses { peer, list }),
+            Message::Addr(mut list) | Message::AddrV2(mut list) => {
+                let link = self.links.get_mut(&conn).expect("it just spoke");
+                list.truncate(link.allowance.spend(list.len(), cx.now_ms));
+                if !list.is_empty() {
+                    cx.tell(ShardId::Book, Msg::Addresses { peer, list });
+                }
+            }
             // The handshake's own were taken by the connection; there is nothing else to answer.
             _ => {}
         }

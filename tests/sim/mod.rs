@@ -16,7 +16,7 @@ use consensus::{BlockHash, Network, Params};
 use disk::Disk;
 use ledger::WorldId;
 use peers::{End, Remote};
-use shards::effect::{ConnId, Effect, Event, Level};
+use shards::effect::{ConnId, Effect, Event, Level, ReadError};
 use shards::limits::{Budget, link_depth};
 use shards::metrics::Pages;
 use shards::report;
@@ -183,7 +183,7 @@ impl Sim {
         shards.insert(ShardId::Book, Box::new(book::Book::new(book, &mut cx)));
         for i in 0..workers {
             let core = self.plan.home(ShardId::Peer(i));
-            let nonce = self.rng.next();
+            let nonce = self.rng.bits();
             let config =
                 peer::Config { params, number: i, workers, core, pages: pages.clone(), budget, nonce, verbose: false };
             shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
@@ -248,7 +248,7 @@ impl Sim {
     }
 
     fn step(&mut self, shard: ShardId, input: Input) {
-        let mut cx = Cx::new(self.rng.next());
+        let mut cx = Cx::new(self.rng.bits());
         (cx.now_ms, cx.unix) = (self.now_ms, UNIX + self.now_ms / 1_000);
         self.shards.get_mut(&shard).expect("in the plan").step(input, &mut cx);
         self.mix(cx.words.len() as u64 * 31 + cx.effects.len() as u64);
@@ -288,7 +288,7 @@ impl Sim {
             Effect::Read { token, file, at, len } => {
                 assert_eq!(file, 0);
                 let bytes = self.disk.read(at, len).map(|bytes| bytes.to_vec().into());
-                let event = Event::Read { token, bytes: bytes.ok_or("beyond the end".into()) };
+                let event = Event::Read { token, bytes: bytes.ok_or(ReadError::Short) };
                 self.after(soon, Due::Event(shard, event));
             }
             Effect::Write { at, pieces } => {

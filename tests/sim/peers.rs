@@ -118,7 +118,7 @@ impl Remote {
     fn take(&mut self, end: &mut End, event: Event, rng: &mut Rng) {
         self.sent_messages += 1;
         if self.script.garbage_after == Some(self.sent_messages) {
-            let junk = (0..40).map(|_| rng.next() as u8).collect::<Vec<u8>>();
+            let junk = (0..40).map(|_| rng.bits() as u8).collect::<Vec<u8>>();
             // A block that is none: its header is random, and nobody asked for it.
             end.conn.send_block(&Bytes::from(junk));
             end.conn.send(&Message::NotFound(vec![Inv { kind: InvKind::WitnessBlock, hash: [7; 32] }]));
@@ -160,7 +160,7 @@ impl Remote {
             self.dead = true;
         }
         if rng.below(3) == 0 {
-            end.pings.push((rng.next(), blk.hash));
+            end.pings.push((rng.bits(), blk.hash));
             end.conn.send(&Message::Ping(end.pings.last().map(|ping| ping.0)));
         }
     }

@@ -59,7 +59,7 @@ pub fn run(seed: u64) -> Result<u64, String> {
     let cores = CORES[rng.below(4) as usize];
     let all = if rng.below(6) == 0 { deep() } else { busy() };
     let peers = draw_peers(&mut rng, all);
-    let mut sim = Sim::new(rng.next(), cores, peers);
+    let mut sim = Sim::new(rng.bits(), cores, peers);
     for _ in 0..rng.below(3) {
         sim.cut_at = Some(sim.disk_effects + 1 + rng.below(200));
         live(&mut sim, &all.best)?;
