@@ -211,7 +211,9 @@ impl Node {
         let path = self.config.folder.join("blocks.bin");
         match why {
             Stop::DiskFull => Fatal::DiskFull { free: free_bytes(&self.config.folder), path, what: line },
-            Stop::DiskFailed => Fatal::DiskFailed { path, doing: "write to".into(), why: std::io::Error::other(line) },
+            Stop::DiskFailed => {
+                Fatal::DiskFailed { path, doing: "reading or writing".into(), why: std::io::Error::other(line) }
+            }
             Stop::Damaged => {
                 Fatal::Damaged { path, what: line, mend: "caesure -c HOST:PORT, or caesure import FILE".into() }
             }

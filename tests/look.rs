@@ -118,7 +118,9 @@ fn page_and_monitor_answer_within_50_ms_while_the_node_syncs() {
     let chain = made(&Spec { seed: 62, blocks: 600, txs: 40_000, empty_tail: 0 }, &[]);
     let base = Folder::new();
     let peer = Server::honest(chain.line());
-    let node = Node::start(&base, &Setup::regtest(&[peer.addr]));
+    let node = Node::start(&base, &Setup::regtest(&[]));
+    // It stands and can be asked before there is anything to do.
+    peer.dial(node.p2p);
     let mut took_us = Histogram::<u64>::new(3).unwrap();
     let timed = |ask: &dyn Fn()| {
         let start = Instant::now();

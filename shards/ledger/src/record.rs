@@ -62,7 +62,7 @@ pub struct Index {
     pub end: u64,
     /// Bytes after `end` that are neither zero nor a whole record: a torn tail.
     pub torn: u64,
-    /// A header of another network was seen with this magic, where no record of ours was found.
+    /// First four bytes of a file that begins with none of our records: perhaps the magic of another network.
     pub foreign_magic: Option<[u8; 4]>,
 }
 
