@@ -65,6 +65,9 @@ pub fn run(config: Config) -> Result<(), Fatal> {
         "synced in {seconds:.1} s ({:.0} blocks/s); scripts NOT verified by this version",
         f64::from(synced.height) / seconds
     );
+    if config.webui.is_none() {
+        println!("to look at the page for longer: caesure demo -a");
+    }
     if config.webui.is_some() {
         println!("the page stays up because you asked for it; Ctrl-C ends the demo");
         crate::stop_on(crate::signals()?, &syncing);

@@ -40,8 +40,13 @@ fn main() -> ExitCode {
 
 fn caesure() -> Result<(), Fatal> {
     let (command, config) = args::load()?;
-    let quiet = matches!(command, Some(Command::Coins(_)));
-    log_to_stderr(&config, quiet)?;
+    // The digest stands alone, and the demo tells its own story.
+    let least = match command {
+        Some(Command::Coins(_)) => Some("warn"),
+        Some(Command::Demo) => Some("error"),
+        _ => None,
+    };
+    log_to_stderr(&config, least)?;
     match command {
         None => run(config),
         Some(Command::Topology) => {
@@ -55,11 +60,11 @@ fn caesure() -> Result<(), Fatal> {
     }
 }
 
-fn log_to_stderr(config: &Config, quiet: bool) -> Result<(), Fatal> {
-    let filter = match (quiet, config.verbose) {
-        (true, _) => "warn".to_owned(),
-        (false, true) => format!("{},caesure=debug", config.log),
-        (false, false) => config.log.clone(),
+fn log_to_stderr(config: &Config, least: Option<&str>) -> Result<(), Fatal> {
+    let filter = match (config.verbose, least) {
+        (true, _) => format!("{},caesure=debug", config.log),
+        (false, Some(least)) => least.to_owned(),
+        (false, None) => config.log.clone(),
     };
     let filter = tracing_subscriber::EnvFilter::try_new(&filter)
         .map_err(|why| Fatal::Usage(format!("--log {filter:?} is no filter: {why}")))?;
