@@ -292,6 +292,23 @@ fn low_work_headers_are_watched_without_being_kept() {
     assert_eq!(node.status()["headers"], 0, "none of them is stored");
 }
 
+/// A chain that shows enough work only after two of its messages is run through twice, then stored, to its very end.
+#[test]
+fn a_long_chain_shows_its_work_before_it_is_stored_and_is_then_synced_whole() {
+    let chain = made(&Spec { seed: 72, blocks: 4_700, txs: 0, empty_tail: 0 }, &[]);
+    let only = pump(&chain, Options::default());
+    // Two units of work a block: 4,500 of them.
+    let setup = Setup { min_work: format!("{:x}", 2 * 4_500), ..Setup::regtest(&[only.addr()]) };
+    let base = Folder::new();
+    Node::start(&base, &setup).wait_tip(&chain.tip, 60);
+    // One block more than the chain has: nothing of it is stored, however long it is.
+    let setup = Setup { min_work: format!("{:x}", 2 * 4_702), ..Setup::regtest(&[only.addr()]) };
+    let base = Folder::new();
+    let node = Node::start(&base, &setup);
+    node.wait_log("its chain of 4700 headers has too little work", 60);
+    assert_eq!(node.status()["headers"], 0);
+}
+
 /// How many files this process may open, after asking for `wanted`.
 fn open_files(wanted: usize) -> usize {
     let pid = std::process::id().to_string();
