@@ -5,13 +5,14 @@ use caesure_bench::pump::{Options, Pump};
 use caesure_bench::records::Chain;
 use caesure_bench::rng::Rng;
 use caesure_bench::tx::{Hash, sha256d};
-use caesure_tests::binary::run;
+use caesure_tests::binary::{command, run};
 use caesure_tests::{Folder, Made, Node, Server, Setup, coins_digest, made, poll};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 fn chain() -> Made {
     made(&Spec { seed: 51, blocks: 260, txs: 6_000, empty_tail: 0 }, &[])
@@ -67,6 +68,47 @@ fn killed_ten_times_it_goes_on_and_ends_with_the_same_coins() {
     let status = node.wait_tip(&chain.tip, 120);
     assert_eq!(status["coins"], chain.coins);
     assert_eq!(node.stop(), 0);
+    assert_eq!(coins_digest(&base, "regtest"), chain.digest);
+}
+
+/// Whether the file ends inside a record: some of its bytes are there, not all.
+fn ends_inside_a_record(path: &Path) -> bool {
+    let bytes = fs::read(path).unwrap();
+    let end = blocks(path).last().map_or(0, |(at, block)| at + 8 + block.len());
+    bytes[end..].iter().any(|byte| *byte != 0)
+}
+
+/// At full speed only whole pages are written, so that a cut leaves a record in halves nearly always.
+#[test]
+fn killed_inside_its_writes_it_goes_on_and_ends_with_the_same_coins() {
+    let chain = made(&Spec { seed: 62, blocks: 600, txs: 40_000, empty_tail: 0 }, &[]);
+    let total = fs::metadata(&chain.path).unwrap().len();
+    let base = Folder::new();
+    let file = base.join("regtest/blocks.bin");
+    let mut rng = Rng::new(52);
+    println!("seed 52");
+    let mut moments: Vec<u64> = (0..10).map(|_| total / 50 + rng.below(total * 9 / 10)).collect();
+    moments.sort_unstable();
+    let path = chain.path.to_str().unwrap();
+    let words = ["--chain", "regtest", "-b", base.text(), "--no-pin", "--cores", "2", "import", path];
+    let (mut kept, mut inside) = (Vec::new(), 0);
+    for moment in moments {
+        let mut import = command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        while fs::metadata(&file).map_or(0, |file| file.len()) < moment {
+            assert!(Instant::now() < end, "never {moment} bytes");
+        }
+        import.kill().unwrap();
+        import.wait().unwrap();
+        inside += usize::from(ends_inside_a_record(&file));
+        let found = hashes(&file);
+        assert!(found.starts_with(&kept), "blocks that were there before are gone");
+        kept = found;
+    }
+    println!("{inside} of 10 cuts inside a record");
+    assert!(inside >= 7);
+    let (status, _, err) = run(&words);
+    assert_eq!(status, 0, "{err}");
     assert_eq!(coins_digest(&base, "regtest"), chain.digest);
 }
 
