@@ -116,8 +116,8 @@ pub fn busy() -> &'static Chains {
 /// 230 blocks with spends that fold into the base; the rival leaves after 60, below the worlds that are kept.
 pub fn deep() -> &'static Chains {
     static DEEP: LazyLock<Chains> = LazyLock::new(|| {
-        let spec = Spec { seed: 21, blocks: 230, txs: 150, empty_tail: 80 };
-        Chains::new(spec, Forks { short: 90, rival: 60, invalid: 225 }, 60)
+        let spec = Spec { seed: 21, blocks: 230, txs: 600, empty_tail: 0 };
+        Chains::new(spec, Forks { short: 90, rival: 60, invalid: 225 }, 400)
     });
     &DEEP
 }
