@@ -189,7 +189,11 @@ impl Readers {
 }
 
 fn failed(doing: &str, why: glommio::GlommioError<()>) -> Event {
-    let code = std::io::Error::from(why);
+    // The conversion that glommio offers drops the number where it adds the path.
+    let code = match why {
+        glommio::GlommioError::IoError(code) | glommio::GlommioError::EnhancedIoError { source: code, .. } => code,
+        other => std::io::Error::other(other.to_string()),
+    };
     let full = matches!(code.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG));
     Event::Failed { full, what: format!("{doing}: {code}") }
 }
@@ -250,6 +254,23 @@ mod tests {
 
     fn on_executor<T: Send + 'static, F: Future<Output = T> + 'static>(job: impl FnOnce() -> F + Send + 'static) -> T {
         LocalExecutorBuilder::new(Placement::Unbound).io_memory(1 << 20).spawn(job).unwrap().join().unwrap()
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one_however_glommio_wraps_it() {
+        let wrapped = |number| glommio::GlommioError::EnhancedIoError {
+            source: std::io::Error::from_raw_os_error(number),
+            op: "Writing",
+            path: None,
+            fd: None,
+        };
+        for (number, is_full) in [(libc::ENOSPC, true), (libc::EDQUOT, true), (libc::EFBIG, true), (libc::EIO, false)] {
+            let plain = glommio::GlommioError::IoError(std::io::Error::from_raw_os_error(number));
+            for why in [plain, wrapped(number)] {
+                let Event::Failed { full, .. } = failed("a test", why) else { panic!("a failure is a failure") };
+                assert_eq!(full, is_full, "os error {number}");
+            }
+        }
     }
 
     #[test]
