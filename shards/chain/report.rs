@@ -34,7 +34,6 @@ pub(super) struct Stats {
     asked_one_more_ms: u64,
     said_ms: u64,
     ticks: u64,
-    stalled: bool,
     /// Tip, best header, worlds and blocks as last reported.
     reported: (NodeId, NodeId, u32, u64),
 }
@@ -69,13 +68,11 @@ impl Chain {
         }
         self.report(cx);
         let (state, why) = self.state(cx);
-        let stalled = state == State::Stalled;
-        if stalled && now >= self.stats.asked_one_more_ms {
+        if state == State::Stalled && now >= self.stats.asked_one_more_ms {
             self.stats.asked_one_more_ms = now + 10 * STALL_MS;
             cx.log(Level::Warn, format!("stalled: {why}; trying one more peer"));
             cx.tell(ShardId::Book, Msg::OneMore);
         }
-        self.stats.stalled = stalled;
         if now >= self.stats.said_ms + 5_000 && self.tip != self.best {
             self.stats.said_ms = now;
             let (blocks, txs, bytes) = self.stats.rates(now);

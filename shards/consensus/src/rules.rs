@@ -164,6 +164,7 @@ mod tests {
         let mut seen: Vec<Rule> = vec![
             Rule::PrevBlkNotFound,
             Rule::BadPrevblk,
+            Rule::DuplicateInvalid,
             Rule::Malformed,
             Rule::BadTxnsBip30,
             Rule::BadTxnsInputsMissingorspent,
@@ -183,7 +184,7 @@ mod tests {
         seen.extend(TX_VALUE.iter().map(|row| row.0));
         let seen: BTreeSet<_> = seen.into_iter().collect();
         assert_eq!(seen, Rule::ALL.iter().copied().collect());
-        assert_eq!(Rule::ALL.len(), 40);
+        assert_eq!(Rule::ALL.len(), 41);
     }
 
     #[test]

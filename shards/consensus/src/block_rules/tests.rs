@@ -35,6 +35,20 @@ fn roots() {
     assert_eq!(check(&twice), Err(Rule::BadTxnsDuplicate));
 }
 
+/// Two inner nodes of a merkle tree, put together, look like a transaction of 64 bytes: a block of such, without a
+/// coinbase, may be another block's header with other contents. Core `IsBlockMutated`.
+#[test]
+fn transactions_that_may_be_inner_nodes() {
+    let sized = |len: u32| {
+        let script = |n: usize| Spend { outputs: vec![(1, vec![0x51; n])], ..spend() };
+        let fits = |n: &usize| block(&[script(*n)]).txs[0].stripped_len == len;
+        script((0..40).find(fits).expect("some script makes that length"))
+    };
+    assert_eq!(check(&[sized(64)]), Err(Rule::BadTxnmrklroot));
+    assert_eq!(check(&[sized(65)]), Err(Rule::BadCbMissing));
+    assert_eq!(check(&[coinbase(), sized(64)]), Ok(()));
+}
+
 #[test]
 fn lengths() {
     assert_eq!(check(&[]), Err(Rule::BadBlkLength));
