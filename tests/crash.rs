@@ -6,7 +6,7 @@ use caesure_bench::records::Chain;
 use caesure_bench::rng::Rng;
 use caesure_bench::tx::{Hash, sha256d};
 use caesure_tests::binary::{command, run};
-use caesure_tests::{Folder, Made, Node, Server, Setup, coins_digest, made, poll};
+use caesure_tests::{Folder, Made, Node, Server, Setup, aloud, coins_digest, made, poll};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -244,7 +244,7 @@ fn a_full_file_system_is_said_with_amounts_and_a_restart_goes_on() {
         Command::new("mount").args(words).arg(&folder).output().is_ok_and(|done| done.status.success())
     };
     if !mount("size=512k") {
-        eprintln!("SKIPPED: this user may not mount a small file system, so only a limit on file sizes was tried");
+        aloud("SKIPPED: this user may not mount a small file system, so only a limit on file sizes was tried");
         return;
     }
     let mounted = Mount(folder.clone());

@@ -323,7 +323,9 @@ fn half_messages_of_a_thousand_peers_stay_within_the_budget() {
     let files = open_files(4_096);
     let count = if files >= 1_100 { 1_000 } else { files - 100 };
     if count < 1_000 {
-        eprintln!("SHORTENED: {count} peers instead of 1,000, as only {files} files may be open (prlimit --nofile)");
+        caesure_tests::aloud(&format!(
+            "SHORTENED: {count} peers instead of 1,000, as only {files} files may be open (prlimit --nofile)"
+        ));
     }
     let chain = chain();
     let base = Folder::new();

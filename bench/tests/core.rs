@@ -88,7 +88,10 @@ impl Drop for Core {
 /// The path of bitcoind and the bytes of the chain, or a word on why not.
 fn setup() -> Option<(OsString, Vec<u8>, Factory)> {
     let Some(bitcoind) = std::env::var_os("BITCOIND") else {
-        eprintln!("SKIPPED: BITCOIND names no bitcoind, so the factory's chain was not judged by Bitcoin Core");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: BITCOIND names no bitcoind, so the factory's chain was not judged by Bitcoin Core"
+        );
         return None;
     };
     let mut bytes = Vec::new();

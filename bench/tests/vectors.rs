@@ -5,6 +5,7 @@ use caesure_bench::p2p::Reader;
 use caesure_bench::sighash::{Shared, branch_hash, leaf_hash, legacy, segwit, tagged, taproot};
 use caesure_bench::tx::{Hash, OutPoint, Tx, TxIn, TxOut, show};
 use serde_json::Value;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 fn hex(text: &str) -> Vec<u8> {
@@ -23,7 +24,8 @@ fn data(name: &str) -> Option<Vec<u8>> {
     let path = root.join("vectors").join(name);
     let bytes = std::fs::read(&path).ok();
     if bytes.is_none() {
-        eprintln!("SKIPPED: no {}; CAESURE_DATA names the folder of chain data", path.display());
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED: no {}; CAESURE_DATA names the folder of chain data", path.display());
     }
     bytes
 }

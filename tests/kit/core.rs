@@ -22,7 +22,7 @@ pub struct Core {
 pub fn bitcoind() -> Option<PathBuf> {
     let path = std::env::var_os("BITCOIND").map(PathBuf::from);
     if path.is_none() {
-        eprintln!("SKIPPED: BITCOIND names no bitcoind, so nothing was compared with Bitcoin Core");
+        crate::aloud("SKIPPED: BITCOIND names no bitcoind, so nothing was compared with Bitcoin Core");
     }
     path
 }

@@ -112,7 +112,10 @@ pub fn find(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: {} is not there, so it was not compared (CAESURE_DATA names the folder)", path.display());
+    crate::aloud(&format!(
+        "SKIPPED: {} is not there, so it was not compared (CAESURE_DATA names the folder)",
+        path.display()
+    ));
     None
 }
 

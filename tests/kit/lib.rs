@@ -21,11 +21,18 @@ pub use crate::node::{Node, Setup, poll};
 pub use crate::server::{Server, Session, Step};
 pub use crate::wire::Wire;
 
+/// Says what was not compared, past the test runner, which keeps the words of tests that pass to itself.
+pub fn aloud(line: &str) {
+    use std::io::Write;
+    // Without a standard error there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Whether the long form of a test was asked for (`CAESURE_FULL=1`); if not, says loudly what is left out.
 pub fn full(left_out: &str) -> bool {
     let full = std::env::var_os("CAESURE_FULL").is_some_and(|value| value == "1");
     if !full {
-        eprintln!("SHORTENED: {left_out} (CAESURE_FULL=1 for all of it)");
+        crate::aloud(&format!("SHORTENED: {left_out} (CAESURE_FULL=1 for all of it)"));
     }
     full
 }

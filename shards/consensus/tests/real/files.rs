@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use consensus::{Block, Header, Network, Params};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 pub fn file(path: &str) -> Option<Vec<u8>> {
@@ -9,7 +10,7 @@ pub fn file(path: &str) -> Option<Vec<u8>> {
     let full = std::env::var_os("CAESURE_DATA").map_or_else(beside, PathBuf::from).join(path);
     let read = std::fs::read(&full);
     if read.is_err() {
-        eprintln!("SKIPPED: {} is not there", full.display());
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {} is not there", full.display());
     }
     let bytes = read.ok()?;
     Some(match full.extension().and_then(|ext| ext.to_str()) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use consensus::Network;
+use std::io::Write as _;
 
 const NOW: u64 = 1_700_000_000;
 
@@ -198,7 +199,7 @@ fn the_real_chain_passes() {
     let data = std::env::var("CAESURE_DATA");
     let data = data.unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned());
     let Ok(bytes) = std::fs::read(format!("{data}/headers/mainnet_headers.bin")) else {
-        eprintln!("SKIPPED: no {data}/headers/mainnet_headers.bin");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no {data}/headers/mainnet_headers.bin");
         return;
     };
     let (headers, rest) = bytes[4..].as_chunks::<80>();
