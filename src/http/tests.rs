@@ -35,7 +35,11 @@ fn rest(mut stream: TcpStream) -> String {
 /// The answer to one request, head and text.
 fn ask(address: SocketAddr, line: &str, more: &str) -> String {
     let mut stream = open(address);
-    write!(stream, "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n").unwrap();
+    let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
+    // One that is too long is answered, and the connection closed, before all of it is written.
+    if let Err(error) = stream.write_all(request.as_bytes()) {
+        assert!(matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset), "{error}");
+    }
     rest(stream)
 }
 
@@ -166,7 +170,8 @@ fn nonsense_is_refused_and_harms_nobody() {
     ] {
         let mut stream = open(address);
         stream.write_all(nonsense.as_bytes()).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // Answered and closed already, perhaps.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         let said = rest(stream);
         assert!(said.is_empty() || status(&said) == "400", "{nonsense:?}: {said}");
     }
