@@ -298,6 +298,6 @@ impl Around {
     /// A home, some CPUs, and nothing else.
     pub fn bare(cpus: usize) -> Around {
         let read = |_: &Path| Err(io::ErrorKind::NotFound.into());
-        Around { env: Vec::new(), home: Some("/home/u".into()), here: "/work".into(), cpus, read }
+        Around { env: Vec::new(), home: Some("/home/u".into()), here: "/here".into(), cpus, read }
     }
 }

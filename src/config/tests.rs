@@ -166,9 +166,9 @@ fn surprises_are_said() {
 #[test]
 fn paths_are_absolute_and_know_the_home() {
     let base = |text| with(&[(Setting::Base, text)]).unwrap().base;
-    assert_eq!(base("data/./x"), Path::new("/work/data/x"));
+    assert_eq!(base("data/./x"), Path::new("/here/data/x"));
     assert_eq!(base("~/x"), Path::new("/home/u/x"));
-    assert_eq!(base("~x"), Path::new("/work/~x"));
+    assert_eq!(base("~x"), Path::new("/here/~x"));
     let homeless = Around { home: None, ..Around::bare(4) };
     assert!(resolve(Given::new(), None, &homeless).unwrap_err().contains("--base"));
     let long = format!("/{}", "a".repeat(SOCKET_PATH_MAX));
@@ -184,5 +184,5 @@ fn which_file_is_read() {
     assert_eq!(resolve(named, None, &around()).unwrap().base, Path::new("/other"));
     assert!(resolve(Given::new(), Some(&Command::Demo), &around()).is_ok(), "the demo reads no file it was not given");
     let missing = resolve(flags(&[(Setting::Config, "x.toml")]), None, &around()).unwrap_err();
-    assert!(missing.starts_with("/work/x.toml cannot be read"), "{missing}");
+    assert!(missing.starts_with("/here/x.toml cannot be read"), "{missing}");
 }
