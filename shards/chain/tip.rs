@@ -19,14 +19,7 @@ impl Chain {
     pub(super) fn drop_worlds(&mut self, dropped: Vec<WorldId>, cx: &mut Cx) {
         for world in &dropped {
             let this = self.worlds.remove(world).expect("a live world");
-            self.worlds_bytes -= this.bytes;
-            if matches!(this.state, WorldState::Growing(_)) {
-                self.growing -= 1;
-                self.held.get_mut(&this.node).expect("held while growing").growing = false;
-                self.release(this.node);
-            }
-            self.life_mut(this.node).world = None;
-            self.settle_now(this.node, cx);
+            self.end_world(&this, cx);
             if let Some(parent) = self.worlds.get_mut(&this.parent) {
                 parent.children.retain(|child| child != world);
             }
@@ -43,20 +36,26 @@ impl Chain {
         }
     }
 
+    /// Nobody waits for this world any longer; answers that still come for it mean nothing.
+    fn end_world(&mut self, world: &World, cx: &mut Cx) {
+        self.worlds_bytes -= world.bytes;
+        if matches!(world.state, WorldState::Growing(_)) {
+            self.growing -= 1;
+            self.held.get_mut(&world.node).expect("held while growing").growing = false;
+            self.release(world.node);
+        }
+        self.life_mut(world.node).world = None;
+        self.settle_now(world.node, cx);
+    }
+
     /// Everything but genesis is forgotten by the utxo shards; headers, verdicts and the tip stay.
     pub(super) fn reset_worlds(&mut self, cx: &mut Cx) {
         let root = self.next_world;
         self.next_world += 1;
-        self.worlds_bytes = 0;
         for world in std::mem::take(&mut self.worlds).into_values() {
-            if matches!(world.state, WorldState::Growing(_)) {
-                self.growing -= 1;
-                self.held.get_mut(&world.node).expect("held while growing").growing = false;
-                self.release(world.node);
-            }
-            self.life_mut(world.node).world = None;
-            self.settle_now(world.node, cx);
+            self.end_world(&world, cx);
         }
+        assert_eq!(self.worlds_bytes, 0, "no world is left");
         for (_, node) in std::mem::take(&mut self.ready) {
             self.settle_now(node, cx);
             self.waiting.entry(self.tree.node(node).parent).or_default().insert(node);
