@@ -65,8 +65,8 @@ impl Sim {
     }
 }
 
-/// Hash and parent of every block that lies whole in this file.
-fn whole_blocks(image: &[u8]) -> BTreeMap<BlockHash, BlockHash> {
+/// The records of this file.
+pub(super) fn scan(image: &[u8]) -> ledger::record::Index {
     let params = Params::of(Network::Regtest);
     let read = |at: u64, buffer: &mut [u8]| {
         let rest = image.get(at as usize..).unwrap_or_default();
@@ -74,7 +74,12 @@ fn whole_blocks(image: &[u8]) -> BTreeMap<BlockHash, BlockHash> {
         buffer[..len].copy_from_slice(&rest[..len]);
         Ok::<_, String>(len)
     };
-    let index = ledger::record::scan(params, 0, image.len() as u64, read, |_| {}).expect("reads succeed");
+    ledger::record::scan(params, 0, image.len() as u64, read, |_| {}).expect("reads succeed")
+}
+
+/// Hash and parent of every block that lies whole in this file.
+fn whole_blocks(image: &[u8]) -> BTreeMap<BlockHash, BlockHash> {
+    let index = scan(image);
     let bytes =
         |record: &ledger::record::Record| &image[record.end() as usize - record.len as usize..record.end() as usize];
     let whole = |record: &&ledger::record::Record| {

@@ -154,13 +154,7 @@ impl Sim {
         self.report = None;
         self.cut_at = None;
         let image = self.disk.image();
-        let read = |at: u64, buffer: &mut [u8]| {
-            let rest = image.get(at as usize..).unwrap_or_default();
-            let len = rest.len().min(buffer.len());
-            buffer[..len].copy_from_slice(&rest[..len]);
-            Ok::<_, String>(len)
-        };
-        let index = ledger::record::scan(params, 0, image.len() as u64, read, |_| {}).expect("reads succeed");
+        let index = checks::scan(image);
         let tail = image[index.end as usize / 4_096 * 4_096..index.end as usize].to_vec();
         let opened = store::Opened { end: index.end, tail };
         let mut cx = Cx::new(0);
