@@ -81,7 +81,7 @@ impl<'a> Machine<'a> {
             return Ok(false);
         };
         let digest = if version == Version::Base { sighash::legacy } else { sighash::segwit };
-        let message = digest(cx.spending, cx.index, code, hash_type, &mut self.midstates);
+        let message = digest(cx.spending, cx.index, code, hash_type.into(), &mut self.midstates);
         Ok(cx.checker.ecdsa(&key, der, &message, last_chance))
     }
 
@@ -167,11 +167,7 @@ impl<'a> Machine<'a> {
 
 /// A tapscript's check: the budget first, then the kind of key. An empty signature does not hold,
 /// any other that does not ends the script. Core `EvalChecksigTapscript`.
-fn check_tapscript<C: Checker>(
-    signature: &[u8],
-    key: &[u8],
-    cx: &mut InputCx<'_, '_, C>,
-) -> Result<bool, ScriptError> {
+fn check_tapscript<C: Checker>(signature: &[u8], key: &[u8], cx: &mut InputCx<'_, '_, C>) -> Result<bool, ScriptError> {
     let signed = !signature.is_empty();
     if signed {
         cx.weight_left -= SIGOP_WEIGHT;
