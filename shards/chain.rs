@@ -10,8 +10,10 @@
 //!  presync.rs   chains that have not shown enough work
 //!  serve.rs     what peers may have of it
 //!  report.rs    what people may see of it
+//!  deployments.rs  how far changes of the rules have come on a branch
 //! ```
 
+mod deployments;
 mod files;
 mod grow;
 mod headers;
@@ -40,6 +42,8 @@ pub struct Config {
     pub workers: u16,
     /// Headers of a chain with less work are not stored.
     pub min_work: Work,
+    /// Scripts in this block and its ancestors are believed; none is to verify all.
+    pub assume_valid: Option<BlockHash>,
     /// Memory.
     pub budget: Budget,
     /// Blocks refused in earlier runs, with the reason.
@@ -157,6 +161,7 @@ pub struct Chain {
     /// To be told once the block has its verdict and is durable.
     settles: BTreeMap<NodeId, Vec<(PeerId, Seq)>>,
     stats: report::Stats,
+    deployed: deployments::Known,
 }
 
 impl Chain {
@@ -196,6 +201,7 @@ impl Chain {
             sync: headers::Sync::default(),
             settles: BTreeMap::new(),
             stats: report::Stats::default(),
+            deployed: BTreeMap::new(),
         }
     }
 

@@ -97,6 +97,8 @@ pub struct Chain {
     pub root: (u32, BlockHash),
     /// Times the tip left a branch.
     pub switches: u64,
+    /// What blocks may signal for (BIP9), for the block at the tip.
+    pub deployments: Vec<Deployment>,
     /// Whether scripts are run. Until the script machine lands: never.
     pub scripts_verified: bool,
 }
@@ -112,6 +114,17 @@ pub struct Leaf {
     pub branch_len: u32,
     /// active, headers-only, downloading, stored, valid-fork, refused: REASON.
     pub status: String,
+}
+
+/// A deployment by version bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deployment {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its state: defined, started, locked_in, active, failed.
+    pub state: &'static str,
+    /// The first height that has it.
+    pub since: u32,
 }
 
 /// A live world.

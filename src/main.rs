@@ -12,7 +12,9 @@ mod http;
 mod links;
 mod monitor;
 mod net;
+mod network;
 mod pump;
+mod rules;
 mod run;
 mod settings;
 mod values;
@@ -51,6 +53,10 @@ fn caesure() -> Result<(), Fatal> {
         None => run(config),
         Some(Command::Topology) => {
             print!("{}", shards::plan(config.cores));
+            Ok(())
+        }
+        Some(Command::Rules) => {
+            print!("{}", rules::table(&rules::networks(&config)));
             Ok(())
         }
         Some(Command::Import { paths }) => import(config, paths),

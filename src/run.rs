@@ -87,7 +87,7 @@ fn entropy() -> u64 {
 impl Node {
     /// Starts it; comes back when every core runs, or with the reason why one does not.
     pub fn start(config: Config, purpose: Purpose) -> Result<Node, Fatal> {
-        let params = Params::of(config.chain);
+        let params = config.params;
         check_machine(&config)?;
         let budget = Budget::split(config.memory).ok_or_else(|| {
             Fatal::Usage(format!("--memory {} MiB is too little: at least 256 MiB (coins aside)", config.memory >> 20))
@@ -356,6 +356,7 @@ impl Blueprint {
                 params,
                 workers: plan.workers,
                 min_work: config.min_chain_work,
+                assume_valid: config.assume_valid,
                 budget: self.budget,
                 refused: self.refused.clone(),
                 offline: self.offline,

@@ -28,6 +28,7 @@ struct Status {
     bytes_per_s: f64,
     eta_s: Option<u64>,
     branch_switches: u64,
+    deployments: Vec<Deployment>,
     peer_count: usize,
     version: String,
     up_s: u64,
@@ -46,6 +47,13 @@ struct Status {
     ledger: Ledger,
     book: Book,
     memory: Memory,
+}
+
+#[derive(Serialize)]
+struct Deployment {
+    name: &'static str,
+    state: &'static str,
+    since: u32,
 }
 
 #[derive(Serialize)]
@@ -196,6 +204,7 @@ pub fn json(view: &View) -> String {
         bytes_per_s: rounded(chain.bytes_per_s),
         eta_s: chain.eta_s,
         branch_switches: chain.switches,
+        deployments: chain.deployments.iter().map(deployment).collect(),
         peer_count: peers.len(),
         version: view.setup.version.clone(),
         up_s: view.up_s,
@@ -246,6 +255,10 @@ pub fn json(view: &View) -> String {
         },
     };
     serde_json::to_string(&status).expect("strings and numbers are always JSON")
+}
+
+fn deployment(&crate::report::Deployment { name, state, since }: &crate::report::Deployment) -> Deployment {
+    Deployment { name, state, since }
 }
 
 fn peer(peer: &crate::report::Peer) -> Peer {

@@ -133,6 +133,7 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             worlds,
             root: (123_363, hash(77)),
             switches: 3,
+            deployments: vec![crate::report::Deployment { name: "testdummy", state: "locked_in", since: 122_976 }],
             scripts_verified: false,
         }),
     );
@@ -232,6 +233,20 @@ fn a_block_is_asked_of_the_chain() {
         status.step(Input::Msg(Msg::Reply { question: 9, text: "here\n it is".to_string() }), &mut cx);
     }
     assert_eq!(answers(&mut cx), [(9, "here\n it is".to_string())], "once");
+}
+
+#[test]
+fn deployments_are_asked_of_the_chain_and_shown_in_the_json() {
+    let (mut status, mut cx) = sample(2, 0, "");
+    let json: serde_json::Value = serde_json::from_str(&at_once(&mut status, &mut cx, "json")).unwrap();
+    let shown = serde_json::json!([{ "name": "testdummy", "state": "locked_in", "since": 122_976 }]);
+    assert_eq!(json["deployments"], shown);
+    for (question, line) in [(1, "deployments"), (2, "deployments 170")] {
+        ask(&mut status, &mut cx, question, line);
+        let Some((ShardId::Chain, Msg::Query { text, .. })) = cx.words.pop() else { panic!("{:?}", cx.words) };
+        assert_eq!(text, line);
+    }
+    assert!(at_once(&mut status, &mut cx, "deployments 1 2").starts_with("error: "));
 }
 
 #[test]

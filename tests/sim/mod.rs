@@ -162,6 +162,7 @@ impl Sim {
             params,
             workers,
             min_work: consensus::Work::ZERO,
+            assume_valid: None,
             budget,
             refused: self.refused.clone(),
             offline: false,

@@ -66,8 +66,8 @@ pub const SCRIPT_RULES: [ScriptRule; 7] = [
     ScriptRule { name: "CHECKLOCKTIMEVERIFY", source: "BIP65", since: |params| params.bip65_height, exceptions: NONE },
     ScriptRule { name: "CHECKSEQUENCEVERIFY", source: "BIP112", since: |params| params.csv_height, exceptions: NONE },
     ScriptRule { name: "NULLDUMMY", source: "BIP147", since: |params| params.segwit_height, exceptions: NONE },
-    ScriptRule { name: "WITNESS", source: "BIP141, BIP143", since: |_| 0, exceptions: BIP16 },
-    ScriptRule { name: "TAPROOT", source: "BIP341, BIP342", since: |_| 0, exceptions: TAPROOT },
+    ScriptRule { name: "WITNESS", source: "BIP141, 143", since: |_| 0, exceptions: BIP16 },
+    ScriptRule { name: "TAPROOT", source: "BIP341, 342", since: |_| 0, exceptions: TAPROOT },
 ];
 
 impl Rule {
