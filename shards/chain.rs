@@ -2,15 +2,15 @@
 //! tip. It never sees a coin, a script, a socket or a byte of a block beyond its header and facts.
 //!
 //! ```text
-//!  headers.rs   which headers are believed, and whom to ask for more
-//!  obtain.rs    which bodies are needed next, and asks peers for them
-//!  files.rs     bodies that lie in files of ours: restart, import, damage
-//!  grow.rs      worlds: begin, join, judge, retire in height order, refuse
-//!  tip.rs       the tip moves; worlds fold, are dropped, are rebuilt
-//!  presync.rs   chains that have not shown enough work
-//!  serve.rs     what peers may have of it
-//!  report.rs    what people may see of it
-//!  deployments.rs  how far changes of the rules have come on a branch
+//!  headers.rs       which headers are believed, and whom to ask for more
+//!  obtain.rs        which bodies are needed next, and asks peers for them
+//!  files.rs         bodies that lie in files of ours: restart, import, damage
+//!  grow.rs          worlds: begin, join, judge, retire in height order, refuse
+//!  tip.rs           the tip moves; worlds fold, are dropped, are rebuilt
+//!  presync.rs       chains that have not shown enough work
+//!  serve.rs         what peers may have of it
+//!  report.rs        what people may see of it
+//!  deployments.rs   how far changes of the rules have come on a branch
 //! ```
 
 mod deployments;

@@ -4,7 +4,7 @@
 //! Decides nothing about a rule; what may be changed where is that of Bitcoin Core's options of the same names.
 
 use crate::settings::{Layers, Setting};
-use consensus::{BURIED, BlockHash, Network, Params};
+use consensus::{BURIED, BlockHash, Buried, Network, Params};
 
 /// A longer challenge can never be satisfied: Core `MAX_SCRIPT_SIZE`, bytes.
 const CHALLENGE_MAX: usize = 10_000;
@@ -21,8 +21,8 @@ pub fn params(l: &Layers, chain: Network) -> Result<&'static Params, String> {
     if let Some(challenge) = l.one(Setting::SignetChallenge, None, |text| challenge(text, chain).map(Some))? {
         params = Params::signet_of(challenge.leak());
     }
-    for (set, height) in l.list(Setting::TestActivationHeight, |text| activation(text, chain))? {
-        *set(&mut params) = height;
+    for (buried, height) in l.list(Setting::TestActivationHeight, |text| activation(text, chain))? {
+        *(buried.height)(&mut params) = height;
     }
     for (index, start, timeout, min_height) in l.list(Setting::Vbparams, |text| vbparams(text, chain))? {
         let deployment = &mut params.deployments[index];
@@ -78,15 +78,15 @@ fn height(text: &str) -> Option<u32> {
     text.parse().ok().filter(|height| *height < HEIGHT_MAX)
 }
 
-fn activation(text: &str, chain: Network) -> Result<(fn(&mut Params) -> &mut u32, u32), String> {
+fn activation(text: &str, chain: Network) -> Result<(Buried, u32), String> {
     only_on(Network::Regtest, chain)?;
     let wrong = || {
         let names = BURIED.map(|buried| buried.option).join(", ");
         format!("{text:?} is not NAME@HEIGHT, NAME one of {names}; try: segwit@200")
     };
     let (name, at) = text.split_once('@').ok_or_else(wrong)?;
-    let buried = BURIED.iter().find(|buried| buried.option == name).ok_or_else(wrong)?;
-    Ok((buried.height, height(at).ok_or_else(wrong)?))
+    let buried = BURIED.into_iter().find(|buried| buried.option == name).ok_or_else(wrong)?;
+    Ok((buried, height(at).ok_or_else(wrong)?))
 }
 
 fn vbparams(text: &str, chain: Network) -> Result<(usize, i64, i64, u32), String> {

@@ -5,6 +5,7 @@
 use caesure_bench::block::Block;
 use caesure_tests::core::{Core, bitcoind};
 use caesure_tests::{Folder, Line, Node, Server, Setup};
+use consensus::{Network, Params};
 use serde_json::{Value, json};
 
 /// Blocks in a period on regtest.
@@ -135,6 +136,32 @@ fn heights_of_activation_are_core_s() {
     for height in [0, 148, 149, 150, 151, 198, 199, 200] {
         let info = core.call("getdeploymentinfo", json!([line.blocks[height].0.to_string()]));
         assert_eq!(answer(&node, &format!("deployments {height}")), told(&info), "{height}");
+    }
+}
+
+/// Core prints the blocks and the work that it relies on among its options, for each network but regtest.
+#[test]
+fn what_a_network_starts_from_is_core_s() {
+    let Some(bitcoind) = bitcoind() else { return };
+    let help =
+        std::process::Command::new(&bitcoind).arg("-help-debug").output().expect("BITCOIND can be started").stdout;
+    // Wrapped and indented for a terminal.
+    let help = String::from_utf8(help).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    for (network, theirs) in Network::ALL.into_iter().zip(["main", "test", "testnet4", "signet", "regtest"]) {
+        let params = Params::of(network);
+        if network != Network::Regtest {
+            let name = if network == Network::Main { "default".to_owned() } else { network.to_string() };
+            for value in [params.assume_valid.to_string(), format!("{:0>64}", params.min_chain_work.to_string())] {
+                assert!(help.contains(&format!("{name}: {value}")), "{network}: {value}");
+            }
+        }
+        let core = Core::on(theirs, &bitcoind, &["-connect=0".into()]);
+        let info = core.call("getdeploymentinfo", json!([]));
+        assert_eq!(info["hash"], params.genesis_hash.to_string());
+        for buried in consensus::BURIED {
+            assert_eq!(info["deployments"][buried.name]["height"], buried.since(params), "{network}: {}", buried.name);
+        }
+        assert_eq!(info["deployments"].get("testdummy").is_some(), network == Network::Regtest, "{network}");
     }
 }
 
