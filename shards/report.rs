@@ -99,8 +99,10 @@ pub struct Chain {
     pub switches: u64,
     /// What blocks may signal for (BIP9), for the block at the tip.
     pub deployments: Vec<Deployment>,
-    /// Whether scripts are run. Until the script machine lands: never.
+    /// Whether the scripts of every block were run, in this run of the node.
     pub scripts_verified: bool,
+    /// Which scripts are, in words.
+    pub scripts: String,
 }
 
 /// A leaf of the header tree.

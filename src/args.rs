@@ -59,6 +59,21 @@ pub enum Command {
     /// Questions about unspent coins, with no node running
     #[command(subcommand)]
     Coins(Coins),
+    /// Run the scripts of stored blocks again, with no node running; prints one line for each that fails
+    Verify {
+        /// Height of the first block whose scripts are run; coins are made from genesis on
+        #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
+        from: u32,
+        /// Height of the last [default: the end of the best chain that is stored]
+        #[arg(long, value_name = "HEIGHT")]
+        to: Option<u32>,
+        /// Run one spend alone: a line that this command printed, or - for standard input
+        #[arg(long, value_name = "LINE", conflicts_with_all = ["from", "to"])]
+        replay: Option<String>,
+        /// With --replay: print each step with both stacks
+        #[arg(long, requires = "replay")]
+        trace: bool,
+    },
     /// Whether this machine gives the node what it needs
     #[command(subcommand)]
     Tune(Tune),

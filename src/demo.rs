@@ -61,10 +61,7 @@ pub fn run(config: Config) -> Result<(), Fatal> {
 
     println!("serving node: height {}  tip {}  coins {}", made.height, made.tip, made.coins);
     println!("syncing node: height {}  tip {}  coins {}", synced.height, synced.tip, synced.coins);
-    println!(
-        "synced in {seconds:.1} s ({:.0} blocks/s); scripts NOT verified by this version",
-        f64::from(synced.height) / seconds
-    );
+    println!("synced in {seconds:.1} s ({:.0} blocks/s); every script verified", f64::from(synced.height) / seconds);
     if config.webui.is_none() {
         println!("to look at the page for longer: caesure demo -a");
     }

@@ -18,6 +18,7 @@ mod rules;
 mod run;
 mod settings;
 mod values;
+mod verify;
 
 use crate::args::{Coins, Command, Tune};
 use crate::config::Config;
@@ -63,6 +64,8 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Demo) => demo::run(config),
         Some(Command::Coins(Coins::Digest)) => digest(config),
         Some(Command::Tune(Tune::Check)) => check(&config),
+        Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
+        Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),
     }
 }
 

@@ -37,7 +37,7 @@ pub fn table(networks: &[&Params]) -> String {
     out.push('\n');
     row(&mut out, "SCRIPT RULES", "SOURCE", networks.iter().map(|params| params.network.to_string()));
     for rule in SCRIPT_RULES {
-        row(&mut out, rule.name, rule.source, networks.iter().map(|params| begins((rule.since)(params))));
+        row(&mut out, &rule.flag.to_string(), rule.source, networks.iter().map(|params| begins((rule.since)(params))));
         for params in networks {
             let hashes = (rule.exceptions)(params).into_iter().flatten();
             hashes.for_each(|hash| except(&mut out, params.network, *hash));

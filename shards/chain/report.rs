@@ -164,7 +164,8 @@ impl Chain {
             root: (root.height, root.hash),
             switches: self.stats.switches,
             deployments: self.deployments(self.tip),
-            scripts_verified: false,
+            scripts_verified: self.scripts.skipped == 0,
+            scripts: self.scripts_mode(),
         };
         cx.tell(ShardId::Status, Msg::Report(Box::new(Report::Chain(report))));
     }
@@ -259,7 +260,7 @@ impl Chain {
         };
         let verdict = match life.verdict {
             Verdict::Unknown => "unknown".into(),
-            Verdict::Valid => "valid (scripts NOT verified)".into(),
+            Verdict::Valid => "valid".into(),
             Verdict::Refused(why) => format!("refused: {why}"),
         };
         let line = if self.tree.descends(self.tip, node) { "on the tip's branch" } else { "not on the tip's branch" };

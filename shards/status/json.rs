@@ -10,7 +10,7 @@ use serde::Serialize;
 const PEERS_MAX: usize = 1_024;
 
 #[derive(Serialize)]
-struct Status {
+struct Status<'a> {
     state: &'static str,
     why: String,
     chain: &'static str,
@@ -21,7 +21,11 @@ struct Status {
     work: String,
     coins: u64,
     scripts_verified: bool,
-    unverified: Option<&'static str>,
+    scripts: &'a str,
+    inputs_run: u64,
+    signatures_settled: u64,
+    scripts_run_again: u64,
+    scripts_failed: u64,
     progress_percent: f64,
     blocks_per_s: f64,
     txs_per_s: f64,
@@ -186,6 +190,7 @@ pub fn json(view: &View) -> String {
     let budget = &view.setup.budget;
     let peers = view.all_peers();
     let (done, whole) = view.progress();
+    let [inputs_run, signatures_settled, scripts_run_again] = view.scripts();
     let status = Status {
         state: chain.state.word(),
         why: chain.why.clone(),
@@ -197,7 +202,11 @@ pub fn json(view: &View) -> String {
         work: chain.work.clone(),
         coins: chain.coins,
         scripts_verified: chain.scripts_verified,
-        unverified: view.unverified(),
+        scripts: &chain.scripts,
+        inputs_run,
+        signatures_settled,
+        scripts_run_again,
+        scripts_failed: view.setup.pages.sum(|work| &work.script_failed),
         progress_percent: rounded(percent(done, whole)),
         blocks_per_s: rounded(chain.blocks_per_s),
         txs_per_s: rounded(chain.txs_per_s),

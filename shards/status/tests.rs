@@ -135,6 +135,7 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             switches: 3,
             deployments: vec![crate::report::Deployment { name: "testdummy", state: "locked_in", since: 122_976 }],
             scripts_verified: false,
+            scripts: "scripts up to block 00 are assumed valid, all others verified".into(),
         }),
     );
     let shards = status.view.setup.plan.workers;
@@ -181,7 +182,7 @@ fn questions_of_the_view_are_answered_at_once() {
     assert_eq!(at_once(&mut status, &mut cx, ""), help);
     assert_eq!(at_once(&mut status, &mut cx, " HELP \n"), help);
     let screen = at_once(&mut status, &mut cx, "status");
-    for part in ["downloading", "123,463 of 812,004", "15.2 %", "scripts NOT verified", "74 minutes off"] {
+    for part in ["downloading", "123,463 of 812,004", "15.2 %", "assumed valid, all others", "74 minutes off"] {
         assert!(screen.contains(part), "{part} in {screen}");
     }
     assert_eq!(at_once(&mut status, &mut cx, "peers").matches("/Satoshi:27.0.0/").count(), 5);

@@ -105,10 +105,8 @@ pub fn status(view: &View) -> String {
         format!("{}, durable up to {}, {} syncs", bytes(store.end), bytes(store.durable), thousands(store.syncs)),
     );
     line("addresses", format!("{} known", thousands(book.known as u64)));
-    line(
-        "checked",
-        format!("all rules of consensus{}", view.unverified().map_or(String::new(), |what| format!(", but {what}"))),
-    );
+    let [inputs, signatures, again] = view.scripts().map(thousands);
+    line("scripts", format!("{}; {inputs} inputs run, {signatures} signatures, {again} run again", chain.scripts));
     if let Some(warning) = &book.warning {
         line("warning", clean(warning, 200));
     }

@@ -1,7 +1,7 @@
 //! Decides from which height each rule binds on a network, and in which blocks it does not: the schedule that people are
 //! shown, read from the very tables that check blocks. Never checks one.
 
-use crate::{BLOCK_CONTEXT, BlockHash, HEADER, Params, Rule};
+use crate::{BLOCK_CONTEXT, BlockHash, HEADER, Params, Rule, script::Flags};
 
 /// Of the heights at which rules begin: the rule is not one of this network's.
 pub const NEVER: u32 = u32::MAX;
@@ -37,8 +37,8 @@ pub const BURIED: [Buried; 5] = [
 /// A set of script rules that consensus asks of a block's inputs.
 #[derive(Copy, Clone, Debug)]
 pub struct ScriptRule {
-    /// Core's `SCRIPT_VERIFY_` and this.
-    pub name: &'static str,
+    /// The flag that asks for it.
+    pub flag: Flags,
     /// The BIPs that say so.
     pub source: &'static str,
     /// The first height at which it binds.
@@ -61,14 +61,32 @@ const TAPROOT: fn(&Params) -> [&'static [BlockHash]; 2] = |params| [params.bip16
 /// Core `GetBlockScriptFlags`. What came by soft fork and was broken in one or two blocks only binds from the first
 /// block on, but for these.
 pub const SCRIPT_RULES: [ScriptRule; 7] = [
-    ScriptRule { name: "P2SH", source: "BIP16", since: |_| 0, exceptions: BIP16 },
-    ScriptRule { name: "DERSIG", source: "BIP66", since: |params| params.bip66_height, exceptions: NONE },
-    ScriptRule { name: "CHECKLOCKTIMEVERIFY", source: "BIP65", since: |params| params.bip65_height, exceptions: NONE },
-    ScriptRule { name: "CHECKSEQUENCEVERIFY", source: "BIP112", since: |params| params.csv_height, exceptions: NONE },
-    ScriptRule { name: "NULLDUMMY", source: "BIP147", since: |params| params.segwit_height, exceptions: NONE },
-    ScriptRule { name: "WITNESS", source: "BIP141, 143", since: |_| 0, exceptions: BIP16 },
-    ScriptRule { name: "TAPROOT", source: "BIP341, 342", since: |_| 0, exceptions: TAPROOT },
+    ScriptRule { flag: Flags::P2SH, source: "BIP16", since: |_| 0, exceptions: BIP16 },
+    ScriptRule { flag: Flags::DERSIG, source: "BIP66", since: |params| params.bip66_height, exceptions: NONE },
+    ScriptRule {
+        flag: Flags::CHECKLOCKTIMEVERIFY,
+        source: "BIP65",
+        since: |params| params.bip65_height,
+        exceptions: NONE,
+    },
+    ScriptRule {
+        flag: Flags::CHECKSEQUENCEVERIFY,
+        source: "BIP112",
+        since: |params| params.csv_height,
+        exceptions: NONE,
+    },
+    ScriptRule { flag: Flags::NULLDUMMY, source: "BIP147", since: |params| params.segwit_height, exceptions: NONE },
+    ScriptRule { flag: Flags::WITNESS, source: "BIP141, 143", since: |_| 0, exceptions: BIP16 },
+    ScriptRule { flag: Flags::TAPROOT, source: "BIP341, 342", since: |_| 0, exceptions: TAPROOT },
 ];
+
+impl Params {
+    /// The script rules of the block `hash` at `height`. Core `GetBlockScriptFlags`.
+    pub fn script_flags(&self, height: u32, hash: &BlockHash) -> Flags {
+        let binding = SCRIPT_RULES.iter().filter(|rule| rule.binds(self, height, hash));
+        binding.fold(Flags::NONE, |all, rule| all | rule.flag)
+    }
+}
 
 impl Rule {
     /// The heights from which it binds on a network, [`NEVER`] for one that is not the network's: one for each row of the
@@ -87,7 +105,7 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Network, SpendCx};
+    use crate::Network;
 
     fn of(network: Network) -> &'static Params {
         Params::of(network)
@@ -112,7 +130,7 @@ mod tests {
     fn sequence_locks_begin_where_they_are_asked() {
         for params in Network::ALL.map(of) {
             let since = Rule::SequenceLock.since(params)[0];
-            let csv = |height| SpendCx::at(params, height, &BlockHash([9; 32]), 0).csv;
+            let csv = |height| params.script_flags(height, &BlockHash([9; 32])).has(Flags::CHECKSEQUENCEVERIFY);
             assert!(csv(since) && !csv(since - 1), "{}", params.network);
         }
     }
@@ -134,23 +152,19 @@ mod tests {
         assert_eq!([bip34, bip65, bip66, custom.csv_height, custom.segwit_height], [10, 11, 12, 13, 14]);
     }
 
-    /// Which script rules bind, in the order of the table.
     #[test]
     fn script_rules_but_for_the_exceptions() {
         let main = of(Network::Main);
-        let at = |height, hash| {
-            let binding = SCRIPT_RULES.iter().filter(|rule| rule.binds(main, height, &hash));
-            binding.map(|rule| rule.name).collect::<Vec<_>>().join(" ")
-        };
+        let at = |height, hash| main.script_flags(height, &hash).to_string();
         let any = BlockHash([9; 32]);
-        assert_eq!(at(0, any), "P2SH WITNESS TAPROOT");
-        assert_eq!(at(363_725, any), "P2SH DERSIG WITNESS TAPROOT");
-        assert_eq!(at(419_327, any), "P2SH DERSIG CHECKLOCKTIMEVERIFY WITNESS TAPROOT");
-        assert_eq!(at(481_824, any), "P2SH DERSIG CHECKLOCKTIMEVERIFY CHECKSEQUENCEVERIFY NULLDUMMY WITNESS TAPROOT");
-        assert_eq!(at(170_060, main.bip16_exceptions[0]), "");
+        assert_eq!(at(0, any), "P2SH,WITNESS,TAPROOT");
+        assert_eq!(at(363_725, any), "P2SH,DERSIG,WITNESS,TAPROOT");
+        assert_eq!(at(419_327, any), "P2SH,DERSIG,CHECKLOCKTIMEVERIFY,WITNESS,TAPROOT");
+        assert_eq!(at(481_824, any), "P2SH,DERSIG,NULLDUMMY,CHECKLOCKTIMEVERIFY,CHECKSEQUENCEVERIFY,WITNESS,TAPROOT");
+        assert_eq!(at(170_060, main.bip16_exceptions[0]), "NONE");
         assert_eq!(
             at(692_261, main.taproot_exceptions[0]),
-            "P2SH DERSIG CHECKLOCKTIMEVERIFY CHECKSEQUENCEVERIFY NULLDUMMY WITNESS"
+            "P2SH,DERSIG,NULLDUMMY,CHECKLOCKTIMEVERIFY,CHECKSEQUENCEVERIFY,WITNESS"
         );
     }
 }

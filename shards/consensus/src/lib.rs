@@ -23,6 +23,7 @@ mod params;
 mod read;
 mod rules;
 pub mod script;
+mod signet;
 mod spend_rules;
 #[cfg(test)]
 mod testing;

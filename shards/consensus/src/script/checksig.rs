@@ -111,6 +111,8 @@ impl<'a> Machine<'a> {
             return Err(ScriptError::SigCount);
         }
         let start = count_at.checked_sub(signatures as usize).ok_or(TOO_FEW)?;
+        // Satoshi's off-by-one; it must be there before any signature is looked at.
+        let dummy = start.checked_sub(1).ok_or(TOO_FEW)?;
 
         let mut scratch = std::mem::take(&mut self.code);
         let script = &run.script[run.code_start..];
@@ -130,8 +132,6 @@ impl<'a> Machine<'a> {
         if !holds && cx.flags.has(Flags::NULLFAIL) && !all_empty {
             return Err(ScriptError::SigNullFail);
         }
-        // Satoshi's off-by-one, which BIP147 wants empty.
-        let dummy = start.checked_sub(1).ok_or(TOO_FEW)?;
         if cx.flags.has(Flags::NULLDUMMY) && !self.stack[dummy].bytes().is_empty() {
             return Err(ScriptError::SigNullDummy);
         }

@@ -30,6 +30,12 @@ pub struct Spending<'a> {
     pub view: TxView<'a>,
     /// The coin of each input, in order.
     pub coins: &'a [CoinView<'a>],
+    digests: Digests,
+}
+
+/// What the inputs of a transaction share, as far as it has been asked for.
+#[derive(Debug, Default)]
+pub struct Digests {
     shared: OnceCell<Shared>,
     /// Its inputs as they are signed before segwit: scripts blank.
     blank_inputs: OnceCell<Vec<u8>>,
@@ -49,12 +55,22 @@ struct Shared {
 impl<'a> Spending<'a> {
     /// A transaction that spends these coins, one for each input.
     pub fn new(view: TxView<'a>, coins: &'a [CoinView<'a>]) -> Spending<'a> {
+        Spending::resume(view, coins, Digests::default())
+    }
+
+    /// The same with what was hashed for some of its inputs before.
+    pub fn resume(view: TxView<'a>, coins: &'a [CoinView<'a>], digests: Digests) -> Spending<'a> {
         assert_eq!(view.inputs.len(), coins.len(), "a coin for each input");
-        Spending { view, coins, shared: OnceCell::new(), blank_inputs: OnceCell::new() }
+        Spending { view, coins, digests }
+    }
+
+    /// What has been hashed, for [`Spending::resume`] of the same transaction and coins.
+    pub fn into_digests(self) -> Digests {
+        self.digests
     }
 
     fn shared(&self) -> &Shared {
-        self.shared.get_or_init(|| {
+        self.digests.shared.get_or_init(|| {
             let mut prevouts = HashEngine::new();
             let mut sequences = HashEngine::new();
             for input in self.view.inputs {
@@ -79,7 +95,7 @@ impl<'a> Spending<'a> {
     }
 
     fn blank_inputs(&self) -> &[u8] {
-        self.blank_inputs.get_or_init(|| {
+        self.digests.blank_inputs.get_or_init(|| {
             let mut bytes = Vec::with_capacity(self.view.inputs.len() * BLANK_INPUT);
             for input in self.view.inputs {
                 bytes.extend_from_slice(self.view.prevout(input));
