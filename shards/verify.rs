@@ -10,6 +10,8 @@
 //! ```
 
 mod run;
+#[cfg(test)]
+mod tests;
 
 use crate::effect::Effect;
 use crate::limits::{SLICE_INPUTS, SLICE_ROWS};
