@@ -160,9 +160,7 @@ impl Block {
 
     /// The items of an input's witness.
     pub fn witness(&self, input: &Input) -> Witness<'_> {
-        let mut reader = Reader { bytes: self.script(input.witness), at: 0 };
-        let left = reader.count(1).unwrap_or(0);
-        Witness { reader, left }
+        Witness::read(self.script(input.witness))
     }
 
     /// One input, and that one names no coin. Core `CTransaction::IsCoinBase`.
@@ -177,11 +175,11 @@ impl Block {
 
     /// The hash of a transaction with its witness.
     pub fn wtxid(&self, tx: &Tx) -> [u8; 32] {
-        if tx.has_witness { sha256d(self.script((tx.start, tx.end))) } else { tx.txid.0 }
+        self.view(tx).wtxid()
     }
 }
 
-const NULL_PREVOUT: [u8; 36] = {
+pub(crate) const NULL_PREVOUT: [u8; 36] = {
     let mut bytes = [0; 36];
     (bytes[32], bytes[33], bytes[34], bytes[35]) = (0xff, 0xff, 0xff, 0xff);
     bytes
@@ -194,9 +192,24 @@ impl fmt::Debug for Block {
 }
 
 /// The items of a witness, first to last.
+#[derive(Clone)]
 pub struct Witness<'a> {
     reader: Reader<'a>,
     left: u32,
+}
+
+impl<'a> Witness<'a> {
+    /// The items in `bytes`, their count first; none in no bytes.
+    pub(crate) fn read(bytes: &'a [u8]) -> Witness<'a> {
+        let mut reader = Reader { bytes, at: 0 };
+        let left = reader.count(1).unwrap_or(0);
+        Witness { reader, left }
+    }
+
+    /// Bytes of a whole witness, its count included; an absent one would be the count zero.
+    pub(crate) fn size(&self) -> usize {
+        self.reader.bytes.len().max(1)
+    }
 }
 
 impl<'a> Iterator for Witness<'a> {
@@ -209,16 +222,17 @@ impl<'a> Iterator for Witness<'a> {
     }
 }
 
-struct Lists {
-    txs: Vec<Tx>,
-    inputs: Vec<Input>,
-    outputs: Vec<Output>,
+#[derive(Default)]
+pub(crate) struct Lists {
+    pub txs: Vec<Tx>,
+    pub inputs: Vec<Input>,
+    pub outputs: Vec<Output>,
 }
 
 impl Lists {
     /// Core `UnserializeTransaction`. No inputs where inputs are due means the extended form: a
     /// flag, then the inputs. A flag of zero is the count of outputs of a transaction with neither.
-    fn read_tx(&mut self, reader: &mut Reader) -> Result<(), Malformed> {
+    pub fn read_tx(&mut self, reader: &mut Reader) -> Result<(), Malformed> {
         let (start, bytes) = (reader.at, reader.bytes);
         let (first_input, first_output) = (self.inputs.len() as u32, self.outputs.len() as u32);
         let version = reader.u32()?;

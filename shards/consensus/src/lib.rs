@@ -25,6 +25,7 @@ pub mod script;
 mod spend_rules;
 #[cfg(test)]
 mod testing;
+mod tx;
 mod u256;
 mod work;
 
@@ -45,4 +46,5 @@ pub use spend_rules::{
     COIN_SPEND, CoinCx, CoinRow, CoinView, SpendCx, Spends, TX_VALUE, TimeLock, ValueCx, ValueRow,
     check_coinbase_value, check_spends, check_totals, time_lock_ok,
 };
+pub use tx::{LoneTx, TxView};
 pub use work::{U256, Work, bits_of, meets_target, next_bits, permitted_transition, target_of, work_of};

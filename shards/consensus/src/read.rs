@@ -11,6 +11,7 @@ pub struct Malformed {
     pub what: &'static str,
 }
 
+#[derive(Clone)]
 pub(crate) struct Reader<'a> {
     pub bytes: &'a [u8],
     pub at: usize,

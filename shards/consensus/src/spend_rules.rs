@@ -11,11 +11,11 @@ use std::ops::Range;
 /// Blocks a coinbase's coin waits for. Core `COINBASE_MATURITY`.
 const COINBASE_MATURITY: u32 = 100;
 /// BIP68: this bit of a sequence says that it is no lock.
-const LOCK_DISABLED: u32 = 1 << 31;
+pub(crate) const LOCK_DISABLED: u32 = 1 << 31;
 /// BIP68: this bit says that the lock counts 512 seconds, not blocks.
-const LOCK_IS_TIME: u32 = 1 << 22;
+pub(crate) const LOCK_IS_TIME: u32 = 1 << 22;
 /// BIP68: these bits hold the count.
-const LOCK_MASK: u32 = 0xffff;
+pub(crate) const LOCK_MASK: u32 = 0xffff;
 /// BIP68: seconds in a unit of a lock by time.
 const LOCK_UNIT_S: u64 = 512;
 

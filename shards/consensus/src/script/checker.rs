@@ -1,0 +1,106 @@
+//! Decides who answers a script that asks whether a signature holds: libsecp256k1 at once, or a
+//! record of rows that says yes to all and is settled later, many at a time. Never knows a script.
+//!
+//! A script that went well over recorded rows went well only if every row turns out good; one that
+//! failed after an assumption means nothing. In both cases it is run again at once: see
+//! [`super::check_input_deferred`] for the whole dance.
+
+use super::curve;
+use super::{Item, Version};
+
+/// A public key as a script gives it: 33 or 65 bytes that begin as such a key must.
+#[derive(Copy, Clone, Debug)]
+pub struct Key {
+    len: u8,
+    bytes: [u8; 65],
+}
+
+impl Key {
+    /// `None` where the first byte and the length do not go together; whether they name a point is
+    /// for the curve to say. Core `CPubKey::Set`.
+    pub fn read(bytes: &[u8]) -> Option<Key> {
+        let len = match bytes.first()? {
+            2 | 3 => 33,
+            4 | 6 | 7 => 65,
+            _ => return None,
+        };
+        let mut key = Key { len, bytes: [0; 65] };
+        key.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        (bytes.len() == usize::from(len)).then_some(key)
+    }
+
+    /// As they were given.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// Answers the questions that a script has about signatures.
+pub trait Checker {
+    /// Whether this ECDSA signature (DER, without hash type) of this message holds. `last_chance`
+    /// says that the script's check fails if it does not; without, the script goes on to another key.
+    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], last_chance: bool) -> bool;
+
+    /// Whether this BIP340 signature of this message holds; the script fails if not.
+    fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool;
+
+    /// Called before each operation with where it stands; for those who want to watch.
+    fn watch(&mut self, _version: Version, _script: &[u8], _at: usize, _stack: &[Item], _alt: &[Item]) {}
+}
+
+/// Asks libsecp256k1 at once.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct AtOnce;
+
+impl Checker for AtOnce {
+    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], _: bool) -> bool {
+        curve::lax_der(der).is_some_and(|signature| curve::ecdsa_holds(key, &signature, message))
+    }
+
+    fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool {
+        curve::schnorr_holds(key, signature, message)
+    }
+}
+
+/// A signature that was assumed to hold.
+#[derive(Copy, Clone, Debug)]
+pub enum Row {
+    /// Key, signature (low-S), message.
+    Ecdsa(Key, secp256k1::ecdsa::Signature, [u8; 32]),
+    /// Key, signature, message.
+    Schnorr([u8; 32], [u8; 64], [u8; 32]),
+}
+
+impl Row {
+    /// Whether it does.
+    pub fn holds(&self) -> bool {
+        match self {
+            Row::Ecdsa(key, signature, message) => curve::ecdsa_holds(key, signature, message),
+            Row::Schnorr(key, signature, message) => curve::schnorr_holds(key, signature, message),
+        }
+    }
+}
+
+/// Records what it is asked and says yes, wherever a no would fail the check: what cannot be read is
+/// refused, and what steers CHECKMULTISIG to another key is answered by libsecp256k1.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    /// To be settled, in the order of asking.
+    pub rows: Vec<Row>,
+}
+
+impl Checker for Recorder {
+    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], last_chance: bool) -> bool {
+        let Some(signature) = curve::lax_der(der) else { return false };
+        if !last_chance {
+            return curve::ecdsa_holds(key, &signature, message);
+        }
+        self.rows.push(Row::Ecdsa(*key, signature, *message));
+        true
+    }
+
+    fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool {
+        self.rows.push(Row::Schnorr(*key, *signature, *message));
+        true
+    }
+}
