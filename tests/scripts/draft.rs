@@ -3,7 +3,7 @@
 
 use super::dice::Dice;
 use super::keys::{self, COUNT, Key, bend, flip, key};
-use super::ops::{self, Op, push, push_as, without_codeseparators};
+use super::ops::{self, Op, push, push_as, push_number, without_codeseparators};
 use bitcoin_hashes::{Hash160, Sha256};
 use caesure_bench::sighash::{self, Shared, TapPath, branch_hash, tagged};
 use caesure_bench::sign::Even;
@@ -394,21 +394,34 @@ impl Draft {
         self.install_witness(dice, nested, &inner, vec![signature, public]);
     }
 
-    /// A script with a signature in it that signs the rest: what FindAndDelete is about. In the coin's script, in one
-    /// behind P2SH, or all of it in the unlocking script.
+    /// A script with signatures in it that sign the rest: what FindAndDelete is about. In the coin's script, in one behind
+    /// P2SH, or all of it in the unlocking script.
     pub fn install_embedded(&mut self, dice: &mut Dice<'_>) {
-        let who = dice.below(COUNT);
-        let (before, mut after) =
-            (dice.pick(&[&[][..], &[ops::NOP], &[ops::ONE, ops::DROP], &[ops::CODESEPARATOR]]), vec![]);
-        push(&mut after, &key(who).public(dice, self.flaws > 0));
-        after.push(ops::CHECKSIG);
-        let from = if before == [ops::CODESEPARATOR] { 1 } else { 0 };
-        let signature = self.ecdsa(dice, who, &[&before[from..], &after].concat(), Scheme::Legacy);
-        let mut middle = Vec::new();
-        // Only the push that is written as Core would write it is deleted.
-        push_as(&mut middle, &signature, usize::from(self.flaw(dice)));
-        let twice = dice.chance(20);
-        let middle = if twice { [&middle[..], &middle].concat() } else { middle };
+        let separator = &[ops::CODESEPARATOR][..];
+        let before = dice.pick(&[&[][..], &[ops::NOP], &[ops::ONE, ops::DROP], separator]);
+        let signers = dice.pick(&[0, 0, 1, 2, 3]);
+        let (first, mut after) = (dice.below(COUNT), Vec::new());
+        if signers > 0 {
+            push_number(&mut after, signers);
+        }
+        for who in 0..signers.max(1) as usize {
+            push(&mut after, &key(first + who).public(dice, self.flaws > 0));
+        }
+        if signers > 0 {
+            push_number(&mut after, signers);
+        }
+        after.push(if signers > 0 { ops::CHECKMULTISIG } else { ops::CHECKSIG });
+        // What OP_CHECKMULTISIG takes too many is signed, as it is no signature.
+        let dummy = if signers > 0 { &[0][..] } else { &[] };
+        let code = [if before == separator { &[] } else { before }, dummy, &after].concat();
+        let mut middle = dummy.to_vec();
+        for who in 0..signers.max(1) as usize {
+            let signature = self.ecdsa(dice, first + who, &code, Scheme::Legacy);
+            // Only the push that is written as Core would write it is deleted, however often it comes.
+            for _ in 0..dice.weighted(&[(85, 1), (15, 2)]) {
+                push_as(&mut middle, &signature, usize::from(self.flaw(dice)));
+            }
+        }
         let script = [before, &middle, &after].concat();
         match dice.below(3) {
             0 => self.coin().script = script,

@@ -562,6 +562,9 @@ fn some_bytes(dice: &mut Dice<'_>) -> Vec<u8> {
         4 => vec![dice.byte()],
         5 => dice.bytes(3),
         6 => dice.pick(&[&[0x80][..], &[0], &[0, 0x80], &[0x81], &[0, 0, 0, 0, 1]]).to_vec(),
-        _ => vec![dice.byte(); dice.pick(&[20, 32, 33, 64, 75, 76, 255, 256, 520])],
+        _ => {
+            let size = dice.between(1, 80);
+            vec![dice.byte(); dice.pick(&[size, size, 20, 32, 33, 64, 75, 76, 255, 256, 520])]
+        }
     }
 }

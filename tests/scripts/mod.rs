@@ -147,8 +147,7 @@ pub fn invented(dice: &mut Dice<'_>) -> Case {
     case
 }
 
-/// Rules of consensus: all of them mostly, else any that go together (Core asserts that witnesses come with P2SH and
-/// taproot with witnesses); sometimes some of relay's too.
+/// Rules of consensus: all of them mostly, else any that go together; sometimes some of relay's too.
 fn rules(dice: &mut Dice<'_>) -> u32 {
     let all = (1 << CONSENSUS) - 1;
     let mut flags = if dice.chance(60) { all } else { dice.below(1 << CONSENSUS) as u32 };
@@ -159,6 +158,12 @@ fn rules(dice: &mut Dice<'_>) -> u32 {
             flags &= all | 1 << dice.between(CONSENSUS, FLAGS.len() - 1);
         }
     }
+    sound(flags)
+}
+
+/// These rules and those that they need: Core asserts that witnesses come with P2SH, and no network has had taproot
+/// without witnesses.
+pub fn sound(mut flags: u32) -> u32 {
     for (flag, needed) in [("CLEANSTACK", "WITNESS"), ("TAPROOT", "WITNESS"), ("WITNESS", "P2SH")] {
         if flags & bit(flag) != 0 {
             flags |= bit(needed);

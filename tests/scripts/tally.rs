@@ -1,56 +1,9 @@
 //! What a run of cases was made of: by kind, by error, by operation. Decides nothing; those who ask decide what is missing.
 
-use super::verdict::Verdict;
+use super::verdict::{Verdict, errors};
 use super::{Case, layers};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// Errors that consensus can give, by Core's names: all but those that only flags of relay give.
-pub const ERRORS: [&str; 42] = [
-    "EVAL_FALSE",
-    "OP_RETURN",
-    "SCRIPTNUM",
-    "SCRIPT_SIZE",
-    "PUSH_SIZE",
-    "OP_COUNT",
-    "STACK_SIZE",
-    "SIG_COUNT",
-    "PUBKEY_COUNT",
-    "VERIFY",
-    "EQUALVERIFY",
-    "CHECKMULTISIGVERIFY",
-    "CHECKSIGVERIFY",
-    "NUMEQUALVERIFY",
-    "BAD_OPCODE",
-    "DISABLED_OPCODE",
-    "INVALID_STACK_OPERATION",
-    "INVALID_ALTSTACK_OPERATION",
-    "UNBALANCED_CONDITIONAL",
-    "NEGATIVE_LOCKTIME",
-    "UNSATISFIED_LOCKTIME",
-    "SIG_DER",
-    "SIG_PUSHONLY",
-    "SIG_NULLDUMMY",
-    "CLEANSTACK",
-    "WITNESS_PROGRAM_WRONG_LENGTH",
-    "WITNESS_PROGRAM_WITNESS_EMPTY",
-    "WITNESS_PROGRAM_MISMATCH",
-    "WITNESS_MALLEATED",
-    "WITNESS_MALLEATED_P2SH",
-    "WITNESS_UNEXPECTED",
-    "SCHNORR_SIG_SIZE",
-    "SCHNORR_SIG_HASHTYPE",
-    "SCHNORR_SIG",
-    "TAPROOT_WRONG_CONTROL_SIZE",
-    "TAPSCRIPT_VALIDATION_WEIGHT",
-    "TAPSCRIPT_CHECKMULTISIG",
-    "TAPSCRIPT_MINIMALIF",
-    "TAPSCRIPT_EMPTY_PUBKEY",
-    // Given by flags of relay only, which come with consensus's here.
-    "SIG_HASHTYPE",
-    "SIG_HIGH_S",
-    "MINIMALDATA",
-];
 
 /// The sums.
 #[derive(Clone, Debug)]
@@ -99,7 +52,7 @@ impl Tally {
     pub fn missing(&self) -> Vec<String> {
         let (accepted, all) = self.accepted();
         let few = (accepted * 10 < all).then(|| format!("only {accepted} of {all} were accepted"));
-        let errors = ERRORS.iter().filter(|error| !self.errors.contains_key(*error)).map(|error| format!("no {error}"));
+        let errors = errors().filter(|error| !self.errors.contains_key(error)).map(|error| format!("no {error}"));
         let ops = (0..256).filter(|op| self.ops[*op] == 0).map(|op| format!("operation {op:#04x} never ran"));
         few.into_iter().chain(errors).chain(ops).collect()
     }
