@@ -437,6 +437,24 @@ impl Draft {
             }
         }
     }
+
+    /// Signatures in both scripts, over as many bytes each where the sizes allow: what is kept of one digest must not be
+    /// taken for the other.
+    pub fn install_two(&mut self, dice: &mut Dice<'_>) {
+        let who = dice.below(COUNT);
+        let mut script = vec![ops::NOP; dice.between(72, 74)];
+        push(&mut script, &key(who).compressed);
+        script.push(ops::CHECKSIG);
+        self.coin().script = script.clone();
+        let second = self.ecdsa(dice, who, &script, Scheme::Legacy);
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        push_as(&mut before, &second, 0);
+        push(&mut after, &key(who + 1).compressed);
+        after.push(ops::CHECKSIGVERIFY);
+        let first = self.ecdsa(dice, who + 1, &[&before[..], &after].concat(), Scheme::Legacy);
+        push_as(&mut before, &first, 0);
+        self.input().script_sig = [before, after].concat();
+    }
 }
 
 fn annex(dice: &mut Dice<'_>) -> Option<Vec<u8>> {

@@ -548,6 +548,9 @@ impl Writer {
             self.number(number);
             self.op(ops::EQUAL);
         }
+        if dice.chance(8) {
+            self.op(ops::CODESEPARATOR);
+        }
         Program { script: self.script, initial: self.initial }
     }
 }

@@ -102,7 +102,7 @@ impl std::fmt::Display for Case {
 /// something outside.
 pub fn case(seed: u64, number: u64, outside: &[Case]) -> Case {
     let mut dice = Dice::of(seed, number);
-    if number >= BOUNDED && number % 3 == 0 && !outside.is_empty() {
+    if number >= BOUNDED && number.is_multiple_of(3) && !outside.is_empty() {
         let mut case = outside[dice.below(outside.len())].clone();
         case.index = dice.below(case.coins.len());
         case.flags = rules(&mut dice);

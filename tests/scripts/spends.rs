@@ -5,12 +5,13 @@ use super::draft::{Ask, Draft, Item, Program, Wrap, program};
 use super::keys::{COUNT, key};
 use super::ops::{self, push, push_number};
 use bitcoin_hashes::Hash160;
+use caesure_bench::tx::{compact_size, var_bytes};
 
 /// A kind of spend, as the distribution names it.
 pub type Spend = (usize, (&'static str, fn(&mut Dice<'_>, &mut Draft)));
 
 /// All of them, and how often each comes.
-pub const SPENDS: [Spend; 17] = [
+pub const SPENDS: [Spend; 18] = [
     (8, ("p2pk", p2pk)),
     (8, ("p2pkh", p2pkh)),
     (12, ("multisig", multisig)),
@@ -27,6 +28,7 @@ pub const SPENDS: [Spend; 17] = [
     (6, ("embedded signature", |dice, draft| draft.install_embedded(dice))),
     (3, ("p2sh pushes", pushes)),
     (4, ("large", large)),
+    (2, ("two scripts sign", |dice, draft| draft.install_two(dice))),
     (4, ("quirk", quirk)),
 ];
 
@@ -113,17 +115,29 @@ fn adds(dice: &mut Dice<'_>, draft: &mut Draft) {
     draft.install(dice, Wrap::Leaf, &Program { script, initial });
 }
 
-/// One signature checked again and again: 50 for each, of what the witness weighs and 50 more (BIP342).
+/// One signature checked again and again: 50 for each, of what the witness weighs and 50 more (BIP342). An item that is
+/// dropped brings the witness to the weight that is just enough, or one off it.
 fn budget(dice: &mut Dice<'_>, draft: &mut Draft) {
-    let (who, mut script) = (dice.below(COUNT), Vec::new());
+    let (who, mut script, checks) = (dice.below(COUNT), vec![ops::DROP], dice.between(3, 12));
     push(&mut script, &key(who).even.x);
-    for _ in 0..dice.between(1, 9) {
+    for _ in 1..checks {
         script.extend([ops::TWODUP, ops::CHECKSIGVERIFY]);
     }
-    // Bytes that buy more.
-    script.extend(vec![ops::NOP; dice.below(180)]);
     script.push(ops::CHECKSIG);
-    draft.install(dice, Wrap::Leaf, &Program { script, initial: vec![Ask::of(who)] });
+    draft.install(dice, Wrap::Leaf, &Program { script, initial: vec![Ask::of(who), Item::Data(vec![])] });
+    let wanted = 50 * (checks - 1) + dice.pick(&[0, 0, 1]) - dice.below(2);
+    let witness = &mut draft.input().witness;
+    let size = |witness: &[Vec<u8>]| {
+        let mut bytes = Vec::new();
+        compact_size(&mut bytes, witness.len());
+        witness.iter().for_each(|item| var_bytes(&mut bytes, item));
+        bytes.len()
+    };
+    if witness.len() >= 4 && size(witness) + 520 > wanted {
+        while size(witness) < wanted {
+            witness[1].push(0);
+        }
+    }
 }
 
 fn unknown_leaf(dice: &mut Dice<'_>, draft: &mut Draft) {
@@ -185,10 +199,14 @@ fn future(dice: &mut Dice<'_>, draft: &mut Draft) {
 
 /// P2SH whose inner script is trivial, behind pushes of all forms; or other operations.
 fn pushes(dice: &mut Dice<'_>, draft: &mut Draft) {
-    let redeem = dice.pick(&[&[ops::ONE][..], &[], &[0], &[ops::DROP, ops::ONE], &[1, 0x80]]);
+    let redeem = dice.pick(&[&[ops::ONE][..], &[], &[0], &[ops::DROP, ops::ONE], &[1, 0x80], &[1], &[16], &[0x81]]);
     let mut unlock =
         dice.pick(&[&[][..], &[ops::ONE], &[ops::RESERVED], &[ops::NOP], &[ops::SIXTEEN], &[ops::ONE_NEGATE]]).to_vec();
-    ops::push_as(&mut unlock, redeem, dice.below(4));
+    if redeem.len() < 2 && dice.chance(50) {
+        push(&mut unlock, redeem)
+    } else {
+        ops::push_as(&mut unlock, redeem, dice.below(4))
+    }
     draft.coin().script = super::draft::p2sh(redeem);
     draft.input().script_sig = unlock;
 }
@@ -197,7 +215,7 @@ fn pushes(dice: &mut Dice<'_>, draft: &mut Draft) {
 fn large(dice: &mut Dice<'_>, draft: &mut Draft) {
     let wrap = dice.pick(&Wrap::EVERY);
     let (mut script, mut initial) = (Vec::new(), Vec::new());
-    match dice.below(4) {
+    match dice.below(5) {
         0 => {
             while script.len() < 9_400 {
                 ops::push_as(&mut script, &[5; 520], 0);
@@ -209,6 +227,15 @@ fn large(dice: &mut Dice<'_>, draft: &mut Draft) {
         }
         1 => initial = vec![Item::Data(vec![1]); dice.between(999, 1001)],
         2 => initial = vec![Item::Data(vec![1; dice.between(519, 522)])],
+        3 => {
+            // The keys of a multisig count as operations.
+            let keys = dice.below(21);
+            script.extend([0, 0]);
+            (0..keys).for_each(|_| push(&mut script, &[2]));
+            push_number(&mut script, keys as i64);
+            script.push(ops::CHECKMULTISIG);
+            script.extend(vec![ops::NOP; dice.between(200, 202) - keys - 1]);
+        }
         _ => script = vec![ops::NOP; dice.between(200, 202)],
     }
     if !initial.is_empty() && dice.chance(80) {
