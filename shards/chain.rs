@@ -2,22 +2,26 @@
 //! tip. It never sees a coin, a script, a socket or a byte of a block beyond its header and facts.
 //!
 //! ```text
-//!  headers.rs   which headers are believed, and whom to ask for more
-//!  obtain.rs    which bodies are needed next, and asks peers for them
-//!  files.rs     bodies that lie in files of ours: restart, import, damage
-//!  grow.rs      worlds: begin, join, judge, retire in height order, refuse
-//!  tip.rs       the tip moves; worlds fold, are dropped, are rebuilt
-//!  presync.rs   chains that have not shown enough work
-//!  serve.rs     what peers may have of it
-//!  report.rs    what people may see of it
+//!  headers.rs       which headers are believed, and whom to ask for more
+//!  obtain.rs        which bodies are needed next, and asks peers for them
+//!  files.rs         bodies that lie in files of ours: restart, import, damage
+//!  grow.rs          worlds: begin, join, judge, retire in height order, refuse
+//!  scripts.rs       whose scripts are run, whose are believed
+//!  tip.rs           the tip moves; worlds fold, are dropped, are rebuilt
+//!  presync.rs       chains that have not shown enough work
+//!  serve.rs         what peers may have of it
+//!  report.rs        what people may see of it
+//!  deployments.rs   how far changes of the rules have come on a branch
 //! ```
 
+mod deployments;
 mod files;
 mod grow;
 mod headers;
 mod obtain;
 mod presync;
 mod report;
+mod scripts;
 mod serve;
 mod tip;
 
@@ -40,12 +44,16 @@ pub struct Config {
     pub workers: u16,
     /// Headers of a chain with less work are not stored.
     pub min_work: Work,
+    /// Scripts of this block and its ancestors are believed, once it is deep enough; none is to run all.
+    pub assume_valid: Option<BlockHash>,
     /// Memory.
     pub budget: Budget,
     /// Blocks refused in earlier runs, with the reason.
     pub refused: Vec<(BlockHash, String)>,
     /// No network: stop when everything in the files is done.
     pub offline: bool,
+    /// Run all scripts from the first height to the last, print what fails, refuse nothing for it, go no further.
+    pub audit: Option<(u32, u32)>,
 }
 
 /// Whether a block's bytes are in blocks.bin.
@@ -157,6 +165,8 @@ pub struct Chain {
     /// To be told once the block has its verdict and is durable.
     settles: BTreeMap<NodeId, Vec<(PeerId, Seq)>>,
     stats: report::Stats,
+    scripts: scripts::Policy,
+    deployed: deployments::Known,
 }
 
 impl Chain {
@@ -196,6 +206,8 @@ impl Chain {
             sync: headers::Sync::default(),
             settles: BTreeMap::new(),
             stats: report::Stats::default(),
+            scripts: scripts::Policy::default(),
+            deployed: BTreeMap::new(),
         }
     }
 
@@ -313,7 +325,7 @@ impl Chain {
                         self.fetch.refused_from(peer, node);
                     }
                     if rule.kind() == consensus::Kind::Invalid {
-                        self.refuse(node, rule, None, cx);
+                        self.refuse(node, rule.into(), cx);
                     }
                 }
                 let height = node.map(|n| format!(" at height {}", self.height(n))).unwrap_or_default();
@@ -361,7 +373,7 @@ impl Chain {
             Msg::Locate { peer, want, locator, stop } => self.locate(peer, want, &locator, &stop, cx),
             Msg::Find { peer, hash } => self.find(peer, hash, cx),
             Msg::Grown { world, grown } => self.grown(world, grown, cx),
-            Msg::Verdict { world, part, spends } => self.verdict(world, part, *spends, cx),
+            Msg::Verdict { world, part, spends, script } => self.verdict(world, part, *spends, script, cx),
             Msg::Durable(nodes) => self.durable(nodes, cx),
             Msg::Query { question, text } => {
                 let text = self.query(&text);

@@ -67,6 +67,8 @@ pub enum Effect {
     Remember(String),
     /// anyone: one line for the log.
     Log(Level, String),
+    /// anyone, in offline commands: one line on standard output.
+    Print(String),
     /// anyone: stop the node, for this reason, said in these words.
     Stop(Stop, String),
     /// status: the answer to the question with this number.

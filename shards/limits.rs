@@ -38,6 +38,13 @@ pub const PEERS_MAX: usize = 16_384;
 pub const UNCONNECTED_MAX: u32 = 10;
 /// Blocks kept aside because their time lies in the future.
 pub const EARLY_MAX: usize = 64;
+/// Signatures that a verify shard records before it settles them and lets others have the core: about a millisecond
+/// (libsecp256k1 takes 30 µs each) …
+pub const SLICE_ROWS: usize = 32;
+/// … and inputs that it runs for them: those without a signature take a few microseconds.
+pub const SLICE_INPUTS: u32 = 512;
+/// Bytes of the table of transactions whose scripts were found good (Core's two together: 32 MiB).
+pub const SCRIPT_CACHE_BYTES: usize = 32 << 20;
 
 /// Words on one link that one block in flight can cause: Grow, Check for each part on that core
 /// (one verify shard a core), Fold, Drop, Append, Load, and the answers Coins, Grown, Verdict, Arrived.

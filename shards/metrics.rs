@@ -49,6 +49,14 @@ pub struct Work {
     pub block_parsed: Counter,
     /// Parts of blocks checked by verify shards.
     pub part_verified: Counter,
+    /// Inputs whose scripts were run, or known to be good.
+    pub input_run: Counter,
+    /// Signatures recorded by scripts and settled.
+    pub signature_settled: Counter,
+    /// Scripts run a second time because a signature that they had assumed did not hold.
+    pub script_run_again: Counter,
+    /// Scripts that failed in an audit.
+    pub script_failed: Counter,
     /// Worlds grown here.
     pub world_grown: Counter,
     /// Coins looked up for inputs.

@@ -1,6 +1,7 @@
 //! Every word spoken between shards. Each says who speaks to whom, and how often.
 
 use crate::effect::FileId;
+use consensus::script::{Flags, ScriptError};
 use consensus::{BlockHash, Header, OutPoint, Rule, Spends};
 use ledger::{Body, CoinDigest, NodeId, WorldId};
 use std::net::SocketAddr;
@@ -52,6 +53,32 @@ pub struct Job {
     pub parts: Vec<(u16, Range<u32>)>,
     /// Same transactions as ranges of `block.inputs`.
     pub inputs: Vec<Range<u32>>,
+    /// The script rules it is under.
+    pub flags: Flags,
+    /// Whether scripts are run.
+    pub scripts: Scripts,
+}
+
+/// What becomes of a block's scripts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scripts {
+    /// Believed: it lies below a block that is assumed valid.
+    Skip,
+    /// Run; the first that fails refuses the block.
+    Run,
+    /// Run; each that fails is printed, and the block is good all the same.
+    Audit,
+}
+
+/// An input whose script does not let it spend its coin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScriptFailure {
+    /// Index of the transaction in the block.
+    pub tx: u32,
+    /// Index of the input in the transaction.
+    pub input: u32,
+    /// What is wrong.
+    pub error: ScriptError,
 }
 
 /// Coins that inputs take, packed: two allocations a message, not one a coin.
@@ -153,7 +180,7 @@ pub enum Msg {
     Grow(Arc<Job>),
     /// Fold all worlds up to this one into the base.
     Fold(WorldId),
-    /// Drop these worlds.
+    /// Drop these worlds. To verify, too: nobody waits for their scripts.
     Drop(Vec<WorldId>),
     /// Forget everything; the genesis world has this name now.
     Reset(WorldId),
@@ -171,8 +198,12 @@ pub enum Msg {
     Grown { world: WorldId, grown: ledger::worlds::Grown },
 
     // ---- verify → chain; one per part ----
-    /// The part was checked.
-    Verdict { world: WorldId, part: usize, spends: Box<Spends> },
+    /// The part was checked; the first script that failed, where the rules were kept.
+    Verdict { world: WorldId, part: usize, spends: Box<Spends>, script: Option<ScriptFailure> },
+
+    // ---- verify → itself ----
+    /// Go on with the scripts that wait.
+    Slice,
 
     // ---- chain → store ----
     /// Append this block to blocks.bin.

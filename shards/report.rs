@@ -97,8 +97,12 @@ pub struct Chain {
     pub root: (u32, BlockHash),
     /// Times the tip left a branch.
     pub switches: u64,
-    /// Whether scripts are run. Until the script machine lands: never.
+    /// What blocks may signal for (BIP9), for the block at the tip.
+    pub deployments: Vec<Deployment>,
+    /// Whether the scripts of every block were run, in this run of the node.
     pub scripts_verified: bool,
+    /// Which scripts are, in words.
+    pub scripts: String,
 }
 
 /// A leaf of the header tree.
@@ -112,6 +116,17 @@ pub struct Leaf {
     pub branch_len: u32,
     /// active, headers-only, downloading, stored, valid-fork, refused: REASON.
     pub status: String,
+}
+
+/// A deployment by version bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deployment {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its state: defined, started, locked_in, active, failed.
+    pub state: &'static str,
+    /// The first height that has it.
+    pub since: u32,
 }
 
 /// A live world.

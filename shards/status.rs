@@ -71,6 +71,11 @@ impl Status {
         let waiting = match (command.as_str(), rest.as_slice()) {
             ("block", [block]) => Ok((Waiting::Reply, Msg::Query { question, text: format!("block {block}") })),
             ("block", _) => Err("error: say block HEIGHT or block HASH".to_string()),
+            ("deployments", [] | [_]) => {
+                let text = ["deployments"].iter().chain(&rest).copied().collect::<Vec<_>>().join(" ");
+                Ok((Waiting::Reply, Msg::Query { question, text }))
+            }
+            ("deployments", _) => Err("error: say deployments, deployments HEIGHT or deployments HASH".to_string()),
             ("coin", rest) => self.ask_coin(question, rest),
             ("digest", []) => Ok((Waiting::DigestWorld, Msg::WhichWorld { question, block: None })),
             (command, rest) => Err(match self.at_once(command) {

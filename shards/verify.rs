@@ -1,13 +1,27 @@
 //! Checks what a part of a block spends, once every utxo shard has sent the coins that part takes.
 //! A join is a countdown: each part waits for one Check and one Coins from each utxo shard, in any
 //! order, and answers with one Verdict. It never sees a ledger, a header or a peer.
+//!
+//! ```text
+//! Check, Coins.. ─▸ rules of spending ─▸ queue of parts ─▸ Slice: run inputs until so many signatures are
+//!                       │ broken, or           ▲           recorded, across transactions, parts and blocks;
+//!                       │ scripts skipped      └─ more ──  settle them all; run again what did not hold
+//!                       └──────────────────────────────────▸ Verdict
+//! ```
 
+mod run;
+
+use crate::effect::Effect;
+use crate::limits::{SLICE_INPUTS, SLICE_ROWS};
 use crate::metrics::Pages;
-use crate::msg::{CoinRow, Coins, Job, Msg};
+use crate::msg::{CoinRow, Coins, Job, Msg, Scripts};
+use crate::script_cache::ScriptCache;
 use crate::{Cx, Input, Shard, ShardId};
-use consensus::{CoinView, Params, SpendCx, check_spends};
+use consensus::script::Recorder;
+use consensus::{CoinView, SpendCx, check_spends};
 use ledger::WorldId;
-use std::collections::BTreeMap;
+use run::Part;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
@@ -16,51 +30,113 @@ struct Waiting {
     coins: Vec<Coins>,
 }
 
+/// What the shard is made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its own number.
+    pub number: u16,
+    /// How many utxo shards send coins for each part.
+    pub utxos: u16,
+    /// Where it lives.
+    pub core: usize,
+    /// Counters.
+    pub pages: Pages,
+    /// Transactions whose scripts were run before.
+    pub cache: ScriptCache,
+}
+
 /// The shard.
 #[derive(Debug)]
 pub struct Verify {
-    params: &'static Params,
-    utxos: usize,
+    config: Config,
     waiting: BTreeMap<(WorldId, usize), Waiting>,
-    pages: Pages,
-    core: usize,
+    /// Parts with scripts to run, in the order in which their coins were complete.
+    queue: VecDeque<Part>,
+    recorder: Recorder,
+}
+
+/// Coins of a part, by input.
+fn sort(job: &Job, part: usize, coins: &[Coins]) -> Vec<Option<(u8, CoinRow)>> {
+    let inputs = &job.inputs[part];
+    let mut rows: Vec<Option<(u8, CoinRow)>> = vec![None; inputs.len()];
+    for (from, batch) in coins.iter().enumerate() {
+        for row in &batch.rows {
+            let slot = &mut rows[(row.input - inputs.start) as usize];
+            assert!(slot.is_none(), "an input takes its coin in one shard");
+            *slot = Some((from as u8, *row));
+        }
+    }
+    rows
+}
+
+/// The coin in a row.
+fn view(coins: &[Coins], (from, row): (u8, CoinRow)) -> CoinView<'_> {
+    let script = &coins[usize::from(from)].scripts[row.script.0 as usize..row.script.1 as usize];
+    CoinView { value: row.value, height: row.height, coinbase: row.coinbase, script }
 }
 
 impl Verify {
-    /// A shard that expects coins from `utxos` utxo shards for each part.
-    pub fn new(params: &'static Params, utxos: u16, pages: Pages, core: usize) -> Verify {
-        Verify { params, utxos: utxos.into(), waiting: BTreeMap::new(), pages, core }
+    /// A shard that waits.
+    pub fn new(config: Config) -> Verify {
+        Verify { config, waiting: BTreeMap::new(), queue: VecDeque::new(), recorder: Recorder::default() }
     }
 
     fn arrived(&mut self, world: WorldId, part: usize, take: impl FnOnce(&mut Waiting), cx: &mut Cx) {
         let waiting = self.waiting.entry((world, part)).or_default();
         take(waiting);
-        assert!(waiting.coins.len() <= self.utxos, "each utxo shard answers once");
-        if waiting.coins.len() == self.utxos && waiting.job.is_some() {
+        assert!(waiting.coins.len() <= usize::from(self.config.utxos), "each utxo shard answers once");
+        if waiting.coins.len() == usize::from(self.config.utxos) && waiting.job.is_some() {
             let Waiting { job, coins } = self.waiting.remove(&(world, part)).expect("just seen");
-            let spends = self.check(&job.expect("just seen"), part, &coins);
-            cx.tell(ShardId::Chain, Msg::Verdict { world, part, spends: Box::new(spends) });
+            self.check(job.expect("just seen"), part, coins, cx);
         }
     }
 
-    fn check(&self, job: &Job, part: usize, coins: &[Coins]) -> consensus::Spends {
-        let inputs = &job.inputs[part];
-        let mut rows: Vec<Option<(u8, CoinRow)>> = vec![None; inputs.len()];
-        for (from, batch) in coins.iter().enumerate() {
-            for row in &batch.rows {
-                let slot = &mut rows[(row.input - inputs.start) as usize];
-                assert!(slot.is_none(), "an input takes its coin in one shard");
-                *slot = Some((from as u8, *row));
+    /// The rules first: scripts are run only for what keeps them.
+    fn check(&mut self, job: Arc<Job>, part: usize, coins: Vec<Coins>, cx: &mut Cx) {
+        let rows = sort(&job, part, &coins);
+        let first = job.inputs[part].start;
+        let coin = |input: u32| Some(view(&coins, rows[(input - first) as usize]?));
+        let spend = SpendCx { height: job.height, flags: job.flags };
+        let spends = check_spends(&job.body.block, job.parts[part].1.clone(), coin, &spend);
+        self.config.pages.work(self.config.core).part_verified.add(1);
+        if spends.failure.is_some() || job.scripts == Scripts::Skip {
+            let (world, spends) = (job.world, Box::new(spends));
+            return cx.tell(ShardId::Chain, Msg::Verdict { world, part, spends, script: None });
+        }
+        self.queue.push_back(Part::new(job, part, coins, rows, spends));
+        if self.queue.len() == 1 {
+            cx.tell(ShardId::Verify(self.config.number), Msg::Slice);
+        }
+    }
+
+    /// Runs scripts until a slice's worth of signatures is recorded, settles them, and tells the
+    /// verdicts of what came to its end.
+    fn slice(&mut self, cx: &mut Cx) {
+        let mut inputs_left = SLICE_INPUTS;
+        self.recorder.rows.clear();
+        for part in &mut self.queue {
+            part.run(&mut self.recorder, SLICE_ROWS, &mut inputs_left, &self.config.cache);
+            if inputs_left == 0 || self.recorder.rows.len() >= SLICE_ROWS {
+                break;
             }
         }
-        let coin = |input: u32| {
-            let (from, row) = rows[(input - inputs.start) as usize]?;
-            let script = &coins[usize::from(from)].scripts[row.script.0 as usize..row.script.1 as usize];
-            Some(CoinView { value: row.value, height: row.height, coinbase: row.coinbase, script })
-        };
-        let cx = SpendCx::at(self.params, job.height, &job.body.block.hash, job.mtp_parent);
-        self.pages.work(self.core).part_verified.add(1);
-        check_spends(&job.body.block, job.parts[part].1.clone(), coin, &cx)
+        let page = self.config.pages.work(self.config.core);
+        page.input_run.add(u64::from(SLICE_INPUTS - inputs_left));
+        page.signature_settled.add(self.recorder.rows.len() as u64);
+        for part in &mut self.queue {
+            page.script_run_again.add(part.settle(&self.recorder.rows, &self.config.cache));
+            for line in part.reports() {
+                page.script_failed.add(1);
+                cx.effect(Effect::Print(line));
+            }
+        }
+        // Parts are run in order, so those that are done come first.
+        while let Some(part) = self.queue.pop_front_if(|part| part.is_done()) {
+            cx.tell(ShardId::Chain, part.verdict());
+        }
+        if !self.queue.is_empty() {
+            cx.tell(ShardId::Verify(self.config.number), Msg::Slice);
+        }
     }
 }
 
@@ -72,6 +148,11 @@ impl Shard for Verify {
             }
             Input::Msg(Msg::Coins { world, part, coins }) => {
                 self.arrived(world, part, |waiting| waiting.coins.push(*coins), cx);
+            }
+            Input::Msg(Msg::Slice) => self.slice(cx),
+            // Nobody waits for these any more: their verdicts come without their scripts.
+            Input::Msg(Msg::Drop(worlds)) => {
+                self.queue.iter_mut().filter(|part| worlds.contains(&part.world())).for_each(Part::give_up);
             }
             Input::Tick => {}
             other => unreachable!("verify is never told {other:?}"),

@@ -52,11 +52,28 @@ pub enum Command {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Print every rule of consensus, and from which height it binds; on all networks, or on the one that --chain names
+    Rules,
     /// Make a small chain, serve it from a second node, sync it and show it, with no network and no data
     Demo,
     /// Questions about unspent coins, with no node running
     #[command(subcommand)]
     Coins(Coins),
+    /// Run the scripts of stored blocks again, with no node running; prints one line for each that fails
+    Verify {
+        /// Height of the first block whose scripts are run; coins are made from genesis on
+        #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
+        from: u32,
+        /// Height of the last [default: the end of the best chain that is stored]
+        #[arg(long, value_name = "HEIGHT")]
+        to: Option<u32>,
+        /// Run one spend alone: a line that this command printed, or - for standard input
+        #[arg(long, value_name = "LINE", conflicts_with_all = ["from", "to"])]
+        replay: Option<String>,
+        /// With --replay: print each step with both stacks
+        #[arg(long, requires = "replay")]
+        trace: bool,
+    },
     /// Whether this machine gives the node what it needs
     #[command(subcommand)]
     Tune(Tune),
@@ -117,9 +134,25 @@ struct Options {
     /// Work a chain must show before its blocks are asked for; 0 for short test chains [default: the chain's]
     #[arg(long, global = true, value_name = "HEX|0", help_heading = "Data")]
     min_chain_work: Option<String>,
+    /// Believe the scripts in this block and its ancestors; 0 to verify all [default: the chain's]
+    #[arg(long, global = true, value_name = "HASH|0", help_heading = "Data")]
+    assumevalid: Option<String>,
     /// TOML file with any of these, keys named as the long flags [default: caesure.toml in the base folder, if it exists]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Data")]
     config: Option<String>,
+
+    /// The script that signs blocks of a signet of one's own; it gets a folder of its own
+    #[arg(long, global = true, value_name = "HEX", help_heading = "Test chains")]
+    signet_challenge: Option<String>,
+    /// Regtest only: where segwit, bip34, dersig, cltv or csv begins to bind; repeatable
+    #[arg(long, global = true, value_name = "NAME@HEIGHT", help_heading = "Test chains")]
+    test_activation_height: Vec<String>,
+    /// Regtest only: times and lowest height of a deployment by version bits (testdummy); repeatable
+    #[arg(long, global = true, value_name = "NAME:START:END[:MINHEIGHT]", help_heading = "Test chains")]
+    vbparams: Vec<String>,
+    /// Regtest only: bip94, to bar the timewarp attack as on testnet4
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Test chains")]
+    test: Vec<String>,
 
     /// Executors, each pinned to a CPU of its own [default: as many as this process may use]
     #[arg(long, global = true, value_name = "N", help_heading = "Machine")]
@@ -148,6 +181,11 @@ impl Options {
             (Setting::Base, one(self.base)),
             (Setting::Chain, one(self.chain)),
             (Setting::MinChainWork, one(self.min_chain_work)),
+            (Setting::Assumevalid, one(self.assumevalid)),
+            (Setting::SignetChallenge, one(self.signet_challenge)),
+            (Setting::TestActivationHeight, self.test_activation_height),
+            (Setting::Vbparams, self.vbparams),
+            (Setting::Test, self.test),
             (Setting::Config, one(self.config)),
             (Setting::Cores, one(self.cores)),
             (Setting::NoPin, one(self.no_pin)),
@@ -209,6 +247,7 @@ mod tests {
         assert_eq!(command("caesure"), None);
         assert_eq!(command("caesure topology --cores 16"), Some(Command::Topology));
         assert_eq!(command("caesure demo"), Some(Command::Demo));
+        assert_eq!(command("caesure rules --chain regtest"), Some(Command::Rules));
         assert_eq!(command("caesure coins digest"), Some(Command::Coins(Coins::Digest)));
         assert_eq!(command("caesure tune check"), Some(Command::Tune(Tune::Check)));
         let paths = vec![PathBuf::from("a.dat"), PathBuf::from("blocks")];

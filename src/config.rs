@@ -3,9 +3,10 @@
 //! Decides defaults and bounds. Opens nothing, and never knows how a text was found.
 
 use crate::args::Command;
+use crate::network;
 use crate::settings::{Around, Given, Layers, Setting, Source, path};
 use crate::values::{self, Target, User};
-use consensus::{Network, Params, Work};
+use consensus::{BURIED, BlockHash, Deployment, Network, Params, Work};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -34,9 +35,12 @@ pub fn cpus_allowed() -> Vec<usize> {
 pub struct Config {
     /// Whose blocks.
     pub chain: Network,
+    /// Its parameters, some of them as the settings for test chains have it.
+    pub params: &'static Params,
     /// Folder of all chains, absolute.
     pub base: PathBuf,
-    /// Folder of this chain, absolute: `base` for main, `base/<chain>` for the others.
+    /// Folder of this chain, absolute: `base` for main, `base/<chain>` for the others, with its magic for a signet of
+    /// one's own.
     pub folder: PathBuf,
     /// Outgoing connections to keep.
     pub outgoing: usize,
@@ -64,6 +68,8 @@ pub struct Config {
     pub memory: u64,
     /// Work a chain must show before its blocks are asked for.
     pub min_chain_work: Work,
+    /// Scripts in this block and its ancestors are believed; none is to verify all.
+    pub assume_valid: Option<BlockHash>,
     /// The TOML file that was read.
     pub config: Option<PathBuf>,
     /// Settings that have no effect, or one that may surprise; to be said at start.
@@ -79,9 +85,10 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         let names = Network::ALL.map(|network| network.to_string()).join(", ");
         text.parse().map_err(|_| format!("{text:?} is none of {names}"))
     })?;
-    let params = Params::of(chain);
+    let params = network::params(l, chain)?;
     let base = l.base(around)?;
-    let folder = if chain == Network::Main { base.clone() } else { base.join(chain.to_string()) };
+    let folder = network::folder(params).map_or(base.clone(), |name| base.join(name));
+    let assumed = Some(params.assume_valid).filter(|hash| *hash != BlockHash::default());
     let users = l.list(Setting::User, values::user)?;
     let page_ip = if users.is_empty() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
     let cores = l.one(Setting::Cores, around.cpus.min(CORES_MAX), |text| values::whole(text, 1..=CORES_MAX))?;
@@ -97,10 +104,12 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         pin: !l.one(Setting::NoPin, false, values::switch)?,
         memory: l.one(Setting::Memory, MEMORY_BASE + MEMORY_CORE * cores as u64, memory)?,
         min_chain_work: l.one(Setting::MinChainWork, params.min_chain_work, work)?,
+        assume_valid: l.one(Setting::Assumevalid, assumed, network::assume_valid)?,
         config: l.file.clone(),
         warnings: Vec::new(),
         sources: l.said.iter().map(|(&setting, said)| (setting, said.source)).collect(),
         chain,
+        params,
         base,
         folder,
         users,
@@ -150,7 +159,7 @@ fn work(text: &str) -> Result<Work, String> {
 
 /// Refuses executors that would have no CPU, where any are to be started.
 fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), String> {
-    let starts = !matches!(command, Some(Command::Topology | Command::Tune(_)));
+    let starts = !matches!(command, Some(Command::Topology | Command::Rules | Command::Tune(_)));
     match starts && config.pin && config.cores > cpus {
         false => Ok(()),
         true => Err(format!(
@@ -162,7 +171,8 @@ fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), S
 }
 
 impl Config {
-    fn source(&self, setting: Setting) -> Source {
+    /// Who said so.
+    pub fn source(&self, setting: Setting) -> Source {
         self.sources.get(&setting).copied().unwrap_or(Source::Default)
     }
 
@@ -212,6 +222,21 @@ impl Config {
             Setting::NoPin => (!self.pin).to_string(),
             Setting::Memory => format!("{} ({} MiB)", self.memory, self.memory >> 20),
             Setting::MinChainWork => self.min_chain_work.to_string(),
+            Setting::Assumevalid => self.assume_valid.map_or("0".to_owned(), |hash| hash.to_string()),
+            Setting::SignetChallenge => match self.params.signet_challenge {
+                Some(script) => script.iter().map(|byte| format!("{byte:02x}")).collect(),
+                None => "none".to_owned(),
+            },
+            Setting::TestActivationHeight => {
+                list(&BURIED, |buried| format!("{}@{}", buried.option, buried.since(self.params)))
+            }
+            Setting::Vbparams => list(&self.params.deployments, |deployment| {
+                let Deployment { name, start, timeout, min_height, .. } = deployment;
+                format!("{name}:{start}:{timeout}:{min_height}")
+            }),
+            Setting::Test => {
+                if self.params.bip94 && self.chain == Network::Regtest { "bip94" } else { "none" }.to_owned()
+            }
         }
     }
 }

@@ -12,10 +12,13 @@ mod http;
 mod links;
 mod monitor;
 mod net;
+mod network;
 mod pump;
+mod rules;
 mod run;
 mod settings;
 mod values;
+mod verify;
 
 use crate::args::{Coins, Command, Tune};
 use crate::config::Config;
@@ -53,10 +56,16 @@ fn caesure() -> Result<(), Fatal> {
             print!("{}", shards::plan(config.cores));
             Ok(())
         }
+        Some(Command::Rules) => {
+            print!("{}", rules::table(&rules::networks(&config)));
+            Ok(())
+        }
         Some(Command::Import { paths }) => import(config, paths),
         Some(Command::Demo) => demo::run(config),
         Some(Command::Coins(Coins::Digest)) => digest(config),
         Some(Command::Tune(Tune::Check)) => check(&config),
+        Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
+        Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),
     }
 }
 

@@ -331,6 +331,7 @@ impl Core {
             Effect::Log(Level::Warn, line) => tracing::warn!("{line}"),
             Effect::Log(Level::Info, line) => tracing::info!("{line}"),
             Effect::Log(Level::Debug, line) => tracing::debug!("{line}"),
+            Effect::Print(line) => println!("{line}"),
             Effect::Stop(Stop::Done, _) if self.0.question.is_some() => {
                 let question = self.0.question.expect("just seen").into();
                 self.send(self.home(ShardId::Status), Parcel::Ask(question));

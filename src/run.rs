@@ -13,8 +13,9 @@ use consensus::Params;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use ledger::record::Index;
 use shards::effect::{Event, Stop};
-use shards::limits::Budget;
+use shards::limits::{Budget, SCRIPT_CACHE_BYTES};
 use shards::metrics::Pages;
+use shards::script_cache::ScriptCache;
 use shards::store::Opened;
 use shards::{Cx, Plan, Shard, ShardId, book, chain, peer, plan, status, store, utxo, verify};
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub enum Purpose {
     Serve,
     /// Take in what lies in these files, then answer this question to the status shard and stop.
     Offline(Vec<PathBuf>, &'static str),
+    /// Run the scripts of the blocks from the first height to the last that are stored, print each that fails, and answer.
+    Audit(u32, u32),
 }
 
 /// What every core needs to build its shards; shared by all.
@@ -59,6 +62,8 @@ struct Blueprint {
     addresses: Option<Vec<u8>>,
     opened: Opened,
     nonce: u64,
+    cache: ScriptCache,
+    audit: Option<(u32, u32)>,
     start: Instant,
     question: Option<&'static str>,
 }
@@ -84,20 +89,28 @@ fn entropy() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
+/// 256 bits that nobody can guess.
+fn secret() -> [u8; 32] {
+    let words = [(); 4].map(|()| entropy().to_le_bytes());
+    words.as_flattened().try_into().expect("four times eight bytes")
+}
+
 impl Node {
     /// Starts it; comes back when every core runs, or with the reason why one does not.
     pub fn start(config: Config, purpose: Purpose) -> Result<Node, Fatal> {
-        let params = Params::of(config.chain);
+        let params = config.params;
         check_machine(&config)?;
         let budget = Budget::split(config.memory).ok_or_else(|| {
             Fatal::Usage(format!("--memory {} MiB is too little: at least 256 MiB (coins aside)", config.memory >> 20))
         })?;
         let folder = Folder::open(&config.folder)?;
         let (source, own, opened) = folder.blocks(params)?;
-        let (offline, question, imports) = match purpose {
-            Purpose::Serve => (false, None, Vec::new()),
-            Purpose::Offline(paths, question) => (true, Some(question), to_import(params, &paths)?),
+        let (question, imports, audit) = match purpose {
+            Purpose::Serve => (None, Vec::new(), None),
+            Purpose::Offline(paths, question) => (Some(question), to_import(params, &paths)?, None),
+            Purpose::Audit(from, to) => (Some("json"), Vec::new(), Some((from, to))),
         };
+        let offline = question.is_some();
         let (mut sources, mut indexes) = (vec![source], vec![Arc::new(own)]);
         for (source, index) in imports {
             sources.push(source);
@@ -114,10 +127,13 @@ impl Node {
             offline,
             sources,
             indexes,
-            refused: folder.refused(),
+            // What was refused once is audited like the rest.
+            refused: if audit.is_some() { Vec::new() } else { folder.refused() },
             addresses: folder.read("peers"),
             opened,
             nonce: entropy(),
+            cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
+            audit,
             start: Instant::now(),
             question,
             config: config.clone(),
@@ -356,9 +372,11 @@ impl Blueprint {
                 params,
                 workers: plan.workers,
                 min_work: config.min_chain_work,
+                assume_valid: config.assume_valid,
                 budget: self.budget,
                 refused: self.refused.clone(),
                 offline: self.offline,
+                audit: self.audit,
             })),
             ShardId::Store => Box::new(store::Store::new(params, self.opened.clone())),
             ShardId::Status => Box::new(status::Status::new(status::Setup {
@@ -396,7 +414,13 @@ impl Blueprint {
             ShardId::Utxo(number) => {
                 Box::new(utxo::Utxo::new(number, plan.partitions(number), self.pages.clone(), core))
             }
-            ShardId::Verify(_) => Box::new(verify::Verify::new(params, plan.workers, self.pages.clone(), core)),
+            ShardId::Verify(number) => Box::new(verify::Verify::new(verify::Config {
+                number,
+                utxos: plan.workers,
+                core,
+                pages: self.pages.clone(),
+                cache: self.cache.clone(),
+            })),
         }
     }
 }
@@ -407,9 +431,5 @@ fn greet(config: &Config, plan: &Plan, budget: &Budget) {
     tracing::info!("caesure {} on {}, {} executor(s), {pinned}", env!("CARGO_PKG_VERSION"), config.chain, config.cores);
     plan.to_string().lines().for_each(|line| tracing::info!("{line}"));
     tracing::info!("memory {budget}");
-    tracing::warn!("scripts are NOT verified by this version: signatures on the chain with the most work are believed");
-    if config.chain == consensus::Network::Signet {
-        tracing::warn!("signet solutions are NOT verified by this version either");
-    }
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }

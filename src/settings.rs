@@ -50,6 +50,11 @@ settings! {
     NoPin "no-pin",
     Memory "memory",
     MinChainWork "min-chain-work",
+    Assumevalid "assumevalid",
+    SignetChallenge "signet-challenge",
+    TestActivationHeight "test-activation-height",
+    Vbparams "vbparams",
+    Test "test",
 }
 
 impl Setting {
@@ -62,7 +67,8 @@ impl Setting {
     }
 
     fn is_list(self) -> bool {
-        matches!(self, Setting::Serve | Setting::Connect | Setting::User)
+        use Setting::{Connect, Serve, Test, TestActivationHeight, User, Vbparams};
+        matches!(self, Serve | Connect | User | TestActivationHeight | Vbparams | Test)
     }
 }
 

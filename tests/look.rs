@@ -4,6 +4,7 @@ use ::wire::message::Message;
 use caesure_bench::chain::Spec;
 use caesure_tests::binary::run;
 use caesure_tests::{Folder, Node, Server, Setup, Wire, made, poll, wire};
+use consensus::Rule;
 use hdrhistogram::Histogram;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,13 +21,13 @@ fn the_json_has_what_scripts_rely_on() {
     node.wait_tip(&chain.tip, 120);
     // Rows of peers are brought up to date twice a second.
     let status = node.wait("synced", 30, |status| status["state"] == "synced" && !status["peers"][0].is_null());
-    for key in ["state", "chain", "height", "headers", "tip", "coins", "peers", "cores", "worlds", "scripts_verified"] {
+    for key in ["state", "chain", "height", "headers", "tip", "coins", "peers", "cores", "worlds", "scripts"] {
         assert!(!status[key].is_null(), "{key} is missing");
     }
     assert_eq!(status["chain"], "regtest");
     assert_eq!((status["height"].as_u64(), status["headers"].as_u64()), (Some(220), Some(220)));
     assert_eq!(status["coins"], chain.coins);
-    assert_eq!(status["scripts_verified"], false);
+    assert_eq!(status["scripts_verified"], true);
     assert_eq!(status["cores"].as_array().unwrap().len(), 2);
     assert_eq!(status["peers"][0]["agent"], "/kit/");
     assert_eq!(status["partitions"].as_array().unwrap().len(), 256);
@@ -53,7 +54,7 @@ fn the_page_stands_alone_and_shows_nothing_that_a_peer_wrote_unescaped() {
     assert!(page.starts_with("<!doctype html>"));
     assert!(!page.contains("<script>alert") && !page.contains("<img src=x"), "markup of a peer");
     assert!(page.contains("alert(1)"), "the name is shown all the same");
-    assert!(page.contains("scripts NOT verified"), "in plain words");
+    assert!(page.contains("every script is verified"), "in plain words");
     for outside in ["http://", "https://", "src=\"", "<link rel=stylesheet"] {
         let own = page.replace("http://www.w3.org/", "");
         assert!(!own.contains(outside), "the page names {outside}");
@@ -86,11 +87,11 @@ fn the_monitor_answers_its_commands_and_lets_nobody_else_in() {
     let mode = fs::metadata(node.folder.join("caesure.bd")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let help = node.ask("help");
-    for command in ["help", "status", "peers", "worlds", "block", "coin", "topology"] {
+    for command in ["help", "status", "peers", "worlds", "block", "deployments", "coin", "topology"] {
         assert!(help.contains(command), "{command}: {help}");
     }
     let status = node.ask("status");
-    assert!(status.contains(&chain.tip) && status.contains("scripts NOT verified"), "{status}");
+    assert!(status.contains(&chain.tip) && status.contains("every script is verified"), "{status}");
     // Peers are reported twice a second.
     poll(10, || node.ask("peers").contains(&peer.addr.to_string()).then_some(())).expect("the peer is listed");
     assert!(node.ask("worlds").contains(&chain.tip));
@@ -107,6 +108,14 @@ fn the_monitor_answers_its_commands_and_lets_nobody_else_in() {
     assert!(node.ask(&format!("coin {txid}:0")).contains("made at     220 by a coinbase"));
     assert!(node.ask(&format!("coin {txid}:0 @219")).contains("is not unspent"));
     assert!(node.ask(&format!("coin {txid}:9")).contains("is not unspent"));
+    // Blocks may signal from the second period of 144 on; these do not.
+    let deployments = node.ask("deployments 200");
+    let testdummy =
+        "testdummy  started since height 144, next block started; bit 28: 0 of 57 blocks signal, 108 of 144 needed";
+    for told in [&line.blocks[200].0.to_string(), "segwit     active, from height 0 on", testdummy] {
+        assert!(deployments.contains(told), "{told}: {deployments}");
+    }
+    assert!(node.ask("deployments").contains(&chain.tip));
     assert!(node.ask("blok 3").contains("block"), "a suggestion");
 }
 
@@ -219,4 +228,48 @@ fn bad_arguments_end_with_status_2_and_a_word_on_what_is_right() {
     }
     let (status, out, _) = run(&["--version"]);
     assert!(status == 0 && out.starts_with("caesure "));
+}
+
+/// Every rule with its sentence, wrapped for a terminal, and heights that are Core's.
+#[test]
+fn the_rules_are_printed_with_their_heights() {
+    let (status, out, err) = run(&["rules"]);
+    assert_eq!(status, 0, "{err}");
+    assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
+    for rule in Rule::ALL {
+        assert!(out.lines().any(|line| line.starts_with(&format!("{} ", rule.reject()))), "{rule}");
+    }
+    let words = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
+    // The rows that begin with a name, word by word.
+    let rows = |out: &str, name: &str| -> Vec<Vec<String>> {
+        let named = out.lines().skip_while(|line| line.split(' ').next() != Some(name));
+        named.take_while(|line| line.starts_with(name) || line.starts_with("     ")).map(words).collect()
+    };
+    // Heights: kernel/chainparams.cpp of Bitcoin Core.
+    let versions = rows(&out, "bad-version");
+    assert_eq!(versions[0], ["bad-version", "invalid", "227,931", "21,111", "always", "always", "always"]);
+    assert_eq!(versions[1], ["363,725", "330,776", "always", "always", "always"]);
+    assert_eq!(versions[2], ["388,381", "581,885", "always", "always", "always"]);
+    let timewarp = &rows(&out, "time-timewarp-attack")[0];
+    assert_eq!(timewarp[2..], ["never", "never", "always", "never", "never"]);
+    let nulldummy = &rows(&out, "NULLDUMMY")[0];
+    assert_eq!(nulldummy[1..], ["BIP147", "481,824", "834,624", "always", "always", "always"]);
+    for exception in [
+        "main 00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22",
+        "main 0000000000000000000f14c35b2d841e986ab5441de8c585d5ffe55ea1e395ad",
+        "testnet3 00000000dd30457c001f4095d208cc1296b0eed002427aa599874af7a432b105",
+        "main 00000000000743f190a18c5577a3c2d2a1f610ae9601ac046a38084ccb7cd721",
+    ] {
+        assert!(out.contains(&format!("not in {exception}")), "{exception}");
+    }
+
+    let custom = ["rules", "--chain", "regtest", "--test-activation-height", "csv@432", "--test", "bip94"];
+    let more = ["--vbparams", "testdummy:7:1999999999:288", "--test-activation-height", "segwit@1500"];
+    let (status, out, err) = run(&[&custom[..], &more[..]].concat());
+    assert_eq!(status, 0, "{err}");
+    assert_eq!(rows(&out, "RULE")[0], ["RULE", "KIND", "regtest"]);
+    assert_eq!(rows(&out, "time-timewarp-attack")[0][2..], ["always"]);
+    assert_eq!(rows(&out, "CHECKSEQUENCEVERIFY")[0][2..], ["432"]);
+    assert_eq!(rows(&out, "bad-witness-nonce-size")[0][2..], ["1,500"]);
+    assert!(out.contains("starts at time 7, times out at 1999999999"), "{out}");
 }

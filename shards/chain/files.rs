@@ -71,9 +71,13 @@ impl Chain {
 
     /// All files are indexed: work begins with the best chain that they hold entire.
     pub(super) fn begin(&mut self, cx: &mut Cx) {
-        let whole = self.whole_branches();
+        let mut whole = self.whole_branches();
         let better = |best, &node| if self.work(node) > self.work(best) { node } else { best };
-        let leaf = whole.iter().fold(0, better);
+        let mut leaf = whole.iter().fold(0, better);
+        if let Some((_, to)) = self.config.audit {
+            leaf = self.tree.ancestor(leaf, to.min(self.height(leaf))).expect("not above");
+            whole.clear();
+        }
         self.find_best();
         self.obtain.begun = true;
         self.obtain.start_leaf = leaf;
@@ -86,7 +90,9 @@ impl Chain {
                 self.obtain.targets.push(Target { own: true, ..fresh });
             }
         }
-        self.add_target(self.best);
+        if self.config.audit.is_none() {
+            self.add_target(self.best);
+        }
         if leaf != 0 {
             cx.log(
                 Level::Info,
@@ -166,7 +172,7 @@ impl Chain {
         ));
         self.obtain.damaged.push((hash, place.at - ledger::record::FRAME_LEN, rule.reject()));
         if rule.kind() == consensus::Kind::Invalid {
-            self.refuse(node, rule, None, cx);
+            self.refuse(node, rule.into(), cx);
         } else if let Some(spare) = self.obtain.spares.get_mut(&node).and_then(Vec::pop) {
             let life = self.life_mut(node);
             life.place = Some(spare);

@@ -4,8 +4,9 @@
 use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::Level;
 use crate::limits::GROWING_MAX;
-use crate::msg::{From, Job, Msg, Place};
+use crate::msg::{From, Job, Msg, Place, ScriptFailure};
 use crate::{Cx, ShardId};
+use consensus::script::ScriptError;
 use consensus::{Block, Rule, Spends, check_coinbase_value, check_totals, time_lock_ok};
 use ledger::worlds::Grown;
 use ledger::{NodeId, WorldId};
@@ -24,6 +25,26 @@ pub(super) struct Refusal {
     pub(super) rule: Rule,
     /// Index of the transaction that broke it, where one did.
     pub(super) tx: Option<u32>,
+    /// Which of its inputs, and what is wrong with the script.
+    pub(super) script: Option<(u32, ScriptError)>,
+}
+
+impl std::convert::From<Rule> for Refusal {
+    fn from(rule: Rule) -> Refusal {
+        Refusal { rule, tx: None, script: None }
+    }
+}
+
+/// As Core builds it: the reject string, and for scripts the error in brackets; then where it is.
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.rule)?;
+        match (self.tx, self.script) {
+            (Some(tx), Some((input, error))) => write!(f, " ({error}), transaction {tx}, input {input}"),
+            (Some(tx), None) => write!(f, ", transaction {tx}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A countdown.
@@ -34,7 +55,7 @@ pub(super) struct Growing {
     parts_left: usize,
     net: i64,
     duplicate: Option<u32>,
-    verdicts: Vec<Option<Spends>>,
+    verdicts: Vec<Option<(Spends, Option<ScriptFailure>)>>,
 }
 
 /// Cuts the transactions of a block into at most `max` runs of about as many inputs.
@@ -74,6 +95,8 @@ impl Chain {
         let parent = self.life(parent_node).world.expect("ready: the parent's world lives");
         let world = self.next_world;
         self.next_world += 1;
+        let (height, hash) = (self.height(node), self.tree.node(node).hash);
+        let scripts = self.scripts_of(node, cx);
         let workers = self.config.workers;
         let cuts = cut(&body.block, workers.into());
         let mut parts = Vec::with_capacity(cuts.len());
@@ -84,8 +107,10 @@ impl Chain {
         let job = Arc::new(Job {
             world,
             parent,
-            height: self.height(node),
+            height,
             mtp_parent: self.tree.median_time(parent_node),
+            flags: self.config.params.script_flags(height, &hash),
+            scripts,
             body,
             parts,
             inputs: cuts.into_iter().map(|(_, inputs)| inputs).collect(),
@@ -198,9 +223,16 @@ impl Chain {
         self.joined(world, cx);
     }
 
-    pub(super) fn verdict(&mut self, world: WorldId, part: usize, spends: Spends, cx: &mut Cx) {
+    pub(super) fn verdict(
+        &mut self,
+        world: WorldId,
+        part: usize,
+        spends: Spends,
+        script: Option<ScriptFailure>,
+        cx: &mut Cx,
+    ) {
         let Some(growing) = self.growing(world) else { return };
-        assert!(growing.verdicts[part].replace(spends).is_none(), "one verdict a part");
+        assert!(growing.verdicts[part].replace((spends, script)).is_none(), "one verdict a part");
         growing.parts_left -= 1;
         self.joined(world, cx);
     }
@@ -232,11 +264,12 @@ impl Chain {
         self.retire(world, cx);
     }
 
-    /// Puts the parts together, in transaction order, as Core's `ConnectBlock` goes through them.
+    /// Puts the parts together, in transaction order, as Core's `ConnectBlock` goes through them; scripts, which it hands
+    /// to other threads, have the last word.
     fn judge(&self, node: NodeId, growing: &Growing) -> Result<(), Refusal> {
         let (params, job) = (self.config.params, &growing.job);
         let block = &job.body.block;
-        let refuse = |rule, tx| Err(Refusal { rule, tx });
+        let refuse = |rule, tx| Err(Refusal { tx, ..Refusal::from(rule) });
         if let Some(tx) = growing.duplicate {
             let parent = self.tree.node(node).parent;
             let ancestor = self.tree.ancestor(parent, params.bip34_height).map(|id| self.tree.node(id).hash);
@@ -245,7 +278,7 @@ impl Chain {
             }
         }
         let (mut fees, mut sigop_cost) = (0u64, 0u64);
-        for spends in growing.verdicts.iter().flatten() {
+        for (spends, _) in growing.verdicts.iter().flatten() {
             let locked = spends.time_locks.iter().find(|lock| {
                 let before_coin = self.tree.ancestor(node, lock.coin_height.saturating_sub(1)).expect("below");
                 !time_lock_ok(lock.units, self.tree.median_time(before_coin), job.mtp_parent)
@@ -263,7 +296,13 @@ impl Chain {
             fees = fees.saturating_add(spends.fees);
             check_totals(fees, sigop_cost).or_else(|rule| refuse(rule, None))?;
         }
-        check_coinbase_value(block, params, job.height, fees).or_else(|rule| refuse(rule, Some(0)))
+        check_coinbase_value(block, params, job.height, fees).or_else(|rule| refuse(rule, Some(0)))?;
+        match growing.verdicts.iter().flatten().find_map(|(_, script)| *script) {
+            Some(ScriptFailure { tx, input, error }) => {
+                Err(Refusal { rule: Rule::BlockScriptVerifyFlagFailed, tx: Some(tx), script: Some((input, error)) })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Verdicts become final in height order: a block is valid when its parent is.
@@ -289,10 +328,10 @@ impl Chain {
                     self.fold_rebuilt(node, cx);
                     self.settle_block(node, cx);
                 }
-                Err(Refusal { rule, tx }) => {
-                    self.refuse(node, rule, tx, cx);
+                Err(refusal) => {
+                    self.refuse(node, refusal, cx);
                     if let From::Peer(peer, _) = from {
-                        self.punish(peer, format!("{rule}: block {}", self.tree.node(node).hash), cx);
+                        self.punish(peer, format!("{refusal}: block {}", self.tree.node(node).hash), cx);
                     }
                 }
             }
@@ -320,15 +359,16 @@ impl Chain {
     }
 
     /// Remembers for ever that a block is invalid, with all that build on it; the next best takes over.
-    pub(super) fn refuse(&mut self, node: NodeId, rule: Rule, tx: Option<u32>, cx: &mut Cx) {
+    pub(super) fn refuse(&mut self, node: NodeId, refusal: Refusal, cx: &mut Cx) {
         if self.refused(node).is_some() {
             return;
         }
-        let hash = self.tree.node(node).hash;
-        let at = tx.map(|tx| format!(", transaction {tx}")).unwrap_or_default();
-        let line = format!("block {hash} (height {}) is refused: {rule}{at}: {}", self.height(node), rule.must());
+        let (hash, rule) = (self.tree.node(node).hash, refusal.rule);
+        let line = format!("block {hash} (height {}) is refused: {refusal}: {}", self.height(node), rule.must());
         cx.log(Level::Warn, line);
-        cx.tell(ShardId::Store, Msg::Refused { hash, reject: rule.reject() });
+        if self.config.audit.is_none() {
+            cx.tell(ShardId::Store, Msg::Refused { hash, reject: rule.reject() });
+        }
         self.life_mut(node).verdict = Verdict::Refused(rule.reject());
         let mut refused = vec![node];
         for id in node + 1..self.tree.len() as NodeId {

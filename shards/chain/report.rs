@@ -163,7 +163,9 @@ impl Chain {
             worlds: self.list_worlds(),
             root: (root.height, root.hash),
             switches: self.stats.switches,
-            scripts_verified: false,
+            deployments: self.deployments(self.tip),
+            scripts_verified: self.scripts.skipped == 0,
+            scripts: self.scripts_mode(),
         };
         cx.tell(ShardId::Status, Msg::Report(Box::new(Report::Chain(report))));
     }
@@ -218,9 +220,22 @@ impl Chain {
         worlds.into_iter().take(LISTED_MAX).map(row).collect()
     }
 
-    /// `block HEIGHT|HASH`, in plain text.
-    pub(super) fn query(&self, text: &str) -> String {
-        let word = text.trim().trim_start_matches("block").trim();
+    /// `block HEIGHT|HASH` or `deployments [HEIGHT|HASH]`, in plain text.
+    pub(super) fn query(&mut self, text: &str) -> String {
+        let (command, word) = text.split_once(' ').unwrap_or((text, ""));
+        let node = match word.trim() {
+            "" => Ok(self.tip),
+            word => self.named(word),
+        };
+        match (command, node) {
+            (_, Err(why)) => why,
+            ("deployments", Ok(node)) => self.tell_deployments(node),
+            (_, Ok(node)) => self.tell_block(node),
+        }
+    }
+
+    /// The block of a height, on the tip's branch if it is that long, or of a hash.
+    fn named(&self, word: &str) -> Result<NodeId, String> {
         let node = match word.parse::<u32>() {
             Ok(height) if word.len() < 64 => {
                 let leaf = if height <= self.height(self.tip) { self.tip } else { self.best };
@@ -228,12 +243,15 @@ impl Chain {
             }
             _ => word.parse::<BlockHash>().ok().and_then(|hash| self.tree.find(&hash)),
         };
-        let Some(node) = node else {
+        node.ok_or_else(|| {
             let (tip, best) = (self.height(self.tip), self.height(self.best));
-            return format!(
+            format!(
                 "no block {word:?}: give a height (the tip is {tip}, the best header {best}) or 64 hex digits of a known hash"
-            );
-        };
+            )
+        })
+    }
+
+    fn tell_block(&self, node: NodeId) -> String {
         let (at, life) = (self.tree.node(node), self.life(node));
         let place = match life.place {
             Some(place) => format!("file {}, offset {}, {} bytes", place.file, place.at, place.len),
@@ -242,7 +260,7 @@ impl Chain {
         };
         let verdict = match life.verdict {
             Verdict::Unknown => "unknown".into(),
-            Verdict::Valid => "valid (scripts NOT verified)".into(),
+            Verdict::Valid => "valid".into(),
             Verdict::Refused(why) => format!("refused: {why}"),
         };
         let line = if self.tree.descends(self.tip, node) { "on the tip's branch" } else { "not on the tip's branch" };

@@ -32,7 +32,10 @@ impl Chain {
             }
         }
         if !dropped.is_empty() {
-            (0..self.config.workers).for_each(|utxo| cx.tell(ShardId::Utxo(utxo), Msg::Drop(dropped.clone())));
+            for worker in 0..self.config.workers {
+                cx.tell(ShardId::Utxo(worker), Msg::Drop(dropped.clone()));
+                cx.tell(ShardId::Verify(worker), Msg::Drop(dropped.clone()));
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 const PEERS_MAX: usize = 1_024;
 
 #[derive(Serialize)]
-struct Status {
+struct Status<'a> {
     state: &'static str,
     why: String,
     chain: &'static str,
@@ -21,13 +21,18 @@ struct Status {
     work: String,
     coins: u64,
     scripts_verified: bool,
-    unverified: Option<&'static str>,
+    scripts: &'a str,
+    inputs_run: u64,
+    signatures_settled: u64,
+    scripts_run_again: u64,
+    scripts_failed: u64,
     progress_percent: f64,
     blocks_per_s: f64,
     txs_per_s: f64,
     bytes_per_s: f64,
     eta_s: Option<u64>,
     branch_switches: u64,
+    deployments: Vec<Deployment>,
     peer_count: usize,
     version: String,
     up_s: u64,
@@ -46,6 +51,13 @@ struct Status {
     ledger: Ledger,
     book: Book,
     memory: Memory,
+}
+
+#[derive(Serialize)]
+struct Deployment {
+    name: &'static str,
+    state: &'static str,
+    since: u32,
 }
 
 #[derive(Serialize)]
@@ -178,6 +190,7 @@ pub fn json(view: &View) -> String {
     let budget = &view.setup.budget;
     let peers = view.all_peers();
     let (done, whole) = view.progress();
+    let [inputs_run, signatures_settled, scripts_run_again] = view.scripts();
     let status = Status {
         state: chain.state.word(),
         why: chain.why.clone(),
@@ -189,13 +202,18 @@ pub fn json(view: &View) -> String {
         work: chain.work.clone(),
         coins: chain.coins,
         scripts_verified: chain.scripts_verified,
-        unverified: view.unverified(),
+        scripts: &chain.scripts,
+        inputs_run,
+        signatures_settled,
+        scripts_run_again,
+        scripts_failed: view.setup.pages.sum(|work| &work.script_failed),
         progress_percent: rounded(percent(done, whole)),
         blocks_per_s: rounded(chain.blocks_per_s),
         txs_per_s: rounded(chain.txs_per_s),
         bytes_per_s: rounded(chain.bytes_per_s),
         eta_s: chain.eta_s,
         branch_switches: chain.switches,
+        deployments: chain.deployments.iter().map(deployment).collect(),
         peer_count: peers.len(),
         version: view.setup.version.clone(),
         up_s: view.up_s,
@@ -246,6 +264,10 @@ pub fn json(view: &View) -> String {
         },
     };
     serde_json::to_string(&status).expect("strings and numbers are always JSON")
+}
+
+fn deployment(&crate::report::Deployment { name, state, since }: &crate::report::Deployment) -> Deployment {
+    Deployment { name, state, since }
 }
 
 fn peer(peer: &crate::report::Peer) -> Peer {

@@ -58,8 +58,8 @@ fn hero(view: &View, out: &mut String) {
     let chain = &view.chain;
     let state = chain.state.word();
     let _ = write!(out, "<h1 class=\"state {state}\">{state}</h1><p class=why>{}</p>", escape(&chain.why, 200));
-    let flags = [view.unverified(), view.book.warning.as_deref()];
-    for flag in flags.into_iter().flatten() {
+    let _ = write!(out, "<p class=why>{}</p>", escape(&chain.scripts, 200));
+    if let Some(flag) = view.book.warning.as_deref() {
         let _ = write!(out, "<p class=flag>{}</p>", escape(flag, 200));
     }
     let (done, whole) = view.progress();

@@ -133,7 +133,9 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             worlds,
             root: (123_363, hash(77)),
             switches: 3,
+            deployments: vec![crate::report::Deployment { name: "testdummy", state: "locked_in", since: 122_976 }],
             scripts_verified: false,
+            scripts: "scripts up to block 00 are assumed valid, all others verified".into(),
         }),
     );
     let shards = status.view.setup.plan.workers;
@@ -180,7 +182,7 @@ fn questions_of_the_view_are_answered_at_once() {
     assert_eq!(at_once(&mut status, &mut cx, ""), help);
     assert_eq!(at_once(&mut status, &mut cx, " HELP \n"), help);
     let screen = at_once(&mut status, &mut cx, "status");
-    for part in ["downloading", "123,463 of 812,004", "15.2 %", "scripts NOT verified", "74 minutes off"] {
+    for part in ["downloading", "123,463 of 812,004", "15.2 %", "assumed valid, all others", "74 minutes off"] {
         assert!(screen.contains(part), "{part} in {screen}");
     }
     assert_eq!(at_once(&mut status, &mut cx, "peers").matches("/Satoshi:27.0.0/").count(), 5);
@@ -232,6 +234,20 @@ fn a_block_is_asked_of_the_chain() {
         status.step(Input::Msg(Msg::Reply { question: 9, text: "here\n it is".to_string() }), &mut cx);
     }
     assert_eq!(answers(&mut cx), [(9, "here\n it is".to_string())], "once");
+}
+
+#[test]
+fn deployments_are_asked_of_the_chain_and_shown_in_the_json() {
+    let (mut status, mut cx) = sample(2, 0, "");
+    let json: serde_json::Value = serde_json::from_str(&at_once(&mut status, &mut cx, "json")).unwrap();
+    let shown = serde_json::json!([{ "name": "testdummy", "state": "locked_in", "since": 122_976 }]);
+    assert_eq!(json["deployments"], shown);
+    for (question, line) in [(1, "deployments"), (2, "deployments 170")] {
+        ask(&mut status, &mut cx, question, line);
+        let Some((ShardId::Chain, Msg::Query { text, .. })) = cx.words.pop() else { panic!("{:?}", cx.words) };
+        assert_eq!(text, line);
+    }
+    assert!(at_once(&mut status, &mut cx, "deployments 1 2").starts_with("error: "));
 }
 
 #[test]

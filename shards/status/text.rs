@@ -12,12 +12,13 @@ const PEERS_MAX: usize = 200;
 const NEAR_MAX: usize = 3;
 
 /// What may be asked: how it is written, and what it tells.
-pub const COMMANDS: [(&str, &str); 7] = [
+pub const COMMANDS: [(&str, &str); 8] = [
     ("help", "this list"),
     ("status", "what the node is at, in one screen"),
     ("peers", "who is connected"),
     ("worlds", "tips and live worlds, forks included"),
     ("block HEIGHT|HASH", "one block of the header tree"),
+    ("deployments [HEIGHT|HASH]", "which rules have begun to bind, and what blocks signal for"),
     ("coin TXID:N [@HEIGHT|@HASH]", "is this coin unspent, in the tip's world or in that block's"),
     ("topology", "which shard lives on which core"),
 ];
@@ -104,10 +105,8 @@ pub fn status(view: &View) -> String {
         format!("{}, durable up to {}, {} syncs", bytes(store.end), bytes(store.durable), thousands(store.syncs)),
     );
     line("addresses", format!("{} known", thousands(book.known as u64)));
-    line(
-        "checked",
-        format!("all rules of consensus{}", view.unverified().map_or(String::new(), |what| format!(", but {what}"))),
-    );
+    let [inputs, signatures, again] = view.scripts().map(thousands);
+    line("scripts", format!("{}; {inputs} inputs run, {signatures} signatures, {again} run again", chain.scripts));
     if let Some(warning) = &book.warning {
         line("warning", clean(warning, 200));
     }

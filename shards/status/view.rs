@@ -5,7 +5,7 @@ use crate::limits::Budget;
 use crate::metrics::Pages;
 use crate::report::{Book, Chain, Peer, Report, State, Store};
 use crate::topology::Plan;
-use consensus::{Network, Params};
+use consensus::Params;
 use ledger::worlds::Tally;
 use std::collections::VecDeque;
 
@@ -96,13 +96,10 @@ impl View {
         }
     }
 
-    /// What this node does not check, in plain words.
-    pub fn unverified(&self) -> Option<&'static str> {
-        match (self.chain.scripts_verified, self.setup.params.network) {
-            (true, _) => None,
-            (false, Network::Signet) => Some("scripts NOT verified, signet solutions NOT verified"),
-            (false, _) => Some("scripts NOT verified"),
-        }
+    /// Scripts of this run, over all cores: inputs run, signatures settled, scripts run again.
+    pub fn scripts(&self) -> [u64; 3] {
+        let pages = &self.setup.pages;
+        [pages.sum(|w| &w.input_run), pages.sum(|w| &w.signature_settled), pages.sum(|w| &w.script_run_again)]
     }
 }
 

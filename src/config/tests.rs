@@ -119,6 +119,8 @@ fn bad_values_say_where_and_what_would_be_right() {
         (Setting::Memory, "512"),
         (Setting::MinChainWork, "xyz"),
         (Setting::MinChainWork, ""),
+        (Setting::Assumevalid, "1"),
+        (Setting::Assumevalid, "xyz"),
     ];
     for (setting, text) in wrong {
         let error = with(&[(setting, text)]).unwrap_err();
@@ -130,6 +132,71 @@ fn bad_values_say_where_and_what_would_be_right() {
     assert!(error.starts_with("cores in /home/u/.caesure/caesure.toml: wanted one"), "{error}");
     let error = resolve(Given::new(), None, &with_file!(Around::bare(4), "cores = ")).unwrap_err();
     assert!(error.starts_with("/home/u/.caesure/caesure.toml: "), "{error}");
+}
+
+#[test]
+fn test_chains_of_ones_own() {
+    let on = |chain, pairs: &[_]| with(&[&[(Setting::Chain, chain)], pairs].concat());
+    let config = on("signet", &[(Setting::SignetChallenge, "51")]).unwrap();
+    assert_eq!(config.params.signet_challenge, Some(&[0x51][..]));
+    // BIP325 by hand: sha256d(01 51).
+    assert_eq!(config.folder, Path::new("/home/u/.caesure/signet-54d26fbd"));
+    assert_eq!((config.min_chain_work, config.assume_valid), (Work::ZERO, None));
+    let public = on("signet", &[]).unwrap();
+    assert_eq!(public.folder, Path::new("/home/u/.caesure/signet"));
+    assert_eq!(public.assume_valid, Some(public.params.assume_valid));
+
+    let config = on(
+        "regtest",
+        &[
+            (Setting::TestActivationHeight, "segwit@100"),
+            (Setting::TestActivationHeight, "dersig@0"),
+            (Setting::Vbparams, "testdummy:-1:9223372036854775807"),
+            (Setting::Test, "bip94"),
+        ],
+    )
+    .unwrap();
+    let params = config.params;
+    assert_eq!((params.segwit_height, params.bip66_height, params.csv_height, params.bip94), (100, 0, 1, true));
+    let [testdummy] = params.deployments;
+    assert_eq!((testdummy.start, testdummy.timeout, testdummy.min_height), (-1, i64::MAX, 0));
+    assert!(config.effective().iter().any(|line| line == "test = bip94 (from flag)"));
+    let [testdummy] = on("regtest", &[(Setting::Vbparams, "testdummy:5:6:288")]).unwrap().params.deployments;
+    assert_eq!((testdummy.start, testdummy.timeout, testdummy.min_height), (5, 6, 288));
+
+    let all = with(&[(Setting::Assumevalid, "0")]).unwrap();
+    assert_eq!(all.assume_valid, None);
+    let one = with(&[(Setting::Assumevalid, &"ab".repeat(32))]).unwrap();
+    assert_eq!(one.assume_valid, Some(BlockHash([0xab; 32])));
+    assert_eq!(with(&[]).unwrap().assume_valid, Some(Params::of(Network::Main).assume_valid));
+}
+
+#[test]
+fn test_chains_take_what_core_takes_and_only_where_it_means_something() {
+    let wrong = [
+        ("signet", Setting::SignetChallenge, "5", "in hex"),
+        ("signet", Setting::SignetChallenge, "5g", "in hex"),
+        ("signet", Setting::SignetChallenge, "", "in hex"),
+        ("signet", Setting::SignetChallenge, &"51".repeat(10_001), "1 to 10000 bytes"),
+        ("regtest", Setting::SignetChallenge, "51", "try: --chain signet"),
+        ("regtest", Setting::TestActivationHeight, "segwit", "try: segwit@200"),
+        ("regtest", Setting::TestActivationHeight, "bip66@5", "bip34, cltv, dersig, csv, segwit"),
+        ("regtest", Setting::TestActivationHeight, "csv@-1", "NAME@HEIGHT"),
+        ("regtest", Setting::TestActivationHeight, "csv@2147483647", "NAME@HEIGHT"),
+        ("testnet4", Setting::TestActivationHeight, "csv@1", "try: --chain regtest"),
+        ("regtest", Setting::Vbparams, "testdummy:0", "testdummy:0:9999999999"),
+        ("regtest", Setting::Vbparams, "testdummy:0:1:2:3", "NAME:START"),
+        ("regtest", Setting::Vbparams, "taproot:0:1", "one of testdummy"),
+        ("regtest", Setting::Vbparams, "testdummy:0:never", "seconds since 1970"),
+        ("regtest", Setting::Vbparams, "testdummy:0:1:-1", "NAME:START"),
+        ("main", Setting::Vbparams, "testdummy:0:1", "try: --chain regtest"),
+        ("regtest", Setting::Test, "bip95", "there is: bip94"),
+        ("main", Setting::Test, "bip94", "try: --chain regtest"),
+    ];
+    for (chain, setting, text, told) in wrong {
+        let error = with(&[(Setting::Chain, chain), (setting, text)]).unwrap_err();
+        assert!(error.starts_with(&format!("--{}: ", setting.name())) && error.contains(told), "{error}");
+    }
 }
 
 #[test]

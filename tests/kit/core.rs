@@ -1,4 +1,4 @@
-//! A real Bitcoin Core on a regtest of its own, where `BITCOIND` names one.
+//! A real Bitcoin Core on a test chain of its own, regtest mostly, where `BITCOIND` names one.
 
 use crate::folder::Folder;
 use crate::node::{free_port, poll};
@@ -28,13 +28,25 @@ pub fn bitcoind() -> Option<PathBuf> {
 }
 
 impl Core {
-    /// Starts it with more arguments and waits until it answers.
+    /// Starts it on regtest with more arguments and waits until it answers.
     pub fn start(bitcoind: &PathBuf, more: &[String]) -> Core {
+        Core::on("regtest", bitcoind, more)
+    }
+
+    /// The same on another chain.
+    pub fn on(chain: &str, bitcoind: &PathBuf, more: &[String]) -> Core {
         let folder = Folder::new();
         let (rpc, p2p) = (free_port(), free_port());
         // That index check aborts this version when blocks are loaded before genesis is active.
         let process = Command::new(bitcoind)
-            .args(["-regtest", "-listen=1", "-checkblockindex=0", "-rpcuser=a", "-rpcpassword=b", "-dnsseed=0"])
+            .args([
+                &format!("-chain={chain}"),
+                "-listen=1",
+                "-checkblockindex=0",
+                "-rpcuser=a",
+                "-rpcpassword=b",
+                "-dnsseed=0",
+            ])
             .args([format!("-datadir={}", folder.text()), format!("-rpcport={rpc}")])
             .args([format!("-bind=127.0.0.1:{p2p}"), "-fixedseeds=0".into()])
             .args(more)

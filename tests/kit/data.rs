@@ -174,7 +174,7 @@ fn json(text: &[u8]) -> Vec<Vec<u8>> {
     list.iter().map(|item| unhex(item.as_str().or(item["block"].as_str()).expect("hex"))).collect()
 }
 
-/// Bytes from their hex.
+/// Bytes written in hex.
 pub fn unhex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hex")).collect()
 }

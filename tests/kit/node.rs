@@ -3,7 +3,9 @@
 //! Every wait is for something the node shows, with a deadline; when it passes, the last status and the log are told.
 
 use crate::binary::wrapped;
+use crate::data::unhex;
 use crate::folder::Folder;
+use consensus::Params;
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -82,6 +84,18 @@ impl Setup {
         self
     }
 
+    /// The name of its folder below the base.
+    fn folder(&self) -> Option<String> {
+        let challenge = self.more.iter().skip_while(|word| *word != "--signet-challenge").nth(1);
+        let magic = challenge.map(|text| Params::signet_of(unhex(text).leak()).magic);
+        let own = magic.map(|magic| magic.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        match (self.chain, own) {
+            ("main", _) => None,
+            (chain, Some(magic)) => Some(format!("{chain}-{magic}")),
+            (chain, None) => Some(chain.to_owned()),
+        }
+    }
+
     /// Started by another program.
     pub fn by(self, by: &[&str]) -> Setup {
         Setup { by: by.iter().map(|word| word.to_string()).collect(), ..self }
@@ -142,7 +156,7 @@ impl Node {
         let log = Arc::new(Mutex::new(Vec::new()));
         gather(child.stdout.take().expect("piped"), log.clone());
         gather(child.stderr.take().expect("piped"), log.clone());
-        let folder = if setup.chain == "main" { base.clone() } else { base.join(setup.chain) };
+        let folder = setup.folder().map_or(base.clone(), |name| base.join(name));
         Node { child, base, folder, p2p, page, log }
     }
 

@@ -20,6 +20,7 @@ use shards::effect::{ConnId, Effect, Event, Level, ReadError};
 use shards::limits::{Budget, link_depth};
 use shards::metrics::Pages;
 use shards::report;
+use shards::script_cache::ScriptCache;
 use shards::{Cx, Input, Msg, Plan, Rng, Shard, ShardId, book, chain, peer, plan, status, store, utxo, verify};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -86,8 +87,8 @@ pub struct Sim {
     pub report: Option<Box<report::Chain>>,
     /// Grows without an answer.
     growing: BTreeSet<(WorldId, u16)>,
-    /// Blocks that followed the tip when they were pinged after.
-    pinged: BTreeSet<BlockHash>,
+    /// Blocks that followed the tip when they were pinged after, and that tip.
+    pinged: BTreeMap<BlockHash, BlockHash>,
     /// Answers to questions.
     pub answers: Vec<(u64, String)>,
     /// Hash over everything that happened.
@@ -122,7 +123,7 @@ impl Sim {
             tip: Params::of(Network::Regtest).genesis_hash,
             report: None,
             growing: BTreeSet::new(),
-            pinged: BTreeSet::new(),
+            pinged: BTreeMap::new(),
             answers: Vec::new(),
             trace: 0xcbf2_9ce4_8422_2325,
             steps: 0,
@@ -162,9 +163,11 @@ impl Sim {
             params,
             workers,
             min_work: consensus::Work::ZERO,
+            assume_valid: None,
             budget,
             refused: self.refused.clone(),
             offline: false,
+            audit: None,
         };
         let wanted = self.remotes.iter().map(|remote| book::Wanted::Address(remote.address)).collect();
         let book = book::Config { params, workers, outgoing: 0, incoming: 8, wanted, saved: None };
@@ -183,7 +186,9 @@ impl Sim {
             shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
             let partitions = self.plan.partitions(i);
             shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(i, partitions, pages.clone(), core)));
-            shards.insert(ShardId::Verify(i), Box::new(verify::Verify::new(params, workers, pages.clone(), core)));
+            let cache = ScriptCache::new(1 << 12, [7; 32]);
+            let config = verify::Config { number: i, utxos: workers, core, pages: pages.clone(), cache };
+            shards.insert(ShardId::Verify(i), Box::new(verify::Verify::new(config)));
         }
         let index = std::sync::Arc::new(index);
         self.step(ShardId::Chain, Input::Event(Event::Indexed { file: 0, index }));

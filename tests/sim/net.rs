@@ -28,8 +28,9 @@ impl Sim {
         let before = link.end.ponged.len();
         pongs(&bytes, &mut link.end);
         for block in link.end.ponged.split_off(before) {
-            let followed = self.pinged.remove(&block);
-            assert!(!followed || self.durable.contains(&block), "a pong came before block {block} was durable ({tip})");
+            // Where the tip has gone elsewhere meanwhile, the block may have been let go.
+            let follows = self.pinged.remove(&block) == Some(tip);
+            assert!(!follows || self.durable.contains(&block), "a pong came before block {block} was durable ({tip})");
         }
         let latency = self.remotes[link.remote].script.latency_ms;
         link.last_ms = link.last_ms.max(now + latency);
@@ -67,7 +68,8 @@ impl Sim {
             branch.iter().any(|blk| blk.hash == *hash && blk.header.prev == self.tip)
         };
         let pinged = link.end.pings[known..].iter().map(|ping| ping.1).filter(follows);
-        self.pinged.extend(pinged.collect::<Vec<_>>());
+        let tip = self.tip;
+        self.pinged.extend(pinged.map(|block| (block, tip)).collect::<Vec<_>>());
         link.out.extend(reply.concat());
         let latency = remote.script.latency_ms;
         if remote.dead {

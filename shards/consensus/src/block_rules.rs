@@ -1,7 +1,7 @@
 //! Decides whether a block is valid by itself, and whether it is at its height: all that can be
 //! said without coins. Never sees a coin, never runs a script.
 
-use crate::{Block, Commitment, MAX_MONEY, Params, Rule, Tx};
+use crate::{Block, Commitment, MAX_MONEY, NEVER, Params, Rule, Tx, signet};
 
 /// Core `MAX_BLOCK_WEIGHT`.
 pub(crate) const MAX_BLOCK_WEIGHT: u64 = 4_000_000;
@@ -136,6 +136,12 @@ pub type BlockCxRow = (Rule, fn(&Params) -> u32, fn(&Block, &BlockCx) -> bool);
 
 /// Rules of a block at its height in the order of Core's `ContextualCheckBlock`.
 pub const BLOCK_CONTEXT: &[BlockCxRow] = &[
+    // Core asks before all else, also of bytes that are not what the header stands for; here those are known by now.
+    (
+        Rule::BadSignetBlksig,
+        |params| if params.signet_challenge.is_some() { 1 } else { NEVER },
+        |b, cx| cx.params.signet_challenge.is_some_and(|challenge| signet::is_solved(b, challenge)),
+    ),
     (Rule::BadTxnsNonfinal, |_| 0, is_final),
     (Rule::BadCbHeight, |params| params.bip34_height, |b, cx| coinbase_names(b, cx.height)),
     (Rule::BadWitnessNonceSize, |params| params.segwit_height, |b, _| b.facts.commitment != Commitment::NonceSize),
@@ -181,7 +187,7 @@ pub(crate) fn height_push(height: u32) -> ([u8; 6], usize) {
 }
 
 /// The first rule that a block breaks at its height, given that it keeps those of
-/// [`check_block`]. Takes no time: all is in its facts.
+/// [`check_block`]. Takes no time, all is in its facts; but on signet, where it runs a script.
 pub fn check_block_context(b: &Block, cx: &BlockCx) -> Result<(), Rule> {
     let broken = BLOCK_CONTEXT.iter().find(|(_, since, holds)| cx.height >= since(cx.params) && !holds(b, cx));
     broken.map_or(Ok(()), |(rule, ..)| Err(*rule))

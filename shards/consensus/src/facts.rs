@@ -1,7 +1,7 @@
 //! Decides what is worth knowing of a block once it is read, so that later checks cost nothing:
 //! sizes, roots, lock times, the witness commitment. Never says what is allowed.
 
-use crate::{Block, Header, Tx, hash::sha256d, merkle};
+use crate::{Block, Header, Tx, TxView, hash::sha256d, merkle};
 
 /// An input with this sequence number does not hold its transaction's lock time to account.
 pub(crate) const SEQUENCE_FINAL: u32 = 0xffff_ffff;
@@ -83,16 +83,24 @@ fn lock_binds(block: &Block, tx: &Tx) -> bool {
     block.inputs_of(tx).iter().any(|input| input.sequence != SEQUENCE_FINAL)
 }
 
-/// Core `CheckWitnessMalleation` and `GetWitnessCommitmentIndex`: the last output of the coinbase
-/// that looks like a commitment is the one.
-fn commitment(block: &Block, mut leaves: Vec<[u8; 32]>) -> Commitment {
+/// What an output commits to, if it looks like a commitment.
+fn committed<'a>(coinbase: &TxView<'a>, place: usize) -> Option<&'a [u8; 32]> {
     const MAGIC: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed]; // OP_RETURN, a push of 36, the tag
+    coinbase.slice(coinbase.outputs[place].script).strip_prefix(&MAGIC)?.first_chunk()
+}
+
+/// The last output of a coinbase that looks like a witness commitment. Core `GetWitnessCommitmentIndex`.
+pub(crate) fn commitment_output(coinbase: &TxView) -> Option<usize> {
+    (0..coinbase.outputs.len()).rev().find(|&place| committed(coinbase, place).is_some())
+}
+
+/// Core `CheckWitnessMalleation`.
+fn commitment(block: &Block, mut leaves: Vec<[u8; 32]>) -> Commitment {
     let Some(coinbase) = block.txs.first() else {
         return Commitment::Absent;
     };
-    let scripts = block.outputs_of(coinbase).iter().rev().map(|output| block.script(output.script));
-    let committed = scripts.filter_map(|script| script.strip_prefix(&MAGIC)?.first_chunk::<32>()).next();
-    let Some(committed) = committed else {
+    let view = block.view(coinbase);
+    let Some(committed) = commitment_output(&view).and_then(|place| committed(&view, place)) else {
         return Commitment::Absent;
     };
 

@@ -1,7 +1,7 @@
 //! Decides whether a header may follow its parent. Never knows the chain: height, median time,
 //! next bits and the clock are given.
 
-use crate::{BlockHash, Header, Params, Rule, meets_target};
+use crate::{BlockHash, Header, NEVER, Params, Rule, meets_target};
 
 /// How far ahead of the clock a header may be, seconds. Core `MAX_FUTURE_BLOCK_TIME`.
 const FUTURE_MAX_S: u64 = 2 * 60 * 60;
@@ -37,7 +37,7 @@ pub const HEADER: &[HeaderRow] = &[
     (Rule::HighHash, |_| 0, |cx| meets_target(&cx.hash, cx.header.bits, cx.params)),
     (Rule::BadDiffbits, |_| 1, |cx| cx.header.bits == cx.next_bits),
     (Rule::TimeTooOld, |_| 1, |cx| cx.header.time > cx.mtp_parent),
-    (Rule::TimeTimewarpAttack, |params| if params.bip94 { 1 } else { u32::MAX }, no_timewarp),
+    (Rule::TimeTimewarpAttack, |params| if params.bip94 { 1 } else { NEVER }, no_timewarp),
     (Rule::TimeTooNew, |_| 1, |cx| u64::from(cx.header.time) <= cx.now_unix.saturating_add(FUTURE_MAX_S)),
     (Rule::BadVersion, |params| params.bip34_height, |cx| cx.header.version >= 2),
     (Rule::BadVersion, |params| params.bip66_height, |cx| cx.header.version >= 3),

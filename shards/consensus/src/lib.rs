@@ -12,6 +12,7 @@
 
 mod block;
 mod block_rules;
+mod deployments;
 mod facts;
 mod hash;
 mod header;
@@ -22,11 +23,13 @@ mod params;
 mod read;
 mod rules;
 pub mod script;
+mod signet;
 mod spend_rules;
 #[cfg(test)]
 mod testing;
 mod tx;
 mod u256;
+pub mod versionbits;
 mod work;
 
 pub use block::{Block, Input, OutPoint, Output, Tx, Witness};
@@ -34,11 +37,12 @@ pub use block_rules::{
     BLOCK, BLOCK_CONTEXT, BlockCx, BlockCxRow, BlockRow, INPUTS, OUTPUT, OutputCx, OutputRow, TX, TxRow, check_block,
     check_block_context,
 };
+pub use deployments::{BURIED, Buried, NEVER, SCRIPT_RULES, ScriptRule};
 pub use facts::{Commitment, Facts};
 pub use hash::{BadHex, BlockHash, Txid, sha256, sha256d};
 pub use header::Header;
 pub use header_rules::{HEADER, HeaderCx, HeaderRow, check_header};
-pub use params::{COIN, MAX_MONEY, Network, Params, UnknownNetwork};
+pub use params::{BIP34_IMPLIES_BIP30_LIMIT, COIN, MAX_MONEY, Network, Params, UnknownNetwork};
 pub use read::Malformed;
 pub use rules::{Kind, Rule};
 pub use script::is_unspendable;
@@ -47,4 +51,5 @@ pub use spend_rules::{
     check_coinbase_value, check_spends, check_totals, time_lock_ok,
 };
 pub use tx::{LoneTx, TxView};
+pub use versionbits::Deployment;
 pub use work::{U256, Work, bits_of, meets_target, next_bits, permitted_transition, target_of, work_of};

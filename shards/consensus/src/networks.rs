@@ -2,7 +2,7 @@
 //! `kernel/chainparams.cpp`. Never knows what they are used for.
 
 use crate::{
-    BlockHash, Header, U256,
+    BlockHash, Deployment, Header, U256,
     hash::{hex32, reversed},
     params::{Network, Params},
 };
@@ -19,6 +19,37 @@ const fn number(text: &str) -> U256 {
 const fn genesis(root: &str, time: u32, bits: u32, nonce: u32) -> Header {
     Header { version: 1, prev: BlockHash([0; 32]), merkle_root: reversed(root), time, bits, nonce }
 }
+
+/// Nobody can ever activate it: it is there to test with.
+const TESTDUMMY: Deployment = Deployment {
+    name: "testdummy",
+    bit: 28,
+    start: Deployment::NEVER_ACTIVE,
+    timeout: Deployment::NO_TIMEOUT,
+    min_height: 0,
+    period: 2_016,
+    threshold: 1_815,
+};
+
+/// 1 of 2 keys of the federation that signs the public signet's blocks.
+const SIGNET_CHALLENGE: [u8; 71] = {
+    let (Ok(a), Ok(b)) = (
+        hex32("ad5e0edad18cb1f0fc0d28a3d4f1f3e445640337489abb10404f2d1e086be430"),
+        hex32("59ef5021964fe22d6f8e05b2463c9540ce96883fe3b278760f048f5189f2e6c4"),
+    ) else {
+        panic!("not a key")
+    };
+    let mut script = [0; 71];
+    // OP_1, the push of a compressed key and its first byte; the same again; OP_2, OP_CHECKMULTISIG.
+    (script[0], script[1], script[2], script[35], script[36], script[69], script[70]) =
+        (0x51, 33, 3, 33, 3, 0x52, 0xae);
+    let mut i = 0;
+    while i < 32 {
+        (script[3 + i], script[37 + i]) = (a[i], b[i]);
+        i += 1;
+    }
+    script
+};
 
 const GENESIS_MESSAGE: &str = "The Times 03/Jan/2009 Chancellor on brink of second bailout for banks";
 const GENESIS_ROOT: &str = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b";
@@ -66,7 +97,11 @@ const MAIN: Params = Params {
         (91_880, hash("00000000000743f190a18c5577a3c2d2a1f610ae9601ac046a38084ccb7cd721")),
     ],
     bip16_exceptions: &[hash("00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22")],
+    taproot_exceptions: &[hash("0000000000000000000f14c35b2d841e986ab5441de8c585d5ffe55ea1e395ad")],
+    deployments: [TESTDUMMY],
+    signet_challenge: None,
     min_chain_work: number("0000000000000000000000000000000000000001128750f82f4c366153a3a030"),
+    assume_valid: hash("00000000000000000000ccebd6d74d9194d8dcdc1d177c478e094bfad51ba5ac"), // height 938,343
     seeds: &[
         "dnsseed.bluematt.me",
         "seed.bitcoin.jonasschnelli.ch",
@@ -94,7 +129,10 @@ const TESTNET3: Params = Params {
     csv_height: 770_112,
     segwit_height: 834_624,
     bip16_exceptions: &[hash("00000000dd30457c001f4095d208cc1296b0eed002427aa599874af7a432b105")],
+    taproot_exceptions: &[],
+    deployments: [Deployment { threshold: 1_512, ..TESTDUMMY }],
     min_chain_work: number("0000000000000000000000000000000000000000000017dde1c649f3708d14b6"),
+    assume_valid: hash("000000007a61e4230b28ac5cb6b5e5a0130de37ac1faf2f8987d2fa6505b67f4"), // height 4,842,348
     seeds: &[
         "testnet-seed.bitcoin.jonasschnelli.ch",
         "seed.tbtc.petertodd.net",
@@ -129,6 +167,7 @@ const TESTNET4: Params = Params {
     segwit_height: 1,
     bip16_exceptions: &[],
     min_chain_work: number("0000000000000000000000000000000000000000000009a0fe15d0177d086304"),
+    assume_valid: hash("0000000002368b1e4ee27e2e85676ae6f9f9e69579b29093e9a82c170bf7cf8a"), // height 123,613
     seeds: &["seed.testnet4.bitcoin.sprovoost.nl", "seed.testnet4.wiz.biz"],
     presync_period: 606,
     presync_buffer: 16_092,
@@ -150,7 +189,10 @@ const SIGNET: Params = Params {
     csv_height: 1,
     segwit_height: 1,
     bip16_exceptions: &[],
+    taproot_exceptions: &[],
+    signet_challenge: Some(&SIGNET_CHALLENGE),
     min_chain_work: number("00000000000000000000000000000000000000000000000000000b463ea0a4b8"),
+    assume_valid: hash("00000008414aab61092ef93f1aacc54cf9e9f16af29ddad493b908a01ff5c329"), // height 293,175
     seeds: &["seed.signet.bitcoin.sprovoost.nl", "seed.signet.achownodes.xyz"],
     presync_period: 620,
     presync_buffer: 15_724,
@@ -169,7 +211,10 @@ const REGTEST: Params = Params {
     target_timespan: 24 * 60 * 60,
     halving_interval: 150,
     segwit_height: 0,
+    deployments: [Deployment { start: 0, period: 144, threshold: 108, ..TESTDUMMY }],
+    signet_challenge: None,
     min_chain_work: U256::ZERO,
+    assume_valid: BlockHash([0; 32]),
     seeds: &[],
     presync_period: 275,
     presync_buffer: 7_017,

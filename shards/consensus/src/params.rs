@@ -4,7 +4,7 @@
 //! All values are those of Core 31.99, `kernel/chainparams.cpp`; the table itself is in
 //! `networks.rs`.
 
-use crate::{BlockHash, Header, U256, Work, networks};
+use crate::{BlockHash, Deployment, Header, U256, Work, networks, sha256d};
 use bytes::Bytes;
 use std::{fmt, str::FromStr};
 
@@ -12,6 +12,9 @@ use std::{fmt, str::FromStr};
 pub const COIN: u64 = 100_000_000;
 /// No amount may be larger, satoshis. Core `MAX_MONEY`.
 pub const MAX_MONEY: u64 = 21_000_000 * COIN;
+
+/// The first height that an earlier coinbase happens to have named, before coinbases had to. Core `ConnectBlock`.
+pub const BIP34_IMPLIES_BIP30_LIMIT: u32 = 1_983_702;
 
 /// The networks there are.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -104,8 +107,16 @@ pub struct Params {
     /// Blocks in which neither P2SH nor witness rules bind, having been broken before they were
     /// rules.
     pub bip16_exceptions: &'static [BlockHash],
+    /// Blocks in which of P2SH, witness and taproot rules the last do not bind.
+    pub taproot_exceptions: &'static [BlockHash],
+    /// What blocks may still signal for (BIP9).
+    pub deployments: [Deployment; 1],
+    /// The script that a solution in each block must satisfy (BIP325); none where blocks have no solutions.
+    pub signet_challenge: Option<&'static [u8]>,
     /// Any chain worth storing has at least this much work.
     pub min_chain_work: Work,
+    /// Scripts in this block and its ancestors are known to be valid; all zero where no block is relied upon.
+    pub assume_valid: BlockHash,
     /// Names of DNS seeds, without a final dot.
     pub seeds: &'static [&'static str],
     /// Header presync: one bit is kept for every this many headers.
@@ -118,6 +129,26 @@ impl Params {
     /// A network's parameters.
     pub fn of(network: Network) -> &'static Params {
         &networks::TABLE[network as usize]
+    }
+
+    /// Signet with a challenge of its own: another magic, and nothing that is known of the public signet's chain.
+    /// Core `SigNetParams`.
+    pub fn signet_of(challenge: &'static [u8]) -> Params {
+        // As a script is written into a transaction; one of more than 10,000 bytes can never be satisfied.
+        let mut serialised = match u8::try_from(challenge.len()) {
+            Ok(len) if len < 253 => vec![len],
+            _ => [&[253][..], &u16::try_from(challenge.len()).expect("a script's length").to_le_bytes()].concat(),
+        };
+        serialised.extend_from_slice(challenge);
+        let [a, b, c, d, ..] = sha256d(&serialised);
+        Params {
+            magic: [a, b, c, d],
+            signet_challenge: Some(challenge),
+            min_chain_work: U256::ZERO,
+            assume_valid: BlockHash([0; 32]),
+            seeds: &[],
+            ..*Params::of(Network::Signet)
+        }
     }
 
     /// Blocks from one retarget to the next.
@@ -142,7 +173,6 @@ impl Params {
     /// From there on the known chain's coinbases name their own height and cannot repeat, until
     /// 1,983,702, the first height that an earlier coinbase happens to have named.
     pub fn bip30_applies(&self, height: u32, hash: &BlockHash, bip34_ancestor: Option<&BlockHash>) -> bool {
-        const BIP34_IMPLIES_BIP30_LIMIT: u32 = 1_983_702;
         let known_chain = bip34_ancestor.is_some_and(|ancestor| *ancestor == self.bip34_hash);
         height >= BIP34_IMPLIES_BIP30_LIMIT || !known_chain && !self.bip30_exception(height, hash)
     }
@@ -210,6 +240,21 @@ mod tests {
             let most = U256::MAX.checked_div(U256::from(u64::from(params.target_timespan) * 4)).unwrap();
             assert!(params.pow_limit < most, "{}", params.network);
         }
+    }
+
+    /// The public signet's own magic follows from its challenge; the others are BIP325's sum done by another
+    /// program (hashlib of Python, twice over length and script).
+    #[test]
+    fn a_challenge_makes_a_signet() {
+        let public = Params::of(Network::Signet);
+        let same = Params::signet_of(public.signet_challenge.unwrap());
+        assert_eq!((same.magic, same.genesis_hash, same.port), (public.magic, public.genesis_hash, public.port));
+        assert_eq!((same.min_chain_work, same.assume_valid, same.seeds.len()), (U256::ZERO, BlockHash([0; 32]), 0));
+        assert_eq!(Params::signet_of(&[0x51]).magic, [0x54, 0xd2, 0x6f, 0xbd]);
+        assert_eq!(Params::signet_of(&[0x51; 252]).magic, [0xff, 0x52, 0xc2, 0x07]);
+        assert_eq!(Params::signet_of(&[0x51; 253]).magic, [0xae, 0x28, 0x54, 0x78]);
+        let others = Network::ALL.iter().filter(|network| Params::of(**network).signet_challenge.is_some());
+        assert_eq!(others.collect::<Vec<_>>(), [&Network::Signet]);
     }
 
     #[test]

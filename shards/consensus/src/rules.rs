@@ -103,6 +103,8 @@ rules! {
         "Every input of a transaction that is no coinbase MUST name a coin."
     BadBlkSigops "bad-blk-sigops" Invalid "CheckBlock"
         "The scripts in a block's inputs and outputs MUST count for at most 20,000 signature checks."
+    BadSignetBlksig "bad-signet-blksig" Invalid "BIP325"
+        "A signet block's coinbase MUST carry a solution of the network's challenge."
     BadTxnsNonfinal "bad-txns-nonfinal" Invalid "IsFinalTx, BIP113"
         "A transaction's lock time MUST be past, or all its inputs' sequences final."
     BadCbHeight "bad-cb-height" Invalid "BIP34"
@@ -135,6 +137,8 @@ rules! {
         "A block's signature checks MUST cost at most 80,000: four each, or one in a witness."
     BadCbAmount "bad-cb-amount" Invalid "ConnectBlock"
         "A coinbase MUST NOT pay out more than the block's fees and subsidy."
+    BlockScriptVerifyFlagFailed "block-script-verify-flag-failed" Invalid "CheckInputScripts"
+        "The scripts of an input and its coin MUST end true under the flags of the block."
 }
 
 impl fmt::Display for Rule {
@@ -172,6 +176,7 @@ mod tests {
             Rule::SequenceLock,
             Rule::BadBlkSigopsCost,
             Rule::BadCbAmount,
+            Rule::BlockScriptVerifyFlagFailed,
         ];
         seen.extend(HEADER.iter().map(|row| row.0));
         seen.extend(BLOCK.iter().map(|row| row.0));
@@ -184,7 +189,7 @@ mod tests {
         seen.extend(TX_VALUE.iter().map(|row| row.0));
         let seen: BTreeSet<_> = seen.into_iter().collect();
         assert_eq!(seen, Rule::ALL.iter().copied().collect());
-        assert_eq!(Rule::ALL.len(), 41);
+        assert_eq!(Rule::ALL.len(), 43);
     }
 
     #[test]

@@ -34,5 +34,5 @@ pub use shape::{
     MAX_SCRIPT_SIZE, is_p2sh, is_unspendable, last_push, next_op, next_op_at, p2sh_sigops, sigops, witness_program,
     witness_sigops,
 };
-pub use sighash::Spending;
+pub use sighash::{Digests, Spending, legacy_digest};
 pub use verify::{check_input, check_input_deferred};

@@ -2,9 +2,9 @@
 //! relative locks, signature checks. Never finds a coin (the caller does) and never runs a script.
 
 use crate::{
-    Block, BlockHash, Input, MAX_MONEY, Params, Rule, Tx,
+    Block, Input, MAX_MONEY, Params, Rule, Tx,
     block_rules::{MAX_BLOCK_SIGOPS_COST, WITNESS_SCALE},
-    script,
+    script::{self, Flags},
 };
 use std::ops::Range;
 
@@ -32,31 +32,13 @@ pub struct CoinView<'a> {
     pub script: &'a [u8],
 }
 
-/// Where a block stands, and which rules it is under.
+/// Where a block stands, and which script rules it is under.
 #[derive(Copy, Clone, Debug)]
-pub struct SpendCx<'a> {
-    /// The network's.
-    pub params: &'a Params,
+pub struct SpendCx {
     /// The block's height.
     pub height: u32,
-    /// Median time past of its parent, seconds since 1970.
-    pub mtp_parent: u32,
-    /// Signature checks in P2SH scripts count.
-    pub p2sh: bool,
-    /// Relative locks bind.
-    pub csv: bool,
-    /// Signature checks in witness scripts count.
-    pub segwit: bool,
-}
-
-impl<'a> SpendCx<'a> {
-    /// The context of the block `hash` at `height`. Core `GetBlockScriptFlags`: P2SH and witness
-    /// scripts count in all blocks there ever were but the exceptions, also below the heights at
-    /// which they became rules.
-    pub fn at(params: &'a Params, height: u32, hash: &BlockHash, mtp_parent: u32) -> SpendCx<'a> {
-        let p2sh = !params.bip16_exceptions.contains(hash);
-        SpendCx { params, height, mtp_parent, p2sh, csv: height >= params.csv_height, segwit: p2sh }
-    }
+    /// Relative locks bind under CHECKSEQUENCEVERIFY; P2SH and witness scripts count under their flags.
+    pub flags: Flags,
 }
 
 /// A relative lock by time (BIP68). It needs the time of an old block, which only the tree of
@@ -206,7 +188,7 @@ fn sequence_locks(
     cx: &SpendCx,
     time_locks: &mut Vec<TimeLock>,
 ) -> Result<(), Rule> {
-    if !cx.csv || tx.version < 2 {
+    if !cx.flags.has(Flags::CHECKSEQUENCEVERIFY) || tx.version < 2 {
         return Ok(());
     }
     for (input, coin) in b.inputs_of(tx).iter().zip(coins) {
@@ -235,9 +217,12 @@ pub fn time_lock_ok(units: u32, mtp_before_coin: u32, mtp_parent: u32) -> bool {
 fn sigop_cost(b: &Block, tx: &Tx, coins: &[CoinView], cx: &SpendCx) -> u64 {
     let of_input = |(input, coin): (&Input, &CoinView)| {
         let input_script = b.script(input.script);
-        let p2sh = if cx.p2sh { script::p2sh_sigops(coin.script, input_script) } else { 0 };
-        let witness =
-            if cx.segwit { script::witness_sigops(coin.script, input_script, b.witness(input).last()) } else { 0 };
+        let p2sh = if cx.flags.has(Flags::P2SH) { script::p2sh_sigops(coin.script, input_script) } else { 0 };
+        let witness = if cx.flags.has(Flags::WITNESS) {
+            script::witness_sigops(coin.script, input_script, b.witness(input).last())
+        } else {
+            0
+        };
         u64::from(p2sh) * WITNESS_SCALE + u64::from(witness)
     };
     u64::from(tx.sigops) * WITNESS_SCALE + b.inputs_of(tx).iter().zip(coins).map(of_input).sum::<u64>()

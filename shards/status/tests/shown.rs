@@ -32,13 +32,13 @@ fn the_page_is_small_whatever_happens() {
 }
 
 #[test]
-fn the_page_says_in_words_what_is_not_verified() {
+fn page_and_prompt_say_in_words_which_scripts_are_verified() {
     let (mut status, mut cx) = node(2, Network::Signet);
-    let page = at_once(&mut status, &mut cx, "page");
-    assert!(page.contains("scripts NOT verified, signet solutions NOT verified"));
-    report(&mut status, &mut cx, Report::Chain(Chain { scripts_verified: true, ..Chain::default() }));
-    assert!(!at_once(&mut status, &mut cx, "page").contains("NOT verified"));
-    assert!(!at_once(&mut status, &mut cx, "status").contains("NOT verified"));
+    report(&mut status, &mut cx, Report::Chain(Chain { scripts: "some <but> not all".into(), ..Chain::default() }));
+    status.view.setup.pages.work(1).signature_settled.add(12_345);
+    assert!(at_once(&mut status, &mut cx, "page").contains("some &lt;but&gt; not all"));
+    let text = at_once(&mut status, &mut cx, "status");
+    assert!(text.contains("some <but> not all; 0 inputs run, 12,345 signatures, 0 run again"), "{text}");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn json_has_its_keys_and_the_validated_height_comes_first() {
     let first = text.find("\"height\":").unwrap();
     assert!(text[first..].starts_with("\"height\":123463,"));
     let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let keys = ["state", "chain", "height", "headers", "tip", "coins", "peers", "cores", "worlds", "scripts_verified"];
+    let keys = ["state", "chain", "height", "headers", "tip", "coins", "peers", "cores", "worlds", "scripts"];
     for key in keys {
         assert!(!parsed[key].is_null(), "{key}");
     }
@@ -67,7 +67,7 @@ fn json_has_its_keys_and_the_validated_height_comes_first() {
     assert_eq!(parsed["chain"], "main");
     assert_eq!(parsed["tip"], hash(99).to_string());
     assert_eq!(parsed["coins"], 43_333_463);
-    assert_eq!(parsed["scripts_verified"], false);
+    assert_eq!((&parsed["scripts_verified"], &parsed["signatures_settled"]), (&false.into(), &0.into()));
     assert_eq!(parsed["peer_count"], 1_500);
     assert_eq!(parsed["peers"].as_array().unwrap().len(), 1_024);
     assert_eq!(parsed["partitions"].as_array().unwrap().len(), PARTITIONS);

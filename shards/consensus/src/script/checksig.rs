@@ -81,7 +81,7 @@ impl<'a> Machine<'a> {
             return Ok(false);
         };
         let digest = if version == Version::Base { sighash::legacy } else { sighash::segwit };
-        let message = digest(cx.spending, cx.index, code, hash_type, &mut self.midstates);
+        let message = digest(cx.spending, cx.index, code, hash_type.into(), &mut self.midstates);
         Ok(cx.checker.ecdsa(&key, der, &message, last_chance))
     }
 
@@ -111,6 +111,8 @@ impl<'a> Machine<'a> {
             return Err(ScriptError::SigCount);
         }
         let start = count_at.checked_sub(signatures as usize).ok_or(TOO_FEW)?;
+        // Satoshi's off-by-one; it must be there before any signature is looked at.
+        let dummy = start.checked_sub(1).ok_or(TOO_FEW)?;
 
         let mut scratch = std::mem::take(&mut self.code);
         let script = &run.script[run.code_start..];
@@ -130,8 +132,6 @@ impl<'a> Machine<'a> {
         if !holds && cx.flags.has(Flags::NULLFAIL) && !all_empty {
             return Err(ScriptError::SigNullFail);
         }
-        // Satoshi's off-by-one, which BIP147 wants empty.
-        let dummy = start.checked_sub(1).ok_or(TOO_FEW)?;
         if cx.flags.has(Flags::NULLDUMMY) && !self.stack[dummy].bytes().is_empty() {
             return Err(ScriptError::SigNullDummy);
         }
@@ -167,11 +167,7 @@ impl<'a> Machine<'a> {
 
 /// A tapscript's check: the budget first, then the kind of key. An empty signature does not hold,
 /// any other that does not ends the script. Core `EvalChecksigTapscript`.
-fn check_tapscript<C: Checker>(
-    signature: &[u8],
-    key: &[u8],
-    cx: &mut InputCx<'_, '_, C>,
-) -> Result<bool, ScriptError> {
+fn check_tapscript<C: Checker>(signature: &[u8], key: &[u8], cx: &mut InputCx<'_, '_, C>) -> Result<bool, ScriptError> {
     let signed = !signature.is_empty();
     if signed {
         cx.weight_left -= SIGOP_WEIGHT;

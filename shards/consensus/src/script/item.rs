@@ -138,8 +138,15 @@ mod tests {
 
     #[test]
     fn zero_is_false_with_either_sign() {
-        let truths: [(&[u8], bool); 7] =
-            [(&[], false), (&[0], false), (&[0x80], false), (&[0, 0x80], false), (&[1], true), (&[0x80, 0], true), (&[0, 1], true)];
+        let truths: [(&[u8], bool); 7] = [
+            (&[], false),
+            (&[0], false),
+            (&[0x80], false),
+            (&[0, 0x80], false),
+            (&[1], true),
+            (&[0x80, 0], true),
+            (&[0, 1], true),
+        ];
         for (bytes, truth) in truths {
             assert_eq!(Item::Pushed(bytes).is_true(), truth, "{bytes:?}");
         }

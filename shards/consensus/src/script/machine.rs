@@ -280,9 +280,7 @@ fn lock_wanted(item: &Item, minimal: bool) -> Result<u64, ScriptError> {
 /// final, or the lock time would not bind at all.
 fn lock_time_reached(spending: &Spending, index: usize, wanted: u64) -> bool {
     let (has, limit) = (u64::from(spending.view.tx.lock_time), u64::from(LOCK_TIME_THRESHOLD));
-    (has < limit) == (wanted < limit)
-        && wanted <= has
-        && spending.view.inputs[index].sequence != SEQUENCE_FINAL
+    (has < limit) == (wanted < limit) && wanted <= has && spending.view.inputs[index].sequence != SEQUENCE_FINAL
 }
 
 /// BIP112. Core `CheckSequence`: of the bits that BIP68 gives a meaning, kind and count.
@@ -290,8 +288,5 @@ fn sequence_reached(spending: &Spending, index: usize, wanted: u64) -> bool {
     let sequence = spending.view.inputs[index].sequence;
     let (kind, mask) = (u64::from(LOCK_IS_TIME), u64::from(LOCK_IS_TIME | LOCK_MASK));
     let (has, wanted) = (u64::from(sequence) & mask, wanted & mask);
-    spending.view.tx.version >= 2
-        && sequence & LOCK_DISABLED == 0
-        && (has < kind) == (wanted < kind)
-        && wanted <= has
+    spending.view.tx.version >= 2 && sequence & LOCK_DISABLED == 0 && (has < kind) == (wanted < kind) && wanted <= has
 }

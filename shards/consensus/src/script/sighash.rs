@@ -14,12 +14,12 @@ use bitcoin_hashes::HashEngine as _;
 use bitcoin_hashes::sha256::{Hash, HashEngine, Midstate};
 use std::cell::OnceCell;
 
-const ALL: u8 = 1;
-const NONE: u8 = 2;
-const SINGLE: u8 = 3;
-const ANYONE_CAN_PAY: u8 = 0x80;
+const ALL: u32 = 1;
+const NONE: u32 = 2;
+const SINGLE: u32 = 3;
+const ANYONE_CAN_PAY: u32 = 0x80;
 /// The bits before segwit and in BIP143 that tell which outputs are signed.
-const OUTPUT_BITS: u8 = 0x1f;
+const OUTPUT_BITS: u32 = 0x1f;
 /// An input whose script is blank: outpoint, no script, sequence.
 const BLANK_INPUT: usize = 36 + 1 + 4;
 
@@ -30,6 +30,12 @@ pub struct Spending<'a> {
     pub view: TxView<'a>,
     /// The coin of each input, in order.
     pub coins: &'a [CoinView<'a>],
+    digests: Digests,
+}
+
+/// What the inputs of a transaction share, as far as it has been asked for.
+#[derive(Debug, Default)]
+pub struct Digests {
     shared: OnceCell<Shared>,
     /// Its inputs as they are signed before segwit: scripts blank.
     blank_inputs: OnceCell<Vec<u8>>,
@@ -49,12 +55,22 @@ struct Shared {
 impl<'a> Spending<'a> {
     /// A transaction that spends these coins, one for each input.
     pub fn new(view: TxView<'a>, coins: &'a [CoinView<'a>]) -> Spending<'a> {
+        Spending::resume(view, coins, Digests::default())
+    }
+
+    /// The same with what was hashed for some of its inputs before.
+    pub fn resume(view: TxView<'a>, coins: &'a [CoinView<'a>], digests: Digests) -> Spending<'a> {
         assert_eq!(view.inputs.len(), coins.len(), "a coin for each input");
-        Spending { view, coins, shared: OnceCell::new(), blank_inputs: OnceCell::new() }
+        Spending { view, coins, digests }
+    }
+
+    /// What has been hashed, for [`Spending::resume`] of the same transaction and coins.
+    pub fn into_digests(self) -> Digests {
+        self.digests
     }
 
     fn shared(&self) -> &Shared {
-        self.shared.get_or_init(|| {
+        self.digests.shared.get_or_init(|| {
             let mut prevouts = HashEngine::new();
             let mut sequences = HashEngine::new();
             for input in self.view.inputs {
@@ -79,7 +95,7 @@ impl<'a> Spending<'a> {
     }
 
     fn blank_inputs(&self) -> &[u8] {
-        self.blank_inputs.get_or_init(|| {
+        self.digests.blank_inputs.get_or_init(|| {
             let mut bytes = Vec::with_capacity(self.view.inputs.len() * BLANK_INPUT);
             for input in self.view.inputs {
                 bytes.extend_from_slice(self.view.prevout(input));
@@ -129,7 +145,7 @@ impl Midstates {
         self.kept = Default::default();
     }
 
-    fn with(&mut self, hash_type: u8, code: &[u8], make: impl FnOnce(&mut HashEngine)) -> [u8; 32] {
+    fn with(&mut self, hash_type: u32, code: &[u8], make: impl FnOnce(&mut HashEngine)) -> [u8; 32] {
         let outputs = match hash_type & OUTPUT_BITS {
             NONE => 1,
             SINGLE => 2,
@@ -146,14 +162,20 @@ impl Midstates {
                 self.kept[mode].insert(engine).clone()
             }
         };
-        engine.input(&u32::from(hash_type).to_le_bytes());
+        engine.input(&hash_type.to_le_bytes());
         sha256(&end(engine))
     }
 }
 
+/// The digest before segwit of input `index` with this script code. In a transaction the hash type
+/// is one byte; the digest has four.
+pub fn legacy_digest(spending: &Spending, index: usize, code: &[u8], hash_type: u32) -> [u8; 32] {
+    legacy(spending, index, code, hash_type, &mut Midstates::default())
+}
+
 /// The digest before segwit. `code` is the script from the last executed CODESEPARATOR on, without
 /// the signatures that are removed from it. Core `SignatureHash`, `SigVersion::BASE`.
-pub(super) fn legacy(spending: &Spending, index: usize, code: &[u8], hash_type: u8, kept: &mut Midstates) -> [u8; 32] {
+pub(super) fn legacy(spending: &Spending, index: usize, code: &[u8], hash_type: u32, kept: &mut Midstates) -> [u8; 32] {
     let view = &spending.view;
     if hash_type & OUTPUT_BITS == SINGLE && index >= view.outputs.len() {
         // The number one: Core has no output to sign and says so in the place of the digest.
@@ -164,7 +186,7 @@ pub(super) fn legacy(spending: &Spending, index: usize, code: &[u8], hash_type: 
     kept.with(hash_type, code, |engine| legacy_parts(spending, index, code, hash_type, engine))
 }
 
-fn legacy_parts(spending: &Spending, index: usize, code: &[u8], hash_type: u8, engine: &mut HashEngine) {
+fn legacy_parts(spending: &Spending, index: usize, code: &[u8], hash_type: u32, engine: &mut HashEngine) {
     let view = &spending.view;
     let outputs = hash_type & OUTPUT_BITS;
     let this = &view.inputs[index];
@@ -253,7 +275,7 @@ impl<'a> Iterator for Pieces<'a> {
 }
 
 /// The digest of BIP143.
-pub(super) fn segwit(spending: &Spending, index: usize, code: &[u8], hash_type: u8, kept: &mut Midstates) -> [u8; 32] {
+pub(super) fn segwit(spending: &Spending, index: usize, code: &[u8], hash_type: u32, kept: &mut Midstates) -> [u8; 32] {
     kept.with(hash_type, code, |engine| {
         let (view, outputs) = (&spending.view, hash_type & OUTPUT_BITS);
         let (this, [prevouts, sequences, all_outputs]) = (&view.inputs[index], &spending.shared().twice);
@@ -296,13 +318,14 @@ pub(super) fn taproot(spending: &Spending, index: usize, hash_type: u8, more: &T
     if !matches!(hash_type, 0..=3 | 0x81..=0x83) {
         return None;
     }
-    let outputs = if hash_type == 0 { ALL } else { hash_type & 3 };
+    let (kind, anyone_can_pay) = (u32::from(hash_type), u32::from(hash_type) & ANYONE_CAN_PAY != 0);
+    let outputs = if kind == 0 { ALL } else { kind & 3 };
     let this = &view.inputs[index];
     let mut engine = tagged(TAG);
     engine.input(&[0, hash_type]); // the epoch, then the type
     engine.input(&view.tx.version.to_le_bytes());
     engine.input(&view.tx.lock_time.to_le_bytes());
-    if hash_type & ANYONE_CAN_PAY == 0 {
+    if !anyone_can_pay {
         let (shared, (amounts, scripts)) = (spending.shared(), spending.coin_hashes());
         engine.input(&shared.prevouts);
         engine.input(amounts);
@@ -313,7 +336,7 @@ pub(super) fn taproot(spending: &Spending, index: usize, hash_type: u8, more: &T
         engine.input(&spending.shared().outputs);
     }
     engine.input(&[u8::from(more.leaf.is_some()) << 1 | u8::from(more.annex.is_some())]);
-    if hash_type & ANYONE_CAN_PAY != 0 {
+    if anyone_can_pay {
         let coin = &spending.coins[index];
         engine.input(view.prevout(this));
         engine.input(&coin.value.to_le_bytes());

@@ -108,7 +108,8 @@ impl<'a> Machine<'a> {
         self.need(2)?;
         let depth = self.top()?.as_number(minimal, NUMBER_LEN)?;
         self.stack.pop();
-        let at = usize::try_from(depth).ok().and_then(|depth| self.stack.len().checked_sub(depth + 1)).ok_or(TOO_FEW)?;
+        let at =
+            usize::try_from(depth).ok().and_then(|depth| self.stack.len().checked_sub(depth + 1)).ok_or(TOO_FEW)?;
         let item = if remove { self.stack.remove(at) } else { self.stack[at] };
         self.stack.push(item);
         Ok(())

@@ -220,11 +220,7 @@ impl<'a> Machine<'a> {
     }
 
     /// BIP342: an OP_SUCCESS anywhere before the first operation that cannot be read overrides all.
-    fn tapscript<C: Checker>(
-        &mut self,
-        script: &'a [u8],
-        cx: &mut InputCx<'_, '_, C>,
-    ) -> Result<(), ScriptError> {
+    fn tapscript<C: Checker>(&mut self, script: &'a [u8], cx: &mut InputCx<'_, '_, C>) -> Result<(), ScriptError> {
         let mut at = 0;
         while at < script.len() {
             let (op, _) = next_op_at(script, &mut at).ok_or(ScriptError::BadOpcode)?;

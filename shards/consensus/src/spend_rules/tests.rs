@@ -8,8 +8,8 @@ use crate::{
 
 const HEIGHT: u32 = 500;
 
-fn cx() -> SpendCx<'static> {
-    SpendCx::at(Params::of(Network::Regtest), HEIGHT, &BlockHash([5; 32]), 1_600_000_000)
+fn cx() -> SpendCx {
+    SpendCx { height: HEIGHT, flags: Flags::CONSENSUS }
 }
 
 fn coin(value: u64) -> CoinView<'static> {
@@ -111,7 +111,7 @@ fn relative_locks_by_height() {
     let coins = [Some(CoinView { height: HEIGHT, ..coin(1) })];
     assert_eq!(failure(Spend { version: 1, ..locked(10) }, &coins), None);
     assert_eq!(failure(Spend { version: u32::MAX, ..locked(10) }, &coins), Some(Rule::SequenceLock), "unsigned");
-    let before_csv = SpendCx { csv: false, ..cx() };
+    let before_csv = SpendCx { flags: Flags::CONSENSUS.without(Flags::CHECKSEQUENCEVERIFY), ..cx() };
     assert_eq!(run(&[locked(10)], &coins, &before_csv).failure, None);
 }
 
@@ -143,8 +143,8 @@ fn sigop_costs() {
     let mut reveal = spend();
     reveal.inputs[0].script = vec![3, 0x51, 0x52, 0xaf];
     assert_eq!(cost(reveal.clone(), &p2sh, &cx()), 2 * 4);
-    let exception = Params::of(Network::Main).bip16_exceptions[0];
-    let before = SpendCx::at(Params::of(Network::Main), 170_060, &exception, 0);
+    let main = Params::of(Network::Main);
+    let before = SpendCx { flags: main.script_flags(170_060, &main.bip16_exceptions[0]), ..cx() };
     assert_eq!(cost(reveal, &p2sh, &before), 0);
 
     let key_hash = [&[0, 20][..], &[0; 20]].concat();

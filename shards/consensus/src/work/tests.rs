@@ -122,3 +122,37 @@ fn retargets_of_testnet4_start_from_the_first_block() {
     assert_eq!(next_bits(params(Network::Testnet3), &parent, 4_031, first, 0), 0x1d00_ffff);
     assert_eq!(next_bits(params(Network::Regtest), &header(0, 0x207f_ffff), 143, first, 0), 0x207f_ffff);
 }
+
+/// Core `GetNextWorkRequired` asks for the 20 minutes only between retargets: a period's first block is as hard as its
+/// period, however late it is. On testnet3 that is after the last block's bits, easy or not; on testnet4 after the
+/// first's, scaled by the time the period took.
+#[test]
+fn a_period_s_first_block_cannot_be_easy() {
+    let span = 14 * 24 * 60 * 60;
+    let first = |at| {
+        assert_eq!(at, 2_016);
+        header(0, 0x1c05_a3f4)
+    };
+    let late = u32::MAX;
+    for (network, last, took, expected) in [
+        (Network::Testnet3, 0x1c05_a3f4, span, 0x1c05_a3f4),
+        (Network::Testnet3, 0x1d00_ffff, span / 2, 0x1c7f_ff80),
+        (Network::Testnet4, 0x1c05_a3f4, span, 0x1c05_a3f4),
+        (Network::Testnet4, 0x1d00_ffff, span / 2, 0x1c02_d1fa),
+        (Network::Testnet4, 0x1d00_ffff, span / 100, 0x1c01_68fd),
+        (Network::Testnet4, 0x1d00_ffff, span * 2, 0x1c0b_47e8),
+    ] {
+        assert_eq!(next_bits(params(network), &header(took, last), 4_031, first, late), expected, "{network} {took}");
+    }
+}
+
+/// Core's -test=bip94 leaves the targets of regtest alone: nothing retargets (`fPowNoRetargeting`), and the easiest is
+/// the only one there is.
+#[test]
+fn regtest_never_retargets_even_with_bip94() {
+    let (regtest, limit) = (Params { bip94: true, ..*params(Network::Regtest) }, 0x207f_ffff);
+    for (height, time) in [(142, 600), (142, 9_999), (143, 600), (143, 9_999)] {
+        let ancestor = |_| header(0, limit);
+        assert_eq!(next_bits(&regtest, &header(0, limit), height, ancestor, time), limit);
+    }
+}

@@ -5,8 +5,10 @@ use crate::{
     files::{blocks, file, hex},
     headers::Chain,
 };
+use consensus::script::{Flags, Spending, check_input, check_input_deferred};
 use consensus::*;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 /// A coin, owned.
 struct Coin {
@@ -37,11 +39,21 @@ fn undo(bytes: &[u8]) -> Vec<Coin> {
     coins
 }
 
+/// Every input, with both checkers.
+fn scripts_hold(view: TxView, coins: &[CoinView], flags: Flags) {
+    let spending = Spending::new(view, coins);
+    for index in 0..coins.len() as u32 {
+        for check in [check_input, check_input_deferred] {
+            assert_eq!(check(&spending, index, flags), Ok(()), "{} input {index}", view.tx.txid);
+        }
+    }
+}
+
 /// Miners took all that was theirs: fees and subsidy are the coinbase's value to the satoshi.
 fn takes_all_fees(block: &Block, coins: &[Coin], network: Network, height: u32) {
     let params = Params::of(network);
     assert_eq!(coins.len(), block.inputs.len() - 1, "{height}");
-    let cx = SpendCx::at(params, height, &block.hash, block.header.time);
+    let cx = SpendCx { height, flags: params.script_flags(height, &block.hash) };
     let lookup = |index: u32| Some(coins[index as usize - 1].view());
     let spends = check_spends(block, 0..block.txs.len() as u32, lookup, &cx);
     assert_eq!(spends.failure, None, "{height}");
@@ -49,6 +61,13 @@ fn takes_all_fees(block: &Block, coins: &[Coin], network: Network, height: u32) 
     assert!(spends.sigop_cost >= 4 * u64::from(block.facts.legacy_sigops));
     assert_eq!(check_coinbase_value(block, params, height, spends.fees), Ok(()));
     assert_eq!(check_coinbase_value(block, params, height, spends.fees - 1), Err(Rule::BadCbAmount));
+    let mut rest = coins;
+    for tx in &block.txs[1..] {
+        let spent;
+        (spent, rest) = rest.split_at(block.inputs_of(tx).len());
+        scripts_hold(block.view(tx), &spent.iter().map(Coin::view).collect::<Vec<_>>(), cx.flags);
+    }
+    let _ = writeln!(std::io::stderr(), "block {height} of {network}: the scripts of all {} inputs hold", coins.len());
     // Any cut into two gives the same sums.
     let (left, right) = (0..block.txs.len() as u32 / 3, block.txs.len() as u32 / 3..block.txs.len() as u32);
     let parts = [left, right].map(|part| check_spends(block, part, lookup, &cx));
@@ -91,23 +110,45 @@ fn fees_of_single_blocks() {
     takes_all_fees(&blocks(block)[0], &coins, Network::Main, 866_342);
 }
 
+/// Single transactions of the chain with the coins they spend.
+#[test]
+fn scripts_of_single_transactions() {
+    let flags = Flags::P2SH | Flags::WITNESS | Flags::DERSIG;
+    for name in ["tx1", "tx2", "tx3", "tx4", "tx6", "tx7", "tx10"] {
+        let path = |end| format!("vectors/txs/{name}{end}");
+        let (Some(bytes), Some(coins)) = (file(&path(".raw")), file(&path("-undo.raw"))) else {
+            return;
+        };
+        let (tx, coins) = (LoneTx::parse(bytes.into()).unwrap(), undo(&coins));
+        let coins: Vec<CoinView> = coins.iter().map(Coin::view).collect();
+        scripts_hold(tx.view(), &coins, flags);
+    }
+}
+
 /// A ledger in a map: every block of a chain through every check. Gives the coins at the end.
 fn sync(network: Network, blocks: Vec<Block>) -> BTreeMap<OutPoint, Coin> {
     let params = Params::of(network);
     let mut chain = Chain { params, base: 0, headers: vec![params.genesis] };
     let mut coins: BTreeMap<OutPoint, Coin> = BTreeMap::new();
+    let mut scripts = 0;
     for block in blocks.iter().filter(|block| block.hash != params.genesis_hash) {
         let (height, mtp_parent) = (chain.headers.len() as u32, chain.mtp());
         assert_eq!(chain.push(block.header), Ok(()), "{height}");
         assert_eq!(check_block(block), Ok(()), "{height}");
         assert_eq!(check_block_context(block, &BlockCx { params, height, mtp_parent }), Ok(()), "{height}");
-        let cx = SpendCx::at(params, height, &block.hash, mtp_parent);
+        let cx = SpendCx { height, flags: params.script_flags(height, &block.hash) };
         let mut fees = 0;
         for (index, tx) in block.txs.iter().enumerate() {
             let lookup = |input: u32| coins.get(&block.outpoint(&block.inputs[input as usize])).map(Coin::view);
             let spends = check_spends(block, index as u32..index as u32 + 1, lookup, &cx);
             assert_eq!((spends.failure, &spends.time_locks[..]), (None, &[][..]), "{height}");
             fees += spends.fees;
+            if index > 0 {
+                let inputs = block.inputs_of(tx).iter();
+                let spent: Vec<CoinView> = inputs.map(|input| coins[&block.outpoint(input)].view()).collect();
+                scripts_hold(block.view(tx), &spent, cx.flags);
+                scripts += spent.len();
+            }
             for input in block.inputs_of(tx) {
                 coins.remove(&block.outpoint(input));
             }
@@ -121,6 +162,8 @@ fn sync(network: Network, blocks: Vec<Block>) -> BTreeMap<OutPoint, Coin> {
         }
         assert_eq!(check_coinbase_value(block, params, height, fees), Ok(()), "{height}");
     }
+    let _ =
+        writeln!(std::io::stderr(), "{} blocks of {network}: the scripts of all {scripts} inputs hold", blocks.len());
     coins
 }
 

@@ -5,23 +5,33 @@ use consensus::{Block, Header, Network, Params};
 use std::io::Write as _;
 use std::path::PathBuf;
 
+/// The file of that path in `CAESURE_DATA`, or beside the workspace; unpacked. Where it is missing that is said, and
+/// in CI it is an error.
 pub fn file(path: &str) -> Option<Vec<u8>> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let full = std::env::var_os("CAESURE_DATA").map_or_else(beside, PathBuf::from).join(path);
-    let read = std::fs::read(&full);
-    if read.is_err() {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {} is not there", full.display());
+    if !full.exists() {
+        return missing(&full.display().to_string());
     }
-    let bytes = read.ok()?;
-    Some(match full.extension().and_then(|ext| ext.to_str()) {
-        Some("zst") => zstd::decode_all(&bytes[..]).unwrap(),
-        Some("bz2") => {
-            let mut out = Vec::new();
-            std::io::copy(&mut bzip2::read::BzDecoder::new(&bytes[..]), &mut out).unwrap();
-            out
-        }
-        _ => bytes,
-    })
+    Some(unpacked(&full))
+}
+
+pub fn missing<T>(what: &str) -> Option<T> {
+    assert!(std::env::var_os("CI").is_none(), "CI must compare with {what}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is not there");
+    None
+}
+
+pub fn unpacked(path: &std::path::Path) -> Vec<u8> {
+    let bytes = std::fs::read(path).unwrap();
+    let mut out = Vec::new();
+    match path.extension().and_then(|ext| ext.to_str()) {
+        Some("zst") => return zstd::decode_all(&bytes[..]).unwrap(),
+        Some("bz2") => std::io::copy(&mut bzip2::read::BzDecoder::new(&bytes[..]), &mut out).unwrap(),
+        Some("xz") => std::io::copy(&mut lzma_rust2::XzReader::new(&bytes[..], true), &mut out).unwrap(),
+        _ => return bytes,
+    };
+    out
 }
 
 pub fn hex(text: &str) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Decides whether real headers follow one another, and whether the others do not.
 
-use crate::files::{file, header, main_params};
+use crate::files::{file, header, hex, main_params};
 use consensus::*;
 
 /// A chain of headers, each checked on those before it. Rules that need what lies below the first
@@ -46,10 +46,16 @@ impl Chain {
     }
 }
 
-/// How many headers of a file follow the first (or the genesis block, for a base of 0).
+/// How many headers of a file follow the first (or the genesis block, for a base of 0). A file of
+/// text holds blocks or headers in hex, a line each.
 fn headers_follow(path: &str, skip: usize, network: Network, base: u32) -> Option<usize> {
     let (bytes, params) = (file(path)?, Params::of(network));
-    let mut headers: Vec<_> = bytes[skip..].as_chunks::<80>().0.iter().map(Header::parse).collect();
+    let mut headers: Vec<_> = match std::str::from_utf8(&bytes) {
+        Ok(text) => {
+            text.lines().map(|line| line.get(..160)).map_while(|line| line.map(hex)).map(|h| header(&h)).collect()
+        }
+        Err(_) => bytes[skip..].as_chunks::<80>().0.iter().map(Header::parse).collect(),
+    };
     let first = if base == 0 { params.genesis } else { headers[0] };
     if headers[0] == first {
         headers.remove(0);
@@ -71,12 +77,29 @@ fn real_headers_follow_one_another() {
         ("headers/mainnet_headers_859303.bin", 4, Network::Main, 859_303, 3_548),
         ("headers/signet_headers.zst", 0, Network::Signet, 0, 2_016),
         ("headers/testnet4-headers.bin", 0, Network::Testnet4, 0, 101),
+        ("testnet-contiguous/testnet_blocks.txt.zst", 0, Network::Testnet3, 0, 4_001),
     ] {
         let Some(found) = headers_follow(path, skip, network, base) else {
             continue;
         };
         assert_eq!(found, count, "{path}");
     }
+}
+
+/// Testnet3's block 3,802,509 came 20 minutes and a second after its parent and is easy; a second earlier it would have had to be
+/// as hard as its parent.
+#[test]
+fn an_easy_block_of_testnet3() {
+    let of = |name: &str| Some(header(&hex(std::str::from_utf8(&file(name)?[..160]).unwrap())));
+    let hard = of("testnet-blocks/0000000000000006200009cf36af2bbcb1362b887b4e2625113b6b44327435b8.hex.zst");
+    let easy = of("testnet-blocks/00000000055a5c34a021ab3b1f3f6f0304b403775feb9e5a235dc7f724c5833f.hex.zst");
+    let (Some(hard), Some(easy)) = (hard, easy) else { return };
+    assert_eq!(easy.prev, hard.hash());
+    let params = Params::of(Network::Testnet3);
+    let bits = |time| next_bits(params, &hard, 3_802_508, |_| panic!("the parent is hard itself"), time);
+    assert_eq!((bits(easy.time), easy.bits), (easy.bits, bits_of(params.pow_limit)));
+    assert_eq!(bits(hard.time + 1_200), hard.bits);
+    assert!(meets_target(&easy.hash(), easy.bits, params) && !meets_target(&easy.hash(), hard.bits, params));
 }
 
 /// The first and last header of every period of mainnet up to height 832,608.
