@@ -2,7 +2,7 @@
 //! Decides what is committed to and signed; never whether that is good.
 
 use super::dice::Dice;
-use super::keys::{self, COUNT, Key, bend, flip, key};
+use super::keys::{self, COUNT, Key, bend, flip, key, stretch};
 use super::ops::{self, Op, push, push_as, push_number, without_codeseparators};
 use bitcoin_hashes::{Hash160, Sha256};
 use caesure_bench::sighash::{self, Shared, TapPath, branch_hash, tagged};
@@ -214,7 +214,7 @@ impl Draft {
 
     /// An ECDSA signature with its hash type, over what a script leaves to sign.
     fn ecdsa(&self, dice: &mut Dice<'_>, who: usize, code: &[u8], scheme: Scheme) -> Vec<u8> {
-        let odd = dice.pick(&[0, 4, 0x50, 0x1f, 0x20, 0x41, 0x43, 0x84, 0xc3, 0xff]);
+        let odd = dice.pick(&[0, 4, 0x50, 0x1f, 0x21, 0x23, 0x41, 0x43, 0x84, 0xa1, 0xc3, 0xff]);
         let hash_type = dice.weighted(&[
             (60, 1),
             (6, 2),
@@ -416,7 +416,11 @@ impl Draft {
         let code = [if before == separator { &[] } else { before }, dummy, &after].concat();
         let mut middle = dummy.to_vec();
         for who in 0..signers.max(1) as usize {
-            let signature = self.ecdsa(dice, first + who, &code, Scheme::Legacy);
+            let mut signature = self.ecdsa(dice, first + who, &code, Scheme::Legacy);
+            if dice.chance(25) {
+                // As long as where the form of pushes changes.
+                signature = stretch(&signature, dice.pick(&[75, 76, 77, 254, 255, 256]));
+            }
             // Only the push that is written as Core would write it is deleted, however often it comes.
             for _ in 0..dice.weighted(&[(85, 1), (15, 2)]) {
                 push_as(&mut middle, &signature, usize::from(self.flaw(dice)));

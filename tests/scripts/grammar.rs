@@ -365,7 +365,15 @@ impl Writer {
         let absolute = dice.chance(50);
         let kept = i64::from(if absolute { lock } else { sequence });
         let edge = i64::from(dice.word(&super::draft::LOCKS));
-        self.number(dice.weighted(&[(55, kept), (10, kept - 1), (5, kept + 1), (10, edge), (8, 1 << 31), (4, 0)]));
+        self.number(dice.weighted(&[
+            (55, kept),
+            (10, kept - 1),
+            (5, kept + 1),
+            (10, edge),
+            (8, 1 << 31),
+            (4, 0),
+            (6, kept + (1 << 32)),
+        ]));
         self.op(if absolute { ops::CLTV } else { ops::CSV });
         if dice.chance(70) {
             self.op(ops::DROP);
@@ -474,8 +482,11 @@ impl Writer {
             // Items on both stacks: 1,000 are allowed.
             13 | 14 => {
                 let count = (dice.between(998, 1001)).saturating_sub(self.stack.len() + self.alt.len());
-                script.extend(vec![ops::ONE; count]);
-                self.stack.extend(vec![vec![1]; count]);
+                let aside = dice.pick(&[0, 0, 1, 50]).min(count);
+                script.extend(vec![ops::ONE; count - aside]);
+                script.extend([ops::ONE, ops::TOALTSTACK].repeat(aside));
+                self.stack.extend(vec![vec![1]; count - aside]);
+                self.alt.extend(vec![vec![1]; aside]);
             }
             // Bytes: 10,000 are allowed, before Tapscript.
             15 | 16 => {

@@ -46,13 +46,14 @@ impl Key {
             0 => self.compressed.clone(),
             1 => self.uncompressed.clone(),
             2 => hybrid(parity),
-            _ => match dice.below(7) {
+            _ => match dice.below(8) {
                 0 => hybrid(1 - parity),
                 1 => [&[5][..], &self.compressed[1..]].concat(),
                 2 => self.uncompressed[..33].to_vec(),
                 3 => [&self.compressed[..], &[0]].concat(),
                 4 => vec![],
-                5 => [&[2][..], &[0xff; 32]].concat(),
+                5 => vec![2; dice.between(520, 521)],
+                6 => [&[2][..], &[0xff; 32]].concat(),
                 _ => [&[2][..], &self.even.x[..31], &[self.even.x[31] ^ 1]].concat(),
             },
         }
@@ -125,6 +126,20 @@ pub fn bend(dice: &mut Dice<'_>, der: &[u8]) -> Vec<u8> {
         18 => der[..dice.below(der.len())].to_vec(),
         _ => flip(dice, der.to_vec()),
     }
+}
+
+/// A signature with its hash type made `size` bytes long by zeros before s, which is fine before BIP66; itself if it is not
+/// DER or too long already.
+pub fn stretch(signature: &[u8], size: usize) -> Vec<u8> {
+    let [0x30, _, 2, r_size, rest @ ..] = signature else { return signature.to_vec() };
+    let Some((r, [2, s_size, rest @ ..])) = rest.split_at_checked(usize::from(*r_size)) else {
+        return signature.to_vec();
+    };
+    let Some((s, hash_type)) = rest.split_at_checked(usize::from(*s_size)) else { return signature.to_vec() };
+    // Lengths of the whole and of s in two bytes each.
+    let zeros = size.saturating_sub(3 + 2 + r.len() + 3 + s.len() + hash_type.len());
+    let body = [integer(r, 0), integer(&[&vec![0; zeros][..], s].concat(), 1)].concat();
+    [&[0x30][..], &length(body.len(), 1), &body, hash_type].concat()
 }
 
 /// One bit the other way round, if there is any.

@@ -24,7 +24,7 @@ use dice::Dice;
 use draft::{Draft, Wrap};
 
 /// What `cargo test` runs of [`SEED`], and `cargo oracle` runs first.
-pub const BOUNDED: u64 = 20_000;
+pub const BOUNDED: u64 = 50_000;
 /// The seed of that.
 pub const SEED: u64 = 3;
 
