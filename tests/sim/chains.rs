@@ -46,7 +46,7 @@ pub struct Chains {
     pub short: Branch,
     /// Leaves it and ends one block above: the best.
     pub rival: Branch,
-    /// Leaves it and ends higher still, but its first block pays its miner too much.
+    /// Leaves it and ends higher still, but its first block breaks a rule.
     pub invalid: Branch,
     /// What is true of `rival`.
     pub best: Truth,
@@ -58,11 +58,37 @@ fn blk(plain: Plain) -> Arc<Blk> {
     Arc::new(Blk { hash: header.hash(), plain, bytes, header })
 }
 
-/// Where branches leave the main chain.
+/// Where branches leave the main chain, and what is wrong with the invalid one.
 struct Forks {
     short: u32,
     rival: u32,
     invalid: u32,
+    wrong: Wrong,
+}
+
+enum Wrong {
+    /// Its first block pays its miner too much.
+    Greedy,
+    /// Its first block with a witness has a signature that does not hold.
+    Forged,
+}
+
+impl Wrong {
+    /// Does it to a block, if that can be done.
+    fn spoil(&self, plain: &mut Plain) -> bool {
+        match self {
+            Wrong::Greedy => plain.txs[0].outputs[0].value += 1_000_000,
+            Wrong::Forged => {
+                let witnesses = plain.txs[1..].iter_mut().flat_map(|tx| &mut tx.inputs).flat_map(|i| &mut i.witness);
+                // A key is as long as no signature, a script longer.
+                let Some(signature) = witnesses.into_iter().find(|item| (64..74).contains(&item.len())) else {
+                    return false;
+                };
+                signature[40] ^= 1;
+            }
+        }
+        true
+    }
 }
 
 impl Chains {
@@ -83,17 +109,20 @@ impl Chains {
         let rival = rest(at(forks.rival), spec.seed + 2, height + 1 - forks.rival, txs);
         let (factory, mut invalid) = at(forks.invalid);
         let blocks = height + 5 - forks.invalid;
-        for (index, mut plain) in factory.branch(spec.seed + 3, blocks, 0).expect("it fits").enumerate() {
+        let mut last_good = None;
+        for (below, mut plain) in (forks.invalid..).zip(factory.branch(spec.seed + 3, blocks, 50).expect("it fits")) {
             plain.header.prev = invalid.last().expect("a base").plain.hash();
-            if index == 0 {
-                plain.txs[0].outputs[0].value += 1_000_000;
+            if last_good.is_none() && forks.wrong.spoil(&mut plain) {
+                last_good = Some(below);
             }
             plain.seal();
             invalid.push(blk(plain));
         }
-        let truths = [&main, &short, &rival, &invalid].map(oracle);
+        // The oracle runs no script: that the rest does not hold is known from its making.
+        assert_eq!(last_good, Some(forks.invalid), "the first block can be spoilt");
+        let truths = [&main, &short, &rival].map(oracle);
         let heights = truths.each_ref().map(|truth| truth.height);
-        assert_eq!(heights, [height, height - 4, height + 1, forks.invalid]);
+        assert_eq!(heights, [height, height - 4, height + 1]);
         Chains { main, short, rival, invalid, best: truths[2].clone() }
     }
 
@@ -104,11 +133,11 @@ impl Chains {
     }
 }
 
-/// 120 blocks with 500 transactions; the rival leaves after 110.
+/// 120 blocks with 500 transactions; the rival leaves after 110, one with a forged signature after 115.
 pub fn busy() -> &'static Chains {
     static BUSY: LazyLock<Chains> = LazyLock::new(|| {
         let spec = Spec { seed: 11, blocks: 120, txs: 500, empty_tail: 0 };
-        Chains::new(spec, Forks { short: 105, rival: 110, invalid: 115 }, 100)
+        Chains::new(spec, Forks { short: 105, rival: 110, invalid: 115, wrong: Wrong::Forged }, 100)
     });
     &BUSY
 }
@@ -117,7 +146,7 @@ pub fn busy() -> &'static Chains {
 pub fn deep() -> &'static Chains {
     static DEEP: LazyLock<Chains> = LazyLock::new(|| {
         let spec = Spec { seed: 21, blocks: 230, txs: 600, empty_tail: 0 };
-        Chains::new(spec, Forks { short: 90, rival: 60, invalid: 225 }, 400)
+        Chains::new(spec, Forks { short: 90, rival: 60, invalid: 225, wrong: Wrong::Greedy }, 400)
     });
     &DEEP
 }
