@@ -1,6 +1,6 @@
 //! What a signature signs: the three digests of a transaction (before SegWit, BIP143, BIP341).
 //!
-//! Written for signing our own scripts: knows neither OP_CODESEPARATOR nor annexes.
+//! Written for signing our own scripts: what OP_CODESEPARATOR leaves of a script is the caller's to say.
 
 use crate::tx::{Hash, Tx, TxOut, compact_size, sha256d, var_bytes};
 use bitcoin_hashes::{HashEngine, Sha256};
@@ -111,6 +111,21 @@ pub fn segwit(tx: &Tx, shared: &Shared, index: usize, script_code: &[u8], value:
 /// The digest of Taproot (BIP341) and, with the hash of a leaf, of Tapscript (BIP342).
 /// Type 0 signs what `ALL` signs. With `SINGLE` the output at `index` MUST exist.
 pub fn taproot(tx: &Tx, shared: &Shared, index: usize, spent: &[TxOut], hash_type: u8, leaf: Option<&Hash>) -> Hash {
+    taproot_path(tx, shared, index, spent, hash_type, TapPath { annex: None, leaf: leaf.map(|hash| (*hash, u32::MAX)) })
+}
+
+/// How a Taproot coin is spent, as far as the digest says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TapPath<'a> {
+    /// The annex, with its first byte 0x50 (BIP341).
+    pub annex: Option<&'a [u8]>,
+    /// The leaf's hash and the position of the last OP_CODESEPARATOR that ran, counted in operations; all ones if
+    /// none did (BIP342).
+    pub leaf: Option<(Hash, u32)>,
+}
+
+/// [`taproot`] with an annex and an OP_CODESEPARATOR.
+pub fn taproot_path(tx: &Tx, shared: &Shared, index: usize, spent: &[TxOut], hash_type: u8, path: TapPath<'_>) -> Hash {
     let only = hash_type & 3;
     let anyone = hash_type & ANYONECANPAY != 0;
     let input = &tx.inputs[index];
@@ -125,7 +140,7 @@ pub fn taproot(tx: &Tx, shared: &Shared, index: usize, spent: &[TxOut], hash_typ
     if only != NONE && only != SINGLE {
         bytes.extend(shared.outputs);
     }
-    bytes.push(if leaf.is_some() { 2 } else { 0 });
+    bytes.push(2 * u8::from(path.leaf.is_some()) + u8::from(path.annex.is_some()));
     if anyone {
         input.prev.write(&mut bytes);
         spent[index].write(&mut bytes);
@@ -133,15 +148,20 @@ pub fn taproot(tx: &Tx, shared: &Shared, index: usize, spent: &[TxOut], hash_typ
     } else {
         bytes.extend((index as u32).to_le_bytes());
     }
+    if let Some(annex) = path.annex {
+        let mut sized = Vec::new();
+        var_bytes(&mut sized, annex);
+        bytes.extend(sha256(&sized));
+    }
     if only == SINGLE {
         let mut one = Vec::new();
         tx.outputs[index].write(&mut one);
         bytes.extend(sha256(&one));
     }
-    if let Some(leaf) = leaf {
+    if let Some((leaf, codeseparator)) = path.leaf {
         bytes.extend(leaf);
         bytes.push(0);
-        bytes.extend(u32::MAX.to_le_bytes());
+        bytes.extend(codeseparator.to_le_bytes());
     }
     tagged("TapSighash", &[&bytes])
 }

@@ -10,6 +10,8 @@ pub mod digest;
 pub mod folder;
 pub mod line;
 pub mod node;
+#[path = "../scripts/mod.rs"]
+pub mod scripts;
 pub mod server;
 #[path = "../sim/mod.rs"]
 pub mod sim;
