@@ -133,7 +133,8 @@ impl Verify {
             }
         }
         // Parts are run in order, so those that are done come first.
-        while let Some(part) = self.queue.pop_front_if(|part| part.is_done()) {
+        while self.queue.front().is_some_and(Part::is_done) {
+            let part = self.queue.pop_front().expect("just seen");
             cx.tell(ShardId::Chain, part.verdict());
         }
         if !self.queue.is_empty() {

@@ -128,7 +128,7 @@ fn errors_that_script_tests_do_not_name() {
 #[test]
 fn the_budget_of_a_tapscript() {
     // Each check takes an item of 1 byte by a key of a kind to come: 2 bytes of witness, 5 of script.
-    let script = |checks: usize| [vec![OP_1, OP_1, OP_CHECKSIG, OP_DROP].repeat(checks), vec![OP_1]].concat();
+    let script = |checks: usize| [[OP_1, OP_1, OP_CHECKSIG, OP_DROP].repeat(checks), vec![OP_1]].concat();
     let padded = |checks: usize, pad: usize| {
         let script = [script(checks), [OP_NOP].repeat(pad)].concat();
         // Count, script with its length (one byte below 253), control block with its.
@@ -182,7 +182,7 @@ fn limits_at_their_edges() {
     let script = |len: usize| [&push(&[1; 520]).repeat(19)[..], &vec![OP_1; len - 19 * 523]].concat();
     assert_eq!(bare(&[], &script(10_000), CONSENSUS), Ok(()));
     assert_eq!(bare(&script(10_001), &[OP_1], CONSENSUS), e(ScriptError::ScriptSize));
-    assert_eq!(leaf(&[], &[&push(&[1; 520]).repeat(30)[..], &vec![OP_2DROP; 15], &[OP_1]].concat(), CONSENSUS), Ok(()));
+    assert_eq!(leaf(&[], &[&push(&[1; 520]).repeat(30)[..], &[OP_2DROP; 15], &[OP_1]].concat(), CONSENSUS), Ok(()));
 }
 
 #[test]
