@@ -9,7 +9,9 @@ pub mod data;
 pub mod digest;
 pub mod folder;
 pub mod line;
+pub mod locks;
 pub mod node;
+pub mod pair;
 pub mod server;
 #[path = "../sim/mod.rs"]
 pub mod sim;
