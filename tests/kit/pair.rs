@@ -17,7 +17,7 @@ use consensus::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wire::message::Message;
 
 /// OP_1: the lock that anyone opens with nothing.
@@ -82,6 +82,9 @@ pub struct Pair {
     pub rows: Vec<Row>,
     /// What did not agree.
     pub wrong: Vec<String>,
+    /// How long Core took to answer for the last block, and how long it took from sending it to us until our page or log
+    /// told.
+    pub took: (Option<Duration>, Duration),
     oracle: String,
     coins: Vec<Coin>,
     setup: Setup,
@@ -126,7 +129,19 @@ impl Pair {
         let oracle = format!("submitblock on {}", start.name);
         let coins = line.blocks.iter().enumerate().flat_map(|(height, (_, bytes))| open_coins(height as u32, bytes));
         let coins = coins.collect();
-        Pair { core, node, line, params, rows: vec![], wrong: vec![], oracle, coins, setup, base }
+        Pair {
+            core,
+            node,
+            line,
+            params,
+            rows: vec![],
+            wrong: vec![],
+            took: Default::default(),
+            oracle,
+            coins,
+            setup,
+            base,
+        }
     }
 
     /// A chain of `count` blocks whose early coinbases make many open coins, with witnesses committed to or, before
@@ -203,9 +218,8 @@ impl Pair {
     /// Both take a good block that is about no rule.
     pub fn take(&mut self, block: &Block) {
         let bytes = block.bytes();
-        if let Some(core) = &self.core {
-            assert_eq!(core_says(core, &bytes), Ok(()), "Core refuses height {}", self.height());
-        }
+        let theirs = self.core_says(&bytes);
+        assert!(theirs.is_none_or(|said| said.is_ok()), "Core refuses height {}", self.height());
         let said = self.node_says(block, &bytes, None);
         assert_eq!(said, Ok(()), "the node refuses height {}\n{}", self.height(), self.node.tail());
         self.line.push(block);
@@ -214,7 +228,7 @@ impl Pair {
     /// A block at the very edge where the rule is kept: both take it.
     pub fn kept(&mut self, rule: Rule, what: &str, block: &Block) {
         let bytes = block.bytes();
-        let theirs = self.core.as_ref().map(|core| core_says(core, &bytes));
+        let theirs = self.core_says(&bytes);
         let ours = self.node_says(block, &bytes, None);
         assert!(theirs.as_ref().is_none_or(Result::is_ok), "{rule}: {what}: Core says {theirs:?}, we {ours:?}");
         assert_eq!(ours, Ok(()), "{rule}: {what}: Core says {theirs:?}\n{}", self.node.tail());
@@ -234,13 +248,12 @@ impl Pair {
         let found = self.tables(bytes);
         let wrong = || format!("{rule}: {what}: it breaks {found:?} as well");
         assert!(found.iter().all(|found| rules.contains(found)), "{}", wrong());
-        let theirs = self.core.as_ref().map(|core| core_says(core, bytes));
+        let theirs = self.core_says(bytes);
         let ours = self.node_says(block, bytes, Some(rule));
-        let name = |said: &Said| said.as_ref().map_err(|(reject, _)| reject.clone()).map_err(Some).err().flatten();
-        let wanted = Some(rule.reject().to_owned());
+        let named = |said: &Said| said.as_ref().is_err_and(|(reject, _)| *reject == rule.reject());
         assert!(ours.is_err(), "{rule}: {what}: we take it, Core says {theirs:?}");
         assert!(theirs.as_ref().is_none_or(Result::is_err), "{rule}: {what}: Core takes it, we say {ours:?}");
-        if name(&ours) != wanted || theirs.as_ref().is_some_and(|theirs| name(theirs) != wanted) {
+        if !named(&ours) || theirs.as_ref().is_some_and(|theirs| !named(theirs)) {
             self.wrong.push(format!("{rule}: {what}: Core says {theirs:?}, we say {ours:?}"));
         }
         let bracket = ours.err().and_then(|(_, bracket)| bracket);
@@ -275,8 +288,16 @@ impl Pair {
         self.rows.push(Row { rule, kept, what: what.into(), oracle: oracle.into() });
     }
 
+    fn core_says(&mut self, bytes: &[u8]) -> Option<Said> {
+        let core = self.core.as_ref()?;
+        let start = Instant::now();
+        let said = core_says(core, bytes);
+        self.took.0 = Some(start.elapsed());
+        Some(said)
+    }
+
     /// The header is announced to the node by a peer of its own, which gives the bytes if it is asked.
-    fn node_says(&self, block: &Block, bytes: &[u8], wanted: Option<Rule>) -> Said {
+    fn node_says(&mut self, block: &Block, bytes: &[u8], wanted: Option<Rule>) -> Said {
         let hash = BlockHash(block.hash());
         let before = self.node.lines().len();
         let wire = Wire::dial(self.node.p2p, self.params.magic);
@@ -293,13 +314,15 @@ impl Pair {
         let asks =
             |message: &Message| matches!(message, Message::GetData(invs) if invs.iter().any(|inv| inv.hash == hash.0));
         // The connection ends if the header is bad. If the block is, that may be before or after the pong.
-        if wire.until(asks).is_ok() {
+        let asked = wire.until(asks).is_ok();
+        let start = Instant::now();
+        if asked {
             wire.send_frame("block", bytes);
             wire.ping(2).ok();
         }
         let hash = hash.to_string();
         let mut last = None;
-        let said = poll(30, || {
+        let said = poll(120, || {
             if self.node.status()["tip"] == hash {
                 return Some(Ok(()));
             }
@@ -307,6 +330,7 @@ impl Pair {
             last = told.filter_map(|line| refusal(&line)).next_back();
             last.clone().filter(|(reject, _)| wanted.is_none_or(|rule| rule.reject() == reject)).map(Err)
         });
+        self.took.1 = start.elapsed();
         said.or(last.map(Err)).unwrap_or_else(|| panic!("nothing is told of {hash}\n{}", self.node.tail()))
     }
 
