@@ -14,6 +14,7 @@
 //!  deployments.rs   how far changes of the rules have come on a branch
 //! ```
 
+mod cut;
 mod deployments;
 mod files;
 mod grow;

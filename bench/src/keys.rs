@@ -202,7 +202,7 @@ fn taproot_signature(key: &Even, digest: Hash, hash_type: u8) -> Vec<u8> {
 }
 
 /// The output key of an internal key and a merkle root of leaves, which may be empty (BIP341).
-fn tweak(secret: SecretKey, root: &[u8]) -> SecretKey {
+pub fn tweak(secret: SecretKey, root: &[u8]) -> SecretKey {
     let internal = secret.keypair();
     let tweak = tagged("TapTweak", &[&internal.x_only_public_key().0.to_byte_array(), root]);
     // Fails for one hash in 2^128, and these are fixed.
@@ -217,14 +217,16 @@ fn p2pkh(public: &[u8]) -> Vec<u8> {
     script
 }
 
-fn p2sh(redeem: &[u8]) -> Vec<u8> {
+/// The script hash of a redeem script (BIP16).
+pub fn p2sh(redeem: &[u8]) -> Vec<u8> {
     let mut script = vec![OP_HASH160];
     push(&mut script, Hash160::hash(redeem).as_byte_array());
     script.push(OP_EQUAL);
     script
 }
 
-fn program(version: u8, hash: &[u8]) -> Vec<u8> {
+/// A witness program: the opcode of its version, and what the witness must match (BIP141).
+pub fn program(version: u8, hash: &[u8]) -> Vec<u8> {
     let mut script = vec![version];
     push(&mut script, hash);
     script

@@ -1,20 +1,18 @@
 //! The life of worlds: begun with a job for every utxo shard and some verify shards, joined by countdown, retired in height
 //! order, chosen by work, folded into the base or dropped. No world is ever undone.
 
+use super::cut::cut;
 use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::Level;
 use crate::limits::GROWING_MAX;
 use crate::msg::{From, Job, Msg, Place, ScriptFailure};
 use crate::{Cx, ShardId};
 use consensus::script::ScriptError;
-use consensus::{Block, Rule, Spends, check_coinbase_value, check_totals, time_lock_ok};
+use consensus::{Rule, Spends, check_coinbase_value, check_totals, time_lock_ok};
 use ledger::worlds::Grown;
 use ledger::{NodeId, WorldId};
-use std::ops::Range;
 use std::sync::Arc;
 
-/// Inputs worth a verify shard of their own.
-const INPUTS_PER_PART: usize = 256;
 /// Memory that the versions of a world take, estimated from its block's bytes: an output of 31 bytes on the wire becomes
 /// a version of about 120.
 const VERSION_BYTES_PER_BYTE: u64 = 4;
@@ -56,26 +54,6 @@ pub(super) struct Growing {
     net: i64,
     duplicate: Option<u32>,
     verdicts: Vec<Option<(Spends, Option<ScriptFailure>)>>,
-}
-
-/// Cuts the transactions of a block into at most `max` runs of about as many inputs.
-fn cut(block: &Block, max: usize) -> Vec<(Range<u32>, Range<u32>)> {
-    let inputs = block.inputs.len();
-    let count = (inputs / INPUTS_PER_PART + 1).min(max);
-    let (mut parts, mut first) = (Vec::with_capacity(count), 0);
-    for part in 1..=count {
-        let goal = (inputs * part / count) as u32;
-        let end = match part == count {
-            true => block.txs.len(),
-            false => block.txs.partition_point(|tx| tx.inputs.1 <= goal),
-        };
-        if end > first {
-            let range = block.txs[first].inputs.0..block.txs[end - 1].inputs.1;
-            parts.push((first as u32..end as u32, range));
-            first = end;
-        }
-    }
-    parts
 }
 
 impl Chain {

@@ -59,7 +59,8 @@ impl Core {
         core
     }
 
-    fn try_call(&self, method: &str, params: Value) -> Result<Value, String> {
+    /// Calls a method; the error as Core tells it.
+    pub fn try_call(&self, method: &str, params: Value) -> Result<Value, String> {
         let body = json!({"method": method, "params": params}).to_string();
         let mut answer = String::new();
         TcpStream::connect(("127.0.0.1", self.rpc))

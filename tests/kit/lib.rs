@@ -9,7 +9,9 @@ pub mod data;
 pub mod digest;
 pub mod folder;
 pub mod line;
+pub mod locks;
 pub mod node;
+pub mod pair;
 #[path = "../scripts/mod.rs"]
 pub mod scripts;
 pub mod server;

@@ -37,9 +37,9 @@ impl Key {
 
 /// Answers the questions that a script has about signatures.
 pub trait Checker {
-    /// Whether this ECDSA signature (DER, without hash type) of this message holds. `last_chance`
-    /// says that the script's check fails if it does not; without, the script goes on to another key.
-    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], last_chance: bool) -> bool;
+    /// Whether this ECDSA signature (DER, without hash type) of this message holds. `fatal` says that
+    /// the input fails if it does not; without, the script goes on, to another key or another branch.
+    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], fatal: bool) -> bool;
 
     /// Whether this BIP340 signature of this message holds; the script fails if not.
     fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool;
@@ -81,8 +81,9 @@ impl Row {
     }
 }
 
-/// Records what it is asked and says yes, wherever a no would fail the check: what cannot be read is
-/// refused, and what steers CHECKMULTISIG to another key is answered by libsecp256k1.
+/// Records what it is asked and says yes, wherever a no would fail the input: what cannot be read is
+/// refused, and what steers a script is answered by libsecp256k1. So only what fails is ever run
+/// again: no script that ends well, however it was meant, costs its signatures twice.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     /// To be settled, in the order of asking.
@@ -90,9 +91,9 @@ pub struct Recorder {
 }
 
 impl Checker for Recorder {
-    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], last_chance: bool) -> bool {
+    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], fatal: bool) -> bool {
         let Some(signature) = curve::lax_der(der) else { return false };
-        if !last_chance {
+        if !fatal {
             return curve::ecdsa_holds(key, &signature, message);
         }
         self.rows.push(Row::Ecdsa(*key, signature, *message));
@@ -102,5 +103,46 @@ impl Checker for Recorder {
     fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool {
         self.rows.push(Row::Schnorr(*key, *signature, *message));
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Flags, Machine, ScriptError, Spending, opcode::*};
+    use crate::testing::spend;
+    use crate::{CoinView, LoneTx};
+
+    /// It can be read, and is nobody's.
+    const SIGNATURE: [u8; 9] = [0x30, 6, 2, 1, 1, 2, 1, 1, 1];
+
+    /// What the script says over the recorder, and how many rows it left.
+    fn run(input: &[&[u8]], coin: &[&[u8]]) -> (Result<(), ScriptError>, usize) {
+        let (mut tx, script) = (spend(), coin.concat());
+        tx.inputs[0].script = input.concat();
+        let tx = LoneTx::parse(tx.bytes(true).into()).unwrap();
+        let coins = [CoinView { value: 1, height: 0, coinbase: false, script: &script }];
+        let mut recorder = Recorder::default();
+        let said = Machine::new().check(&Spending::new(tx.view(), &coins), 0, Flags::NONE, &mut recorder);
+        (said, recorder.rows.len())
+    }
+
+    #[test]
+    fn only_what_would_fail_the_input_is_assumed() {
+        let signature = &[&[9][..], &SIGNATURE].concat()[..];
+        let key = &[&[33, 2][..], &secp256k1::constants::GENERATOR_X].concat()[..];
+        let two_of_two = [&[OP_1 + 1][..], key, key, &[OP_1 + 1]].concat();
+        assert_eq!(run(&[signature], &[key, &[OP_CHECKSIG]]), (Ok(()), 1));
+        assert_eq!(run(&[signature], &[key, &[OP_CHECKSIGVERIFY, OP_1]]), (Ok(()), 1));
+        assert_eq!(run(&[signature], &[&[OP_1, OP_IF], key, &[OP_CHECKSIG, OP_ENDIF]]), (Ok(()), 1));
+        assert_eq!(run(&[signature], &[key, &[OP_CHECKSIG, OP_NOT]]), (Ok(()), 0));
+        assert_eq!(run(&[signature], &[key, &[OP_CHECKSIG, OP_DROP, OP_1]]), (Ok(()), 0));
+        assert_eq!(run(&[signature, key, &[OP_CHECKSIG]], &[&[OP_NOT]]), (Ok(()), 0));
+        let signatures = [&[0], signature, signature];
+        assert_eq!(run(&signatures, &[&two_of_two, &[OP_CHECKMULTISIG]]), (Ok(()), 2));
+        assert_eq!(run(&signatures, &[&two_of_two, &[OP_CHECKMULTISIG, OP_NOT]]), (Ok(()), 0));
+        // One key is passed over, so the other decides.
+        let one_of_two = [&[OP_1][..], key, key, &[OP_1 + 1]].concat();
+        assert_eq!(run(&signatures[..2], &[&one_of_two, &[OP_CHECKMULTISIG]]), (Ok(()), 1));
     }
 }

@@ -25,7 +25,10 @@ impl<'a> Machine<'a> {
         let [.., signature, key] = self.stack[..] else { return Err(ScriptError::InvalidStackOperation) };
         let holds = match run.version {
             Version::Tapscript => check_tapscript(signature.bytes(), key.bytes(), cx)?,
-            _ => self.check_ecdsa(signature.bytes(), key.bytes(), &run.script[run.code_start..], run.version, cx)?,
+            version => {
+                let (script, fatal) = (&run.script[run.code_start..], verify || run.is_last(cx.of_input));
+                self.check_ecdsa(signature.bytes(), key.bytes(), script, version, fatal, cx)?
+            }
         };
         self.stack.truncate(self.stack.len() - 2);
         self.leave(holds, verify, ScriptError::CheckSigVerify)
@@ -49,6 +52,7 @@ impl<'a> Machine<'a> {
         key: &[u8],
         script: &[u8],
         version: Version,
+        fatal: bool,
         cx: &mut InputCx<'_, '_, C>,
     ) -> Result<bool, ScriptError> {
         let mut scratch = std::mem::take(&mut self.code);
@@ -56,7 +60,7 @@ impl<'a> Machine<'a> {
             Version::Base => without_signatures(script, [signature].into_iter(), cx.flags, &mut scratch),
             _ => Ok(script),
         };
-        let checked = code.and_then(|code| self.check_pair(signature, key, code, version, true, cx));
+        let checked = code.and_then(|code| self.check_pair(signature, key, code, version, fatal, cx));
         self.code = scratch;
         let holds = checked?;
         if !holds && cx.flags.has(Flags::NULLFAIL) && !signature.is_empty() {
@@ -72,7 +76,7 @@ impl<'a> Machine<'a> {
         key: &[u8],
         code: &[u8],
         version: Version,
-        last_chance: bool,
+        fatal: bool,
         cx: &mut InputCx<'_, '_, C>,
     ) -> Result<bool, ScriptError> {
         check_signature_encoding(signature, cx.flags)?;
@@ -82,7 +86,7 @@ impl<'a> Machine<'a> {
         };
         let digest = if version == Version::Base { sighash::legacy } else { sighash::segwit };
         let message = digest(cx.spending, cx.index, code, hash_type.into(), &mut self.midstates);
-        Ok(cx.checker.ecdsa(&key, der, &message, last_chance))
+        Ok(cx.checker.ecdsa(&key, der, &message, fatal))
     }
 
     /// OP_CHECKMULTISIG and OP_CHECKMULTISIGVERIFY. From the top down: the number of keys, the keys,
@@ -123,8 +127,9 @@ impl<'a> Machine<'a> {
             }
             _ => Ok(script),
         };
-        let matched =
-            code.and_then(|code| self.match_keys(start..count_at, keys_start..len - 1, code, run.version, cx));
+        let fatal = verify || run.is_last(cx.of_input);
+        let (signatures, keys) = (start..count_at, keys_start..len - 1);
+        let matched = code.and_then(|code| self.match_keys(signatures, keys, code, run.version, fatal, cx));
         self.code = scratch;
         let holds = matched?;
 
@@ -147,6 +152,7 @@ impl<'a> Machine<'a> {
         keys: std::ops::Range<usize>,
         code: &[u8],
         version: Version,
+        fatal: bool,
         cx: &mut InputCx<'_, '_, C>,
     ) -> Result<bool, ScriptError> {
         let (mut signatures, mut keys) = (signatures, keys);
@@ -154,10 +160,10 @@ impl<'a> Machine<'a> {
             if signatures.len() > keys.len() {
                 return Ok(false);
             }
-            let last_chance = signatures.len() == keys.len();
+            let fatal = fatal && signatures.len() == keys.len();
             let key = keys.next_back().expect("as many keys as signatures, at least");
             let (signature, key) = (self.stack[signature], self.stack[key]);
-            if self.check_pair(signature.bytes(), key.bytes(), code, version, last_chance, cx)? {
+            if self.check_pair(signature.bytes(), key.bytes(), code, version, fatal, cx)? {
                 signatures.next_back();
             }
         }

@@ -53,6 +53,8 @@ pub(super) struct InputCx<'c, 'a, C> {
     pub checker: &'c mut C,
     /// What taproot signatures sign beyond the transaction.
     pub taproot: Taproot,
+    /// Whether the input's own script runs, of which the coin's makes what it likes.
+    pub of_input: bool,
     /// Weight that a tapscript's signature checks have left (BIP342).
     pub weight_left: i64,
 }
@@ -70,6 +72,13 @@ pub(super) struct Running<'a> {
     /// Number of the operation, pushes included (BIP342).
     pub position: u32,
     conditions: Conditions,
+}
+
+impl Running<'_> {
+    /// Whether a false item left now is the input's failure: nothing follows that could make anything of it.
+    pub fn is_last(&self, of_input: bool) -> bool {
+        !of_input && self.script[self.at..].iter().all(|op| *op == OP_ENDIF)
+    }
 }
 
 /// The branches a script is in: how many, and which is the outermost that is not taken. What lies

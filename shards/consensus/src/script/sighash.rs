@@ -12,7 +12,7 @@ use crate::hash::{sha256, sha256d};
 use crate::{CoinView, TxView};
 use bitcoin_hashes::HashEngine as _;
 use bitcoin_hashes::sha256::{Hash, HashEngine, Midstate};
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 const ALL: u32 = 1;
 const NONE: u32 = 2;
@@ -39,6 +39,9 @@ pub struct Digests {
     shared: OnceCell<Shared>,
     /// Its inputs as they are signed before segwit: scripts blank.
     blank_inputs: OnceCell<Vec<u8>>,
+    /// An engine that has taken all before the input of this index, which the next one goes on with: of a transaction
+    /// of many inputs, each hashes half of it only.
+    before: RefCell<Option<(usize, HashEngine)>>,
 }
 
 /// SHA-256, once, of the parts that BIP143 and BIP341 sign; those two of the coins' are BIP341's.
@@ -92,6 +95,22 @@ impl<'a> Spending<'a> {
             }
             (end(amounts), end(scripts))
         })
+    }
+
+    /// An engine that has taken version, count, and the blank inputs before this one.
+    fn before(&self, index: usize) -> HashEngine {
+        let mut kept = self.digests.before.borrow_mut();
+        let (from, mut engine) = match kept.take() {
+            Some((from, engine)) if from <= index => (from, engine),
+            _ => {
+                let mut engine = HashEngine::new();
+                engine.input(&self.view.tx.version.to_le_bytes());
+                count(&mut engine, self.view.inputs.len());
+                (0, engine)
+            }
+        };
+        engine.input(&self.blank_inputs()[from * BLANK_INPUT..index * BLANK_INPUT]);
+        kept.insert((index, engine)).1.clone()
     }
 
     fn blank_inputs(&self) -> &[u8] {
@@ -190,21 +209,21 @@ fn legacy_parts(spending: &Spending, index: usize, code: &[u8], hash_type: u32, 
     let view = &spending.view;
     let outputs = hash_type & OUTPUT_BITS;
     let this = &view.inputs[index];
-    engine.input(&view.tx.version.to_le_bytes());
     let own = |engine: &mut HashEngine| {
         engine.input(view.prevout(this));
         input_code(engine, code);
         engine.input(&this.sequence.to_le_bytes());
     };
     if hash_type & ANYONE_CAN_PAY != 0 {
+        engine.input(&view.tx.version.to_le_bytes());
         count(engine, 1);
         own(engine);
     } else {
-        count(engine, view.inputs.len());
-        let blank = spending.blank_inputs();
-        let (before, rest) = blank.split_at(index * BLANK_INPUT);
+        let (before, rest) = spending.blank_inputs().split_at(index * BLANK_INPUT);
         let after = &rest[BLANK_INPUT..];
         if outputs == NONE || outputs == SINGLE {
+            engine.input(&view.tx.version.to_le_bytes());
+            count(engine, view.inputs.len());
             // The sequences of the others are not signed.
             let without = |part: &[u8], engine: &mut HashEngine| {
                 for input in part.as_chunks::<BLANK_INPUT>().0 {
@@ -216,7 +235,7 @@ fn legacy_parts(spending: &Spending, index: usize, code: &[u8], hash_type: u32, 
             own(engine);
             without(after, engine);
         } else {
-            engine.input(before);
+            *engine = spending.before(index);
             own(engine);
             engine.input(after);
         }

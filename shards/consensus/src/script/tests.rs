@@ -221,8 +221,10 @@ fn what_is_recorded_and_what_is_not() {
     let wrong = push(&signed(&[OP_1], 1));
     assert_eq!(rows(&wrong, &checksig), (Ok(()), vec![false]), "assumed, and found out later");
     let not = [&checksig[..], &[OP_NOT]].concat();
-    assert_eq!(rows(&wrong, &not), (Err(ScriptError::EvalFalse), vec![false]), "fails because of the assumption");
-    assert_eq!(bare(&wrong, &not, CONSENSUS), Ok(()), "and holds when it is run again");
+    assert_eq!(rows(&wrong, &not), (Ok(()), vec![]), "what a script goes on from is asked at once");
+    let fails = [&push(&key1)[..], &[OP_CHECKSIGVERIFY, OP_RETURN]].concat();
+    assert_eq!(rows(&wrong, &fails), (Err(ScriptError::OpReturn), vec![false]), "an error after an assumption");
+    assert_eq!(bare(&wrong, &fails, CONSENSUS), Err(ScriptError::CheckSigVerify), "is another when it is run again");
     assert_eq!(rows(&[OP_0], &not), (Ok(()), vec![]), "an empty signature is no question");
     let unreadable = [&push(&[9; 33])[..], &[OP_CHECKSIG, OP_NOT]].concat();
     assert_eq!(rows(&wrong, &unreadable), (Ok(()), vec![]), "nor is a key of no kind");
@@ -282,6 +284,22 @@ fn digests_are_kept_by_mode_and_code() {
     let legacy = |code: &[u8]| legacy_digest(&spending, 0, code, 1);
     assert_eq!(legacy(&[OP_1, OP_CODESEPARATOR, OP_2]), legacy(&[OP_1, OP_2]), "separators are not signed");
     assert_ne!(legacy(&[OP_1, 1, OP_CODESEPARATOR]), legacy(&[OP_1, 1]), "pushed bytes are");
+}
+
+/// What one input hashed before itself serves the next, whichever that is.
+#[test]
+fn inputs_share_what_lies_before_them() {
+    let mut tx = spend();
+    tx.inputs = (0..5).map(|vout| crate::testing::input(7, vout)).collect();
+    let tx = LoneTx::parse(tx.bytes(true).into()).unwrap();
+    let coins = [CoinView { value: 7, height: 0, coinbase: false, script: &[] }; 5];
+    let shared = Spending::new(tx.view(), &coins);
+    for index in [0, 3, 1, 4, 4, 0] {
+        for hash_type in [1, 2, 3, 0x81] {
+            let fresh = legacy_digest(&Spending::new(tx.view(), &coins), index, &[OP_1], hash_type);
+            assert_eq!(legacy_digest(&shared, index, &[OP_1], hash_type), fresh, "{index}, {hash_type}");
+        }
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl<'a> Machine<'a> {
         let (input_script, coin_script) = (spending.view.slice(input.script), spending.coins[index].script);
         let witness = spending.view.witness(input);
         let taproot = Taproot { annex: None, leaf: None };
-        let cx = &mut InputCx { spending, index, flags, checker, taproot, weight_left: 0 };
+        let cx = &mut InputCx { spending, index, flags, checker, taproot, of_input: true, weight_left: 0 };
 
         if flags.has(Flags::SIGPUSHONLY) && !is_push_only(input_script) {
             return Err(ScriptError::SigPushOnly);
@@ -60,6 +60,7 @@ impl<'a> Machine<'a> {
         self.stack.clear();
         self.midstates.clear();
         self.run(input_script, Version::Base, cx)?;
+        cx.of_input = false;
         let reveals = flags.has(Flags::P2SH) && is_p2sh(coin_script);
         if reveals {
             self.saved.clone_from(&self.stack);
@@ -179,7 +180,7 @@ impl<'a> Machine<'a> {
         script[..3].copy_from_slice(&[opcode::OP_DUP, opcode::OP_HASH160, 20]);
         script[3..23].copy_from_slice(program);
         script[23..].copy_from_slice(&[opcode::OP_EQUALVERIFY, opcode::OP_CHECKSIG]);
-        match self.check_ecdsa(signature, key, &script, Version::Witness, cx)? {
+        match self.check_ecdsa(signature, key, &script, Version::Witness, true, cx)? {
             true => Ok(()),
             false => Err(ScriptError::EvalFalse),
         }
