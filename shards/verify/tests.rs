@@ -86,7 +86,7 @@ impl Rig {
             height: 200,
             mtp_parent: 0,
             parts: vec![(0, 0..block.txs.len() as u32)],
-            inputs: vec![0..block.inputs.len() as u32],
+            inputs: std::iter::once(0..block.inputs.len() as u32).collect(),
             flags,
             scripts,
         });

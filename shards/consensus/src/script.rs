@@ -6,7 +6,7 @@
 //!   machine.rs    one script: stack, conditions, limits      stack.rs   what each operation does to items
 //!   checksig.rs   the operations that check signatures       sighash.rs what they sign
 //!   checker.rs    who answers: libsecp256k1 at once, or rows recorded now and settled later
-//!   curve.rs      libsecp256k1, asked as Core asks it
+//!   curve.rs      libsecp256k1, asked as Core asks it        tagged.rs  hashes with tags, taproot trees
 //!   shape.rs      what can be said of a script without running it
 //! ```
 
@@ -21,6 +21,7 @@ pub mod opcode;
 mod shape;
 mod sighash;
 mod stack;
+mod tagged;
 #[cfg(test)]
 mod tests;
 mod verify;

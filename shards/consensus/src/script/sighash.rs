@@ -8,10 +8,11 @@
 
 use super::opcode::OP_CODESEPARATOR;
 use super::shape::next_op_at;
+use super::tagged::{count, end, input_counted, tagged};
 use crate::hash::{sha256, sha256d};
 use crate::{CoinView, TxView};
 use bitcoin_hashes::HashEngine as _;
-use bitcoin_hashes::sha256::{Hash, HashEngine, Midstate};
+use bitcoin_hashes::sha256::{HashEngine, Midstate};
 use std::cell::{OnceCell, RefCell};
 
 const ALL: u32 = 1;
@@ -124,29 +125,6 @@ impl<'a> Spending<'a> {
             bytes
         })
     }
-}
-
-fn end(engine: HashEngine) -> [u8; 32] {
-    Hash::from_engine(engine).to_byte_array()
-}
-
-fn count(engine: &mut HashEngine, count: usize) {
-    match count {
-        0..253 => engine.input(&[count as u8]),
-        253..=0xffff => {
-            let [a, b] = (count as u16).to_le_bytes();
-            engine.input(&[253, a, b]);
-        }
-        _ => {
-            engine.input(&[254]);
-            engine.input(&(count as u32).to_le_bytes());
-        }
-    }
-}
-
-fn input_counted(engine: &mut HashEngine, bytes: &[u8]) {
-    count(engine, bytes.len());
-    engine.input(bytes);
 }
 
 /// Digests of one input up to the hash type, by which outputs and inputs they cover. What differs
@@ -324,11 +302,6 @@ pub(super) struct Taproot {
     pub leaf: Option<([u8; 32], u32)>,
 }
 
-/// An engine that has been fed the tag twice (BIP340).
-pub(super) fn tagged(midstate: Midstate) -> HashEngine {
-    HashEngine::from_midstate(midstate)
-}
-
 /// The digest of BIP341 and BIP342; `None` for hash types that it does not know and for SINGLE
 /// without an output. Core `SignatureHashSchnorr`.
 pub(super) fn taproot(spending: &Spending, index: usize, hash_type: u8, more: &Taproot) -> Option<[u8; 32]> {
@@ -376,41 +349,4 @@ pub(super) fn taproot(spending: &Spending, index: usize, hash_type: u8, more: &T
         engine.input(&separator.to_le_bytes());
     }
     Some(end(engine))
-}
-
-/// SHA-256 of the annex and its length (BIP341).
-pub(super) fn annex_hash(annex: &[u8]) -> [u8; 32] {
-    let mut engine = HashEngine::new();
-    input_counted(&mut engine, annex);
-    end(engine)
-}
-
-/// The hash of a leaf: its version and its script (BIP341).
-pub(super) fn leaf_hash(version: u8, script: &[u8]) -> [u8; 32] {
-    const TAG: Midstate = Midstate::hash_tag(b"TapLeaf");
-    let mut engine = tagged(TAG);
-    engine.input(&[version]);
-    input_counted(&mut engine, script);
-    end(engine)
-}
-
-/// The root that a leaf and the nodes on its way up make (BIP341).
-pub(super) fn merkle_root(leaf: [u8; 32], path: &[[u8; 32]]) -> [u8; 32] {
-    const TAG: Midstate = Midstate::hash_tag(b"TapBranch");
-    path.iter().fold(leaf, |below, node| {
-        let mut engine = tagged(TAG);
-        let (first, second) = if below < *node { (&below, node) } else { (node, &below) };
-        engine.input(first);
-        engine.input(second);
-        end(engine)
-    })
-}
-
-/// By how much an output key differs from its internal key (BIP341).
-pub(super) fn tweak(internal: &[u8; 32], root: &[u8; 32]) -> [u8; 32] {
-    const TAG: Midstate = Midstate::hash_tag(b"TapTweak");
-    let mut engine = tagged(TAG);
-    engine.input(internal);
-    engine.input(root);
-    end(engine)
 }

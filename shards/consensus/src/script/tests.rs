@@ -45,7 +45,7 @@ fn leaf(items: &[&[u8]], script: &[u8], flags: Flags) -> Result<(), ScriptError>
 fn leaf_of_version(version: u8, items: &[&[u8]], script: &[u8], flags: Flags) -> Result<(), ScriptError> {
     let (internal, _) = key(1).x_only_public_key();
     let internal = internal.to_byte_array();
-    let tweak = sighash::tweak(&internal, &sighash::leaf_hash(version, script));
+    let tweak = tagged::tweak(&internal, &tagged::leaf_hash(version, script));
     let tweak = secp256k1::Scalar::from_be_bytes(tweak).unwrap();
     let (output, parity) = key(1).x_only_public_key().0.add_tweak(&tweak).unwrap();
     let control = [&[version | parity.to_u8()][..], &internal].concat();

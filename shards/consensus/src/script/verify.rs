@@ -5,8 +5,8 @@ use super::checker::{AtOnce, Checker, Recorder, Row};
 use super::checksig::check_schnorr;
 use super::machine::{InputCx, MAX_ITEM_SIZE, MAX_STACK_ITEMS, Machine, Version};
 use super::shape::{is_anchor, is_p2sh, is_push_only, next_op_at, witness_program};
-use super::sighash::{self, Spending, Taproot};
-use super::{Flags, Item, ScriptError, curve, opcode};
+use super::sighash::{Spending, Taproot};
+use super::{Flags, Item, ScriptError, curve, opcode, tagged};
 use crate::Witness;
 use bitcoin_hashes::hash160;
 
@@ -197,7 +197,7 @@ impl<'a> Machine<'a> {
         let weight = witness.size();
         self.take_witness(witness);
         if let [_, .., Item::Pushed(annex @ [ANNEX_TAG, ..])] = self.stack[..] {
-            cx.taproot.annex = Some(sighash::annex_hash(annex));
+            cx.taproot.annex = Some(tagged::annex_hash(annex));
             self.stack.pop();
         }
         match self.stack[..] {
@@ -267,8 +267,8 @@ fn committed_leaf(output_key: &[u8; 32], script: &[u8], control: &[u8]) -> Resul
         return Err(WRONG);
     }
     let leaf = first & 0xfe;
-    let hash = sighash::leaf_hash(leaf, script);
-    let tweak = sighash::tweak(internal, &sighash::merkle_root(hash, path));
+    let hash = tagged::leaf_hash(leaf, script);
+    let tweak = tagged::tweak(internal, &tagged::merkle_root(hash, path));
     match curve::tweak_holds(output_key, first & 1 == 1, internal, tweak) {
         true => Ok((leaf, hash)),
         false => Err(ScriptError::WitnessProgramMismatch),
