@@ -127,13 +127,17 @@ struct Outcome {
     error: String,
 }
 
-fn offline(config: Config, paths: Vec<PathBuf>, question: &'static str) -> Result<Outcome, Fatal> {
+/// Runs a node without a network to the end of its work, and reads what it says then.
+fn answer<T: serde::de::DeserializeOwned>(config: Config, purpose: Purpose) -> Result<T, Fatal> {
     let signals = signals()?;
-    let node = Node::start(config, Purpose::Offline(paths, question))?;
+    let node = Node::start(config, purpose)?;
     stop_on(signals, &node);
     let answer = node.wait()?.ok_or_else(|| Fatal::Runtime("stopped before the end; what was stored stays".into()))?;
-    let outcome: Outcome =
-        serde_json::from_str(&answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))?;
+    serde_json::from_str(&answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))
+}
+
+fn offline(config: Config, paths: Vec<PathBuf>, question: &'static str) -> Result<Outcome, Fatal> {
+    let outcome: Outcome = answer(config, Purpose::Offline(paths, question))?;
     match outcome.error.as_str() {
         "" => Ok(outcome),
         error => Err(Fatal::Runtime(error.to_owned())),

@@ -89,7 +89,7 @@ fn entropy() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
-/// 256 bits that nobody can guess.
+/// As many bytes as a cache's secret has, made of what the kernel gave.
 fn secret() -> [u8; 32] {
     let words = [(); 4].map(|()| entropy().to_le_bytes());
     words.as_flattened().try_into().expect("four times eight bytes")

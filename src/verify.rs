@@ -4,7 +4,7 @@
 
 use crate::config::Config;
 use crate::exit::Fatal;
-use crate::run::{Node, Purpose};
+use crate::run::Purpose;
 use consensus::CoinView;
 use consensus::script::{
     AtOnce, Checker, Item, Key, Machine, Spending, Version, check_input_deferred, next_op_at, opcode,
@@ -30,12 +30,7 @@ pub fn audit(config: Config, from: u32, to: Option<u32>) -> Result<(), Fatal> {
         return Err(Fatal::Usage(format!("--from {from} lies above --to {to}")));
     }
     let (start, base) = (Instant::now(), config.folder.display().to_string());
-    let signals = crate::signals()?;
-    let node = Node::start(config, Purpose::Audit(from, to))?;
-    crate::stop_on(signals, &node);
-    let answer = node.wait()?.ok_or_else(|| Fatal::Runtime("stopped before the end".into()))?;
-    let outcome: Outcome =
-        serde_json::from_str(&answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))?;
+    let outcome: Outcome = crate::answer(config, Purpose::Audit(from, to))?;
     let Outcome { height, tip, inputs_run, signatures_settled, scripts_failed } = outcome;
     if height < from {
         return Err(Fatal::Usage(format!("--from {from}: the best chain in {base} ends at height {height} ({tip})")));
@@ -97,13 +92,13 @@ struct Tracer;
 fn hex(bytes: &[u8]) -> String {
     match bytes {
         [] => "(empty)".to_owned(),
-        _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        _ => replay::hex(bytes),
     }
 }
 
 impl Checker for Tracer {
-    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], last_chance: bool) -> bool {
-        let holds = AtOnce.ecdsa(key, der, message, last_chance);
+    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], fatal: bool) -> bool {
+        let holds = AtOnce.ecdsa(key, der, message, fatal);
         println!(
             "    ECDSA   key {}  message {}  {}",
             hex(key.bytes()),

@@ -54,8 +54,9 @@ pub(super) struct Part {
     spends: Spends,
     /// The next to run: transaction of the block, input of the transaction.
     next: (u32, u32),
-    /// What the inputs of that transaction share, if some of them have been run.
+    /// Of that transaction, if some of its inputs have been run: what they share, and its name.
     digests: Digests,
+    name: Option<Name>,
     /// Of this slice.
     assumed: Vec<Assumed>,
     /// Transactions all of whose inputs have been run in slices up to this one.
@@ -81,6 +82,7 @@ impl Part {
             spends,
             next: (first, 0),
             digests: Digests::default(),
+            name: None,
             assumed: Vec::new(),
             finished: Vec::new(),
             failure: None,
@@ -121,11 +123,13 @@ impl Part {
         let (given, (tx, mut input)) = (&self.given, self.next);
         let (view, flags) = (given.view(tx), given.job.flags);
         let inputs = view.inputs.len() as u32;
-        let name = (!given.is_audit()).then(|| cache.name(&view.wtxid(), flags));
-        if input == 0 && name.is_some_and(|name| cache.knows(name)) {
-            self.next = (tx + 1, 0);
-            *left = left.saturating_sub(inputs);
-            return;
+        if input == 0 {
+            self.name = (!given.is_audit()).then(|| cache.name(&view.wtxid(), flags));
+            if self.name.is_some_and(|name| cache.knows(name)) {
+                self.next = (tx + 1, 0);
+                *left = left.saturating_sub(inputs);
+                return;
+            }
         }
         let (coins, mut failed) = (given.coins(tx), Vec::new());
         let spending = Spending::resume(view, &coins, std::mem::take(&mut self.digests));
@@ -151,7 +155,7 @@ impl Part {
             self.digests = spending.into_digests();
         } else {
             self.next = (tx + 1, 0);
-            self.finished.extend(name);
+            self.finished.extend(self.name.take());
         }
         failed.into_iter().for_each(|(input, error)| self.fail(tx, input, error));
     }

@@ -68,9 +68,9 @@ enum Question {
 }
 
 impl Checker for Questions {
-    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], last_chance: bool) -> bool {
+    fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], fatal: bool) -> bool {
         self.0.push(Question::Ecdsa(*key, der.to_vec(), *message));
-        AtOnce.ecdsa(key, der, message, last_chance)
+        AtOnce.ecdsa(key, der, message, fatal)
     }
 
     fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool {

@@ -1,5 +1,6 @@
 //! Decides who answers a script that asks whether a signature holds: libsecp256k1 at once, or a
-//! record of rows that says yes to all and is settled later, many at a time. Never knows a script.
+//! record of rows that says yes where a no would fail the input, and is settled later, many at a
+//! time. Never knows a script.
 //!
 //! A script that went well over recorded rows went well only if every row turns out good; one that
 //! failed after an assumption means nothing. In both cases it is run again at once: see
