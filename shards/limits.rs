@@ -43,6 +43,9 @@ pub const EARLY_MAX: usize = 64;
 pub const SLICE_ROWS: usize = 32;
 /// … and inputs that it runs for them: those without a signature take a few microseconds.
 pub const SLICE_INPUTS: u32 = 512;
+/// A transaction is cut into runs of at least so many inputs for as many verify shards: a core takes ten milliseconds for
+/// so many signatures.
+pub const SHARE_INPUTS: u32 = 256;
 /// Bytes of the table of transactions whose scripts were found good (Core's two together: 32 MiB).
 pub const SCRIPT_CACHE_BYTES: usize = 32 << 20;
 

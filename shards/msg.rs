@@ -201,6 +201,12 @@ pub enum Msg {
     /// The part was checked; the first script that failed, where the rules were kept.
     Verdict { world: WorldId, part: usize, spends: Box<Spends>, script: Option<ScriptFailure> },
 
+    // ---- verify → verify; a verify shard has one transaction shared at a time ----
+    /// Run these inputs of a part of mine. Answered by Shared.
+    Share(Box<crate::verify::Share>),
+    /// The first of the inputs shared of that part that failed, if one did.
+    Shared { world: WorldId, part: usize, script: Option<ScriptFailure> },
+
     // ---- verify → itself ----
     /// Go on with the scripts that wait.
     Slice,

@@ -8,6 +8,9 @@
 //!                       │ scripts skipped      └─ more ──  settle them all; run again what did not hold
 //!                       └──────────────────────────────────▸ Verdict
 //! ```
+//!
+//! The inputs of a transaction that has very many are shared: its shard runs the first of them, others are sent the
+//! rest, with the coins, and answer with Shared.
 
 mod run;
 #[cfg(test)]
@@ -16,13 +19,14 @@ mod tests;
 use crate::effect::Effect;
 use crate::limits::{SLICE_INPUTS, SLICE_ROWS};
 use crate::metrics::Pages;
-use crate::msg::{CoinRow, Coins, Job, Msg, Scripts};
+use crate::msg::{CoinRow, Coins, Job, Msg, ScriptFailure, Scripts};
 use crate::script_cache::ScriptCache;
 use crate::{Cx, Input, Shard, ShardId};
 use consensus::script::Recorder;
 use consensus::{CoinView, SpendCx, check_spends};
 use ledger::WorldId;
 use run::Part;
+pub use run::Share;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -37,8 +41,8 @@ struct Waiting {
 pub struct Config {
     /// Its own number.
     pub number: u16,
-    /// How many utxo shards send coins for each part.
-    pub utxos: u16,
+    /// How many of its kind there are, and of utxo shards, which all send coins for each part.
+    pub workers: u16,
     /// Where it lives.
     pub core: usize,
     /// Counters.
@@ -52,8 +56,10 @@ pub struct Config {
 pub struct Verify {
     config: Config,
     waiting: BTreeMap<(WorldId, usize), Waiting>,
-    /// Parts with scripts to run, in the order in which their coins were complete.
+    /// Parts with scripts to run or shares to wait for, in the order in which their coins were complete.
     queue: VecDeque<Part>,
+    /// A Slice is on its way.
+    slicing: bool,
     recorder: Recorder,
 }
 
@@ -80,14 +86,20 @@ fn view(coins: &[Coins], (from, row): (u8, CoinRow)) -> CoinView<'_> {
 impl Verify {
     /// A shard that waits.
     pub fn new(config: Config) -> Verify {
-        Verify { config, waiting: BTreeMap::new(), queue: VecDeque::new(), recorder: Recorder::default() }
+        Verify {
+            config,
+            waiting: BTreeMap::new(),
+            queue: VecDeque::new(),
+            slicing: false,
+            recorder: Recorder::default(),
+        }
     }
 
     fn arrived(&mut self, world: WorldId, part: usize, take: impl FnOnce(&mut Waiting), cx: &mut Cx) {
         let waiting = self.waiting.entry((world, part)).or_default();
         take(waiting);
-        assert!(waiting.coins.len() <= usize::from(self.config.utxos), "each utxo shard answers once");
-        if waiting.coins.len() == usize::from(self.config.utxos) && waiting.job.is_some() {
+        assert!(waiting.coins.len() <= usize::from(self.config.workers), "each utxo shard answers once");
+        if waiting.coins.len() == usize::from(self.config.workers) && waiting.job.is_some() {
             let Waiting { job, coins } = self.waiting.remove(&(world, part)).expect("just seen");
             self.check(job.expect("just seen"), part, coins, cx);
         }
@@ -106,7 +118,22 @@ impl Verify {
             return cx.tell(ShardId::Chain, Msg::Verdict { world, part, spends, script: None });
         }
         self.queue.push_back(Part::new(job, part, coins, rows, spends));
-        if self.queue.len() == 1 {
+        self.go_on(cx);
+    }
+
+    /// Tells what came of the parts that are done, and sees to it that the others are gone on with.
+    fn go_on(&mut self, cx: &mut Cx) {
+        for _ in 0..self.queue.len() {
+            let part = self.queue.pop_front().expect("counted");
+            if part.has_inputs() || part.waits() {
+                self.queue.push_back(part);
+            } else {
+                let (to, answer) = part.answer();
+                cx.tell(to, answer);
+            }
+        }
+        if !self.slicing && self.queue.iter().any(Part::has_inputs) {
+            self.slicing = true;
             cx.tell(ShardId::Verify(self.config.number), Msg::Slice);
         }
     }
@@ -115,9 +142,18 @@ impl Verify {
     /// verdicts of what came to its end.
     fn slice(&mut self, cx: &mut Cx) {
         let mut inputs_left = SLICE_INPUTS;
+        self.slicing = false;
         self.recorder.rows.clear();
+        // One transaction of this shard is shared at a time, so that few words are on the links.
+        let mut sharing = self.queue.iter().any(Part::waits);
         for part in &mut self.queue {
-            part.run(&mut self.recorder, SLICE_ROWS, &mut inputs_left, &self.config.cache);
+            let most = if sharing { 1 } else { self.config.workers };
+            let shares = part.run(&mut self.recorder, SLICE_ROWS, &mut inputs_left, most, &self.config.cache);
+            sharing |= !shares.is_empty();
+            for (share, i) in shares.into_iter().zip(1..) {
+                let to = (self.config.number + i) % self.config.workers;
+                cx.tell(ShardId::Verify(to), Msg::Share(Box::new(share)));
+            }
             if inputs_left == 0 || self.recorder.rows.len() >= SLICE_ROWS {
                 break;
             }
@@ -132,13 +168,14 @@ impl Verify {
                 cx.effect(Effect::Print(line));
             }
         }
-        // Parts are run in order, so those that are done come first.
-        while self.queue.front().is_some_and(Part::is_done) {
-            let part = self.queue.pop_front().expect("just seen");
-            cx.tell(ShardId::Chain, part.verdict());
-        }
-        if !self.queue.is_empty() {
-            cx.tell(ShardId::Verify(self.config.number), Msg::Slice);
+        self.go_on(cx);
+    }
+
+    fn shared(&mut self, world: WorldId, part: usize, script: Option<ScriptFailure>, cx: &mut Cx) {
+        // None: it was given up.
+        if let Some(part) = self.queue.iter_mut().find(|queued| queued.is(world, part)) {
+            part.shared(script, &self.config.cache);
+            self.go_on(cx);
         }
     }
 }
@@ -152,10 +189,16 @@ impl Shard for Verify {
             Input::Msg(Msg::Coins { world, part, coins }) => {
                 self.arrived(world, part, |waiting| waiting.coins.push(*coins), cx);
             }
+            Input::Msg(Msg::Share(share)) => {
+                self.queue.push_back(Part::share(*share));
+                self.go_on(cx);
+            }
+            Input::Msg(Msg::Shared { world, part, script }) => self.shared(world, part, script, cx),
             Input::Msg(Msg::Slice) => self.slice(cx),
             // Nobody waits for these any more: their verdicts come without their scripts.
             Input::Msg(Msg::Drop(worlds)) => {
                 self.queue.iter_mut().filter(|part| worlds.contains(&part.world())).for_each(Part::give_up);
+                self.go_on(cx);
             }
             Input::Tick => {}
             other => unreachable!("verify is never told {other:?}"),

@@ -416,7 +416,7 @@ impl Blueprint {
             }
             ShardId::Verify(number) => Box::new(verify::Verify::new(verify::Config {
                 number,
-                utxos: plan.workers,
+                workers: plan.workers,
                 core,
                 pages: self.pages.clone(),
                 cache: self.cache.clone(),

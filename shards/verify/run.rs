@@ -1,7 +1,9 @@
-//! One part of a block whose scripts are being run: how far it is, what it recorded in this slice,
-//! what failed. Never knows how long a slice is.
+//! One part of a block whose scripts are being run, or another shard's share of one: how far it is, what it recorded in
+//! this slice, what failed. Never knows how long a slice is.
 
 use super::view;
+use crate::ShardId;
+use crate::limits::SHARE_INPUTS;
 use crate::msg::{CoinRow, Coins, Job, Msg, ScriptFailure, Scripts};
 use crate::script_cache::{Name, ScriptCache};
 use consensus::script::{AtOnce, Digests, Machine, Recorder, Row, ScriptError, Spending};
@@ -9,6 +11,7 @@ use consensus::{CoinView, Spends, TxView};
 use ledger::WorldId;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// An input that went well if its rows turn out good.
 #[derive(Debug)]
@@ -26,6 +29,21 @@ struct Given {
     coins: Vec<Coins>,
     /// Which coin each input takes; all are there.
     rows: Vec<Option<(u8, CoinRow)>>,
+    /// The first input that failed so far, wherever it was run: what comes after it does not count.
+    first_failed: AtomicU64,
+}
+
+/// A run of inputs of one transaction, for another verify shard to run.
+#[derive(Debug)]
+pub struct Share {
+    given: Arc<Given>,
+    tx: u32,
+    inputs: Range<u32>,
+}
+
+/// The order of inputs in a block.
+fn place((tx, input): (u32, u32)) -> u64 {
+    u64::from(tx) << 32 | u64::from(input)
 }
 
 impl Given {
@@ -47,13 +65,20 @@ impl Given {
     }
 }
 
-/// A part of a block.
+/// A part of a block, or a share of one.
 #[derive(Debug)]
 pub(super) struct Part {
-    given: Given,
-    spends: Spends,
+    given: Arc<Given>,
+    /// None for a share.
+    spends: Option<Spends>,
     /// The next to run: transaction of the block, input of the transaction.
     next: (u32, u32),
+    /// The transaction at which it ends.
+    end: u32,
+    /// Inputs of the current transaction from this one on are others' shares.
+    until: u32,
+    /// Shares that others have not answered yet.
+    awaited: u16,
     /// Of that transaction, if some of its inputs have been run: what they share, and its name.
     digests: Digests,
     name: Option<Name>,
@@ -76,11 +101,24 @@ impl Part {
         spends: Spends,
     ) -> Part {
         // The coinbase has no script to run.
-        let first = job.parts[part].1.start.max(1);
+        let (first, end) = (job.parts[part].1.start.max(1), job.parts[part].1.end);
+        let given = Given { job, part, coins, rows, first_failed: AtomicU64::new(u64::MAX) };
+        Part { end, spends: Some(spends), ..Part::of(Arc::new(given), (first, 0)) }
+    }
+
+    /// What another shard was given.
+    pub(super) fn share(Share { given, tx, inputs }: Share) -> Part {
+        Part { end: tx + 1, until: inputs.end, ..Part::of(given, (tx, inputs.start)) }
+    }
+
+    fn of(given: Arc<Given>, next: (u32, u32)) -> Part {
         Part {
-            given: Given { job, part, coins, rows },
-            spends,
-            next: (first, 0),
+            given,
+            spends: None,
+            next,
+            end: 0,
+            until: 0,
+            awaited: 0,
             digests: Digests::default(),
             name: None,
             assumed: Vec::new(),
@@ -94,47 +132,91 @@ impl Part {
         self.given.job.world
     }
 
-    fn end(&self) -> u32 {
-        self.given.job.parts[self.given.part].1.end
+    pub(super) fn has_inputs(&self) -> bool {
+        self.next.0 < self.end
     }
 
-    pub(super) fn is_done(&self) -> bool {
-        self.next.0 >= self.end()
+    /// Whether others run shares of it.
+    pub(super) fn waits(&self) -> bool {
+        self.awaited > 0
     }
 
+    /// Whether it is this shard's own, and that part of that world.
+    pub(super) fn is(&self, world: WorldId, part: usize) -> bool {
+        self.spends.is_some() && (self.given.job.world, self.given.part) == (world, part)
+    }
+
+    /// Nobody wants to know any more.
     pub(super) fn give_up(&mut self) {
-        self.next = (self.end(), 0);
+        (self.next, self.awaited) = ((self.end, 0), 0);
     }
 
-    pub(super) fn verdict(self) -> Msg {
-        let (world, part) = (self.given.job.world, self.given.part);
-        Msg::Verdict { world, part, spends: Box::new(self.spends), script: self.failure }
-    }
-
-    /// Runs inputs until that many rows are recorded, no input is left of this slice, or none of
-    /// this part.
-    pub(super) fn run(&mut self, recorder: &mut Recorder, rows_max: usize, left: &mut u32, cache: &ScriptCache) {
-        while !self.is_done() && *left > 0 && recorder.rows.len() < rows_max {
-            self.run_tx(recorder, rows_max, left, cache);
+    /// Who is told what came of it.
+    pub(super) fn answer(self) -> (ShardId, Msg) {
+        let (job, part, script) = (&self.given.job, self.given.part, self.failure);
+        match self.spends {
+            Some(spends) => (ShardId::Chain, Msg::Verdict { world: job.world, part, spends: Box::new(spends), script }),
+            None => (ShardId::Verify(job.parts[part].0), Msg::Shared { world: job.world, part, script }),
         }
     }
 
-    fn run_tx(&mut self, recorder: &mut Recorder, rows_max: usize, left: &mut u32, cache: &ScriptCache) {
-        let (given, (tx, mut input)) = (&self.given, self.next);
-        let (view, flags) = (given.view(tx), given.job.flags);
-        let inputs = view.inputs.len() as u32;
-        if input == 0 {
-            self.name = (!given.is_audit()).then(|| cache.name(&view.wtxid(), flags));
-            if self.name.is_some_and(|name| cache.knows(name)) {
-                self.next = (tx + 1, 0);
-                *left = left.saturating_sub(inputs);
-                return;
+    /// What came of a share of it.
+    pub(super) fn shared(&mut self, script: Option<ScriptFailure>, cache: &ScriptCache) {
+        self.awaited = self.awaited.saturating_sub(1);
+        script.into_iter().for_each(|failure| self.fail(failure));
+        self.learn(cache);
+    }
+
+    /// Runs inputs until that many rows are recorded, no input is left of this slice, or none of this part. A transaction of
+    /// very many inputs is cut in at most `most` runs, all but the first for others.
+    pub(super) fn run(
+        &mut self,
+        recorder: &mut Recorder,
+        rows_max: usize,
+        left: &mut u32,
+        most: u16,
+        cache: &ScriptCache,
+    ) -> Vec<Share> {
+        let mut shares = Vec::new();
+        if place(self.next) > self.given.first_failed.load(Relaxed) {
+            self.next = (self.end, 0);
+        }
+        while self.has_inputs() && *left > 0 && recorder.rows.len() < rows_max {
+            if self.next.1 == 0 {
+                let view = self.given.view(self.next.0);
+                self.until = view.inputs.len() as u32;
+                self.name = (!self.given.is_audit()).then(|| cache.name(&view.wtxid(), self.given.job.flags));
+                if self.name.is_some_and(|name| cache.knows(name)) {
+                    *left = left.saturating_sub(self.until);
+                    self.next = (self.next.0 + 1, 0);
+                    continue;
+                }
+                if self.awaited == 0 {
+                    shares = self.cut(most);
+                }
             }
+            self.run_tx(recorder, rows_max, left);
         }
+        shares
+    }
+
+    /// Cuts the inputs of the next transaction, if they are very many, and keeps the first run of them.
+    fn cut(&mut self, most: u16) -> Vec<Share> {
+        let (tx, inputs) = (self.next.0, self.until);
+        let count = (inputs / SHARE_INPUTS).clamp(1, most.into());
+        let edge = |share: u32| (u64::from(inputs) * u64::from(share) / u64::from(count)) as u32;
+        self.until = edge(1);
+        self.awaited = (count - 1) as u16;
+        (1..count).map(|i| Share { given: self.given.clone(), tx, inputs: edge(i)..edge(i + 1) }).collect()
+    }
+
+    fn run_tx(&mut self, recorder: &mut Recorder, rows_max: usize, left: &mut u32) {
+        let (given, (tx, mut input), flags) = (&self.given, self.next, self.given.job.flags);
+        let view = given.view(tx);
         let (coins, mut failed) = (given.coins(tx), Vec::new());
         let spending = Spending::resume(view, &coins, std::mem::take(&mut self.digests));
         let mut machine = Machine::new();
-        while input < inputs && *left > 0 && recorder.rows.len() < rows_max {
+        while input < self.until && *left > 0 && recorder.rows.len() < rows_max {
             let start = recorder.rows.len();
             match machine.check(&spending, input, flags, recorder) {
                 Ok(()) if recorder.rows.len() == start => {}
@@ -150,14 +232,14 @@ impl Part {
             input += 1;
             *left -= 1;
         }
-        if input < inputs {
+        if input < self.until {
             self.next = (tx, input);
             self.digests = spending.into_digests();
         } else {
             self.next = (tx + 1, 0);
             self.finished.extend(self.name.take());
         }
-        failed.into_iter().for_each(|(input, error)| self.fail(tx, input, error));
+        failed.into_iter().for_each(|(input, error)| self.fail(ScriptFailure { tx, input, error }));
     }
 
     /// Looks what became of the rows of this slice; gives how many scripts it ran again.
@@ -167,14 +249,19 @@ impl Part {
             if !rows[range].iter().all(Row::holds) {
                 again += 1;
                 if let Err(error) = self.run_again(tx, input) {
-                    self.fail(tx, input, error);
+                    self.fail(ScriptFailure { tx, input, error });
                 }
             }
         }
-        if self.failure.is_none() {
+        self.learn(cache);
+        again
+    }
+
+    /// Remembers what was run to its end, once nobody can say any more that some of it fails.
+    fn learn(&mut self, cache: &ScriptCache) {
+        if self.failure.is_none() && self.awaited == 0 {
             self.finished.drain(..).for_each(|name| cache.learn(name));
         }
-        again
     }
 
     fn run_again(&self, tx: u32, input: u32) -> Result<(), ScriptError> {
@@ -183,18 +270,20 @@ impl Part {
         Machine::new().check(&spending, input, self.given.job.flags, &mut AtOnce)
     }
 
-    /// The first in the order of the block is the one that counts, and nothing after it is run; an
-    /// audit goes on.
-    fn fail(&mut self, tx: u32, input: u32, error: ScriptError) {
-        let failure = ScriptFailure { tx, input, error };
+    /// The first in the order of the block is the one that counts, and nothing after it is run; an audit goes on.
+    fn fail(&mut self, failure: ScriptFailure) {
         if self.given.is_audit() {
             return self.failures.push(failure);
         }
-        if self.failure.is_none_or(|before| (tx, input) < (before.tx, before.input)) {
+        let at = |failure: ScriptFailure| place((failure.tx, failure.input));
+        self.given.first_failed.fetch_min(at(failure), Relaxed);
+        if self.failure.is_none_or(|before| at(failure) < at(before)) {
             self.failure = Some(failure);
         }
         self.finished.clear();
-        self.give_up();
+        if place(self.next) > at(failure) {
+            self.next = (self.end, 0);
+        }
     }
 
     /// What an audit found in this slice, a line each that `caesure verify --replay` understands.

@@ -21,7 +21,11 @@ fn lock() -> Vec<u8> {
 }
 
 fn tx(tag: u8, scripts: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = vec![1, 0, 0, 0, scripts.len() as u8];
+    let mut out = vec![1, 0, 0, 0];
+    match scripts.len() {
+        few @ ..253 => out.push(few as u8),
+        many => out.extend([&[253][..], &(many as u16).to_le_bytes()].concat()),
+    }
     for (vout, script) in (0u32..).zip(scripts) {
         out.extend([tag; 32]);
         out.extend(vout.to_le_bytes());
@@ -35,11 +39,15 @@ fn tx(tag: u8, scripts: &[Vec<u8>]) -> Vec<u8> {
 
 /// A transaction that spends [`INPUTS`] coins, those named with signatures of something else.
 fn spend(tag: u8, forged: &[u32]) -> Vec<u8> {
-    let (blank, lock) = (tx(tag, &vec![vec![]; INPUTS as usize]), lock());
+    spend_many(tag, INPUTS, forged)
+}
+
+fn spend_many(tag: u8, inputs: u32, forged: &[u32]) -> Vec<u8> {
+    let (blank, lock) = (tx(tag, &vec![vec![]; inputs as usize]), lock());
     let lone = LoneTx::parse(blank.into()).unwrap();
-    let coins = vec![CoinView { value: 1, height: 1, coinbase: false, script: &lock }; INPUTS as usize];
+    let coins = vec![CoinView { value: 1, height: 1, coinbase: false, script: &lock }; inputs as usize];
     let spending = Spending::new(lone.view(), &coins);
-    let signed = (0..INPUTS).map(|input| {
+    let signed = (0..inputs).map(|input| {
         let mut digest = legacy_digest(&spending, input as usize, &lock, 1);
         digest[0] ^= u8::from(forged.contains(&input));
         let signature = ecdsa::sign(Message::from_digest(digest), &secret()).serialize_der();
@@ -62,11 +70,18 @@ struct Rig {
     pages: Pages,
 }
 
+fn cache() -> ScriptCache {
+    ScriptCache::new(1 << 12, [3; 32])
+}
+
 impl Rig {
     fn new() -> Rig {
+        Rig::of(0, 1, cache())
+    }
+
+    fn of(number: u16, workers: u16, cache: ScriptCache) -> Rig {
         let pages = Pages::new(1);
-        let cache = ScriptCache::new(1 << 12, [3; 32]);
-        let config = Config { number: 0, utxos: 1, core: 0, pages: pages.clone(), cache };
+        let config = Config { number, workers, core: 0, pages: pages.clone(), cache };
         Rig { verify: Verify::new(config), pages }
     }
 
@@ -76,7 +91,7 @@ impl Rig {
         cx
     }
 
-    /// Hands in a whole block as one part; what the shard says at once.
+    /// Hands in a whole block as one part of shard 0; what the shard says at once.
     fn hand_in(&mut self, world: WorldId, body: &Arc<Body>, flags: Flags, scripts: Scripts) -> Cx {
         let block = &body.block;
         let job = Arc::new(Job {
@@ -96,6 +111,9 @@ impl Rig {
             .map(|input| CoinRow { input, height: 1, value: 1, script, coinbase: false })
             .collect();
         assert!(self.step(Msg::Check { job, part: 0 }).words.is_empty(), "the coins are missing");
+        for _ in 1..self.verify.config.workers {
+            assert!(self.step(Msg::Coins { world, part: 0, coins: Box::default() }).words.is_empty());
+        }
         self.step(Msg::Coins { world, part: 0, coins: Box::new(Coins { rows, scripts: lock }) })
     }
 
@@ -197,8 +215,8 @@ fn nobody_waits_for_worlds_that_are_dropped() {
     for world in 1..=3 {
         rig.hand_in(world, &block(&[spend(world as u8, &[])]), RULES, Scripts::Run);
     }
-    assert!(rig.step(Msg::Drop(vec![2, 1, 99])).words.is_empty());
-    assert_eq!(rig.run().concat(), [(1, None), (2, None), (3, None)]);
+    assert_eq!(verdicts(&rig.step(Msg::Drop(vec![2, 1, 99]))), [(1, None), (2, None)]);
+    assert_eq!(rig.run().concat(), [(3, None)]);
     assert_eq!(rig.counted(), [40, 40, 0], "only the third was run");
 }
 
@@ -227,4 +245,144 @@ fn what_is_believed_is_not_run_and_an_audit_refuses_nothing() {
         assert_eq!(spend.tx.view().whole(), bad.block.view(&bad.block.txs[1]).whole());
         assert_eq!((spend.coins.len(), &spend.coins[3]), (40, &(1, lock())));
     }
+}
+
+/// Two shards, and the words between them.
+struct Two {
+    rigs: [Rig; 2],
+    words: [VecDeque<Msg>; 2],
+    printed: Vec<String>,
+    cache: ScriptCache,
+}
+
+impl Two {
+    fn new() -> Two {
+        let cache = cache();
+        let rigs = [0, 1].map(|number| Rig::of(number, 2, cache.clone()));
+        Two { rigs, words: Default::default(), printed: Vec::new(), cache }
+    }
+
+    fn hand_in(&mut self, world: WorldId, body: &Arc<Body>, scripts: Scripts) {
+        let cx = self.rigs[0].hand_in(world, body, RULES, scripts);
+        assert_eq!(self.sort(cx), []);
+    }
+
+    /// Takes what a shard said apart: the verdicts.
+    fn sort(&mut self, cx: Cx) -> Vec<(WorldId, Option<ScriptFailure>)> {
+        let verdicts = verdicts(&cx);
+        for (to, word) in cx.words {
+            if let ShardId::Verify(number) = to {
+                self.words[usize::from(number)].push_back(word);
+            }
+        }
+        self.printed.extend(cx.effects.into_iter().map(|effect| match effect {
+            Effect::Print(line) => line,
+            other => panic!("{other:?}"),
+        }));
+        verdicts
+    }
+
+    fn step(&mut self, number: usize) -> Vec<(WorldId, Option<ScriptFailure>)> {
+        let word = self.words[number].pop_front().expect("something to do");
+        let cx = self.rigs[number].step(word);
+        self.sort(cx)
+    }
+
+    /// Lets one shard do all it can, then the other, until neither has anything to do.
+    fn run(&mut self, mut number: usize) -> Vec<(WorldId, Option<ScriptFailure>)> {
+        let mut verdicts = Vec::new();
+        while self.words.iter().any(|words| !words.is_empty()) {
+            while !self.words[number].is_empty() {
+                verdicts.extend(self.step(number));
+            }
+            number = 1 - number;
+        }
+        verdicts
+    }
+
+    fn inputs_run(&self) -> [u64; 2] {
+        [0, 1].map(|number| self.rigs[number].counted()[0])
+    }
+
+    fn knows(&self, body: &Body) -> bool {
+        self.cache.knows(self.cache.name(&body.block.view(&body.block.txs[1]).wtxid(), RULES))
+    }
+}
+
+const MANY: u32 = 2 * crate::limits::SHARE_INPUTS;
+
+#[test]
+fn inputs_of_a_large_transaction_are_shared() {
+    for first in [0, 1] {
+        let mut two = Two::new();
+        let good = block(&[spend_many(1, MANY, &[]), spend(2, &[])]);
+        two.hand_in(1, &good, Scripts::Run);
+        assert_eq!(two.run(first), [(1, None)]);
+        assert_eq!(two.inputs_run(), [u64::from(MANY / 2 + INPUTS), u64::from(MANY / 2)]);
+        assert!(two.knows(&good));
+        two.hand_in(2, &good, Scripts::Run);
+        assert_eq!(
+            (two.run(first), two.inputs_run()[1]),
+            (vec![(2, None)], u64::from(MANY / 2)),
+            "nothing is run again"
+        );
+    }
+    let mut two = Two::new();
+    two.hand_in(1, &block(&[spend_many(1, MANY - 1, &[])]), Scripts::Run);
+    assert_eq!((two.run(0), two.inputs_run()), (vec![(1, None)], [u64::from(MANY - 1), 0]), "one too few");
+}
+
+#[test]
+fn the_first_failure_counts_whoever_runs_it() {
+    let failed = |input| Some(ScriptFailure { tx: 1, input, error: ScriptError::EvalFalse });
+    for (forged, counts) in
+        [(vec![3, MANY - 1], 3), (vec![MANY - 1, MANY / 2], MANY / 2), (vec![MANY / 2 - 1, MANY / 2], MANY / 2 - 1)]
+    {
+        let bad = block(&[spend_many(1, MANY, &forged), spend(2, &[1])]);
+        for first in [0, 1] {
+            let mut two = Two::new();
+            two.hand_in(1, &bad, Scripts::Run);
+            assert_eq!(two.run(first), [(1, failed(counts))], "{forged:?}, shard {first} first");
+            assert!(!two.knows(&bad), "it is not good because half of it is");
+        }
+    }
+    // Once an early one has failed, later ones are not run on.
+    let mut two = Two::new();
+    two.hand_in(1, &block(&[spend_many(1, MANY, &[0])]), Scripts::Run);
+    two.run(0);
+    assert_eq!(two.inputs_run()[1], 0);
+}
+
+#[test]
+fn an_audit_is_shared_too_and_prints_all() {
+    let mut two = Two::new();
+    two.hand_in(1, &block(&[spend_many(1, MANY, &[2, MANY - 2])]), Scripts::Audit);
+    assert_eq!(two.run(0), [(1, None)]);
+    let inputs: Vec<u32> = two.printed.iter().map(|line| replay::read(line).unwrap().input).collect();
+    assert_eq!(inputs, [2, MANY - 2]);
+}
+
+#[test]
+fn shares_of_a_dropped_world_mean_nothing() {
+    let mut two = Two::new();
+    two.hand_in(1, &block(&[spend_many(1, MANY, &[])]), Scripts::Run);
+    assert_eq!(two.step(0), []);
+    let cx = two.rigs[0].step(Msg::Drop(vec![1]));
+    assert_eq!(two.sort(cx), [(1, None)], "nobody is kept waiting");
+    let cx = two.rigs[1].step(Msg::Drop(vec![1]));
+    assert_eq!(two.sort(cx), []);
+    assert_eq!(two.run(1), [], "the answer to the share comes too late");
+}
+
+#[test]
+fn one_transaction_is_shared_at_a_time() {
+    let mut two = Two::new();
+    for world in 1..=2 {
+        two.hand_in(world, &block(&[spend_many(world as u8, MANY, &[])]), Scripts::Run);
+    }
+    while !two.words[0].is_empty() {
+        two.step(0);
+        assert!(two.words[1].len() <= 1, "two shares are on their way");
+    }
+    assert_eq!(two.run(1), [(1, None)], "the second was run alone meanwhile");
 }

@@ -187,7 +187,7 @@ impl Sim {
             let partitions = self.plan.partitions(i);
             shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(i, partitions, pages.clone(), core)));
             let cache = ScriptCache::new(1 << 12, [7; 32]);
-            let config = verify::Config { number: i, utxos: workers, core, pages: pages.clone(), cache };
+            let config = verify::Config { number: i, workers, core, pages: pages.clone(), cache };
             shards.insert(ShardId::Verify(i), Box::new(verify::Verify::new(config)));
         }
         let index = std::sync::Arc::new(index);

@@ -1,6 +1,7 @@
 //! Decides what a hash is and how it is written: 32 bytes in the order SHA-256 gives them,
 //! shown byte-reversed as Bitcoin shows them. Never knows what was hashed.
 
+use crate::ripemd160::ripemd160;
 use bitcoin_hashes::{HashEngine as _, sha256 as sha2, sha256d as sha2d};
 use std::{fmt, str::FromStr};
 
@@ -12,6 +13,11 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
 /// SHA-256 of the SHA-256 of `data`: the hash of headers, transactions and merkle nodes.
 pub fn sha256d(data: &[u8]) -> [u8; 32] {
     sha2d::hash(data).to_byte_array()
+}
+
+/// RIPEMD-160 of the SHA-256 of `data`: the hash of keys and scripts.
+pub(crate) fn hash160(data: &[u8]) -> [u8; 20] {
+    ripemd160(&sha256(data))
 }
 
 /// [`sha256d`] of the parts put end to end, without putting them end to end.

@@ -21,6 +21,7 @@ pub mod merkle;
 mod networks;
 mod params;
 mod read;
+mod ripemd160;
 mod rules;
 pub mod script;
 mod signet;

@@ -4,7 +4,8 @@
 use super::machine::{Machine, NUMBER_LEN};
 use super::opcode::*;
 use super::{Item, ScriptError};
-use bitcoin_hashes::{hash160, ripemd160};
+use crate::hash::hash160;
+use crate::ripemd160::ripemd160;
 use sha1::{Digest, Sha1};
 
 const TOO_FEW: ScriptError = ScriptError::InvalidStackOperation;
@@ -167,10 +168,10 @@ impl<'a> Machine<'a> {
     pub(super) fn hash(&mut self, op: u8) -> Result<(), ScriptError> {
         let top = self.stack.last_mut().ok_or(TOO_FEW)?;
         *top = match op {
-            OP_RIPEMD160 => Item::made(&ripemd160::hash(top.bytes()).to_byte_array()),
+            OP_RIPEMD160 => Item::made(&ripemd160(top.bytes())),
             OP_SHA1 => Item::made(&Sha1::digest(top.bytes())),
             OP_SHA256 => Item::made(&crate::sha256(top.bytes())),
-            OP_HASH160 => Item::made(&hash160::hash(top.bytes()).to_byte_array()),
+            OP_HASH160 => Item::made(&hash160(top.bytes())),
             _ => Item::made(&crate::sha256d(top.bytes())),
         };
         Ok(())

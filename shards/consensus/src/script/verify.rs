@@ -8,7 +8,7 @@ use super::shape::{is_anchor, is_p2sh, is_push_only, next_op_at, witness_program
 use super::sighash::{Spending, Taproot};
 use super::{Flags, Item, ScriptError, curve, opcode, tagged};
 use crate::Witness;
-use bitcoin_hashes::hash160;
+use crate::hash::hash160;
 
 /// First byte of an annex (BIP341).
 const ANNEX_TAG: u8 = 0x50;
@@ -173,7 +173,7 @@ impl<'a> Machine<'a> {
         if signature.len().max(key.len()) > MAX_ITEM_SIZE {
             return Err(ScriptError::PushSize);
         }
-        if hash160::hash(key).to_byte_array() != program {
+        if hash160(key) != program {
             return Err(ScriptError::EqualVerify);
         }
         let mut script = [0; 25];
