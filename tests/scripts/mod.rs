@@ -19,7 +19,7 @@ mod spends;
 pub mod tally;
 pub mod verdict;
 
-use caesure_bench::tx::{Tx, TxOut};
+use caesure_bench::tx::{OutPoint, Tx, TxIn, TxOut};
 use dice::Dice;
 use draft::{Draft, Wrap};
 
@@ -116,7 +116,23 @@ pub fn case(seed: u64, number: u64, outside: &[Case]) -> Case {
 
 /// Any case that needs nothing from outside.
 pub fn invented(dice: &mut Dice<'_>) -> Case {
-    let mut draft = Draft::new(dice);
+    let draft = Draft::new(dice);
+    completed(dice, draft)
+}
+
+/// The case of this number in the sequence of this seed, as a transaction that spends one real coin, final and with small
+/// outputs. What locks that coin depends little on which it is.
+pub fn lone(seed: u64, number: u64, prev: OutPoint, value: u64) -> Case {
+    let mut dice = Dice::of(seed, number);
+    let mut draft = Draft::new(&mut dice);
+    let input = TxIn { prev, sequence: u32::MAX, ..draft.input().clone() };
+    draft.coins = vec![TxOut { value, ..draft.coin().clone() }];
+    (draft.tx.inputs, draft.index) = (vec![input], 0);
+    draft.tx.outputs.iter_mut().for_each(|output| output.value = 1_000);
+    completed(&mut dice, draft)
+}
+
+fn completed(dice: &mut Dice<'_>, mut draft: Draft) -> Case {
     let kind = match dice.weighted(&[(55, 0), (35, 1), (10, 2)]) {
         0 => {
             let (kind, spend) = dice.weighted(&spends::SPENDS);
