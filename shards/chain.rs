@@ -26,7 +26,7 @@ mod scripts;
 mod serve;
 mod tip;
 
-use crate::effect::{Event, FileId};
+use crate::effect::Event;
 use crate::limits::{self, Budget};
 use crate::msg::{From, Msg, PeerId, Place, Seq};
 use crate::{Cx, Input, Shard, ShardId};
@@ -81,10 +81,12 @@ struct Life {
     place: Option<Place>,
     stored: Stored,
     verdict: Verdict,
+    /// It was found valid in an earlier run.
+    known: bool,
     world: Option<WorldId>,
 }
 
-const UNBORN: Life = Life { place: None, stored: Stored::No, verdict: Verdict::Unknown, world: None };
+const UNBORN: Life = Life { place: None, stored: Stored::No, verdict: Verdict::Unknown, known: false, world: None };
 
 /// A block in memory: waiting to grow, growing, or on its way to disk.
 #[derive(Debug)]
@@ -174,7 +176,8 @@ impl Chain {
     /// A chain that knows only genesis.
     pub fn new(config: Config) -> Chain {
         let tree = Headers::new(config.params.genesis);
-        let genesis = Life { place: None, stored: Stored::Durable, verdict: Verdict::Valid, world: Some(0) };
+        let genesis =
+            Life { place: None, stored: Stored::Durable, verdict: Verdict::Valid, known: true, world: Some(0) };
         let root = World { node: 0, parent: 0, children: Vec::new(), state: WorldState::Valid, coins: 0, bytes: 0 };
         let fetch = Fetch::new(wire::fetch::Limits {
             window: limits::WINDOW_BLOCKS,
@@ -392,9 +395,5 @@ impl Chain {
         for node in hashes.iter().filter_map(|hash| self.tree.find(hash)) {
             self.fetch.not_found(peer, node);
         }
-    }
-
-    fn place_of(&self, file: FileId, record: &ledger::record::Record) -> Place {
-        Place { file, at: record.end() - u64::from(record.len), len: record.len }
     }
 }

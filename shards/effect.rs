@@ -65,6 +65,9 @@ pub enum Effect {
     Sync,
     /// store: append this line to the file of refused blocks and sync it.
     Remember(String),
+    /// store: append these bytes to the block index, in the order asked; no answer, and no sync: what is lost is found
+    /// again in blocks.bin.
+    Index(Bytes),
     /// anyone: one line for the log.
     Log(Level, String),
     /// anyone, in offline commands: one line on standard output.

@@ -214,6 +214,8 @@ pub enum Msg {
     // ---- chain → store ----
     /// Append this block to blocks.bin.
     Append { node: NodeId, body: Arc<Body> },
+    /// Note that the block which lies there in blocks.bin, durably, is valid.
+    Valid { at: u64 },
     /// Remember for ever that this block is refused.
     Refused { hash: BlockHash, reject: &'static str },
 

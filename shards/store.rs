@@ -19,9 +19,10 @@ use crate::msg::{Msg, Place};
 use crate::report::{self, Report};
 use crate::{Cx, Input, Shard, ShardId};
 use bytes::{Bytes, BytesMut};
-use consensus::Params;
+use consensus::{Block, Header, Params};
 use ledger::NodeId;
-use ledger::record::frame;
+use ledger::block_index::Rows;
+use ledger::record::{FRAME_LEN, frame};
 use std::collections::{BTreeSet, VecDeque};
 
 /// What the edge found when it opened blocks.bin.
@@ -31,6 +32,8 @@ pub struct Opened {
     pub end: u64,
     /// Bytes of the last partial page up to `end`: `end % 4096` of them.
     pub tail: Vec<u8>,
+    /// Goes on with the block index, which covers all up to `end`.
+    pub rows: Rows,
 }
 
 /// The shard.
@@ -52,7 +55,10 @@ pub struct Store {
     syncing: Option<u64>,
     durable: u64,
     /// Appended blocks that are not durable yet, in order.
-    waiting: VecDeque<(NodeId, Place)>,
+    waiting: VecDeque<(NodeId, Place, Header)>,
+    rows: Rows,
+    /// Of the block index, not handed out yet.
+    index: Vec<u8>,
     report: report::Store,
     failed: bool,
 }
@@ -73,19 +79,22 @@ impl Store {
             syncing: None,
             durable: opened.end,
             waiting: VecDeque::new(),
+            rows: opened.rows,
+            index: Vec::new(),
             report: report::Store { end: opened.end, durable: opened.end, ..Default::default() },
             failed: false,
         }
     }
 
-    fn append(&mut self, node: NodeId, block: &Bytes) {
+    fn append(&mut self, node: NodeId, block: &Block) {
+        let (header, block) = (block.header, &block.bytes);
         let len = u32::try_from(block.len()).expect("a block is at most 4,000,000 bytes");
         let head = frame(self.params, len);
         let place = Place { file: 0, at: self.end + head.len() as u64, len };
         self.tail.push_back(Bytes::copy_from_slice(&head));
         self.tail.push_back(block.clone());
         self.end = place.at + u64::from(len);
-        self.waiting.push_back((node, place));
+        self.waiting.push_back((node, place, header));
     }
 
     /// Hands out writes of whole pages while there are some, then, when idle, the partial page.
@@ -155,11 +164,13 @@ impl Store {
     fn synced(&mut self, cx: &mut Cx) {
         self.durable = self.syncing.take().expect("one sync at a time");
         let mut done = Vec::new();
-        while let Some((_, place)) = self.waiting.front() {
+        while let Some((node, place, header)) = self.waiting.front() {
             if place.at + u64::from(place.len) > self.durable {
                 break;
             }
-            done.extend(self.waiting.pop_front());
+            self.rows.stored(place.at - FRAME_LEN, place.len, header, &mut self.index);
+            done.push((*node, *place));
+            self.waiting.pop_front();
         }
         if !done.is_empty() {
             cx.tell(ShardId::Chain, Msg::Durable(done));
@@ -184,8 +195,9 @@ impl Shard for Store {
             return;
         }
         match input {
-            Input::Msg(Msg::Append { node, body }) => self.append(node, &body.block.bytes),
+            Input::Msg(Msg::Append { node, body }) => self.append(node, &body.block),
             Input::Msg(Msg::Refused { hash, reject }) => cx.effect(Effect::Remember(format!("{hash} {reject}"))),
+            Input::Msg(Msg::Valid { at }) => self.rows.valid(at - FRAME_LEN, &mut self.index),
             Input::Event(Event::Written { at }) => self.written(at),
             Input::Event(Event::Synced) => self.synced(cx),
             Input::Event(Event::Failed { full, what }) => return self.fail(full, what, cx),
@@ -198,6 +210,9 @@ impl Shard for Store {
         }
         self.write(cx);
         self.sync(cx);
+        if !self.index.is_empty() {
+            cx.effect(Effect::Index(std::mem::take(&mut self.index).into()));
+        }
     }
 }
 

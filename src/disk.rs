@@ -3,16 +3,19 @@
 
 use crate::pump::Core;
 use bytes::Bytes;
-use glommio::io::{BufferedFile, DmaFile, OpenOptions};
+use glommio::io::{BufferedFile, DmaFile, OpenOptions as OpenDirect};
 use glommio::sync::Semaphore;
 use shards::ShardId;
 use shards::effect::{Effect, Event, FileId, ReadError};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+/// The block index's name in the folder.
+pub const BLOCK_INDEX: &str = "blocks.idx";
 /// Imported files that a core keeps open. They are numbered in the order of their blocks, so the lowest is needed least.
 const HANDLES_MAX: usize = 64;
 
@@ -50,7 +53,15 @@ struct Readers {
 pub struct Disk {
     readers: Rc<Readers>,
     writer: Option<Rc<DmaFile>>,
+    rows: Rc<Appends>,
     folder: PathBuf,
+}
+
+/// What is to be appended to the block index, one write after the other.
+#[derive(Default)]
+struct Appends {
+    waiting: RefCell<Vec<u8>>,
+    busy: Cell<bool>,
 }
 
 impl Disk {
@@ -58,7 +69,7 @@ impl Disk {
     pub async fn open(sources: Vec<Source>, folder: PathBuf, store: bool) -> Result<Disk, String> {
         let writer = if store {
             let path = &sources[0].path;
-            let opened = OpenOptions::new().read(true).write(true).dma_open(path).await;
+            let opened = OpenDirect::new().read(true).write(true).dma_open(path).await;
             let file = opened.map_err(|why| format!("cannot open {} for direct writes: {why}", path.display()))?;
             // glommio takes a device for pollable when the first file opened is empty, and then reads fail.
             let probe = file.read_at_aligned(0, 4096).await;
@@ -71,7 +82,7 @@ impl Disk {
             None
         };
         // After the direct one: see above what the first file decides.
-        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, folder })
+        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, rows: Rc::default(), folder })
     }
 
     /// Carries out one effect.
@@ -94,6 +105,7 @@ impl Disk {
                 let path = self.folder.join("peers");
                 blocking(move || replace(&path, &bytes), "the file of known addresses was not written");
             }
+            Effect::Index(bytes) => self.append_rows(&bytes),
             Effect::Remember(line) => {
                 let path = self.folder.join("refused");
                 blocking(
@@ -103,6 +115,34 @@ impl Disk {
             }
             other => unreachable!("no matter of files: {other:?}"),
         }
+    }
+
+    fn append_rows(&self, bytes: &[u8]) {
+        let rows = self.rows.clone();
+        rows.waiting.borrow_mut().extend_from_slice(bytes);
+        if rows.busy.replace(true) {
+            return;
+        }
+        let path = self.folder.join(BLOCK_INDEX);
+        glommio::spawn_local(async move {
+            loop {
+                let bytes = rows.waiting.take();
+                if bytes.is_empty() {
+                    break rows.busy.set(false);
+                }
+                let to = path.clone();
+                let append = move || OpenOptions::new().append(true).open(to)?.write_all(&bytes);
+                if let Err(why) = glommio::executor().spawn_blocking(append).await {
+                    // Rows that were lost make all behind them unreadable: `busy` stays set.
+                    tracing::warn!(
+                        "{} was not written: {why}; the next start looks through the blocks since",
+                        path.display()
+                    );
+                    break;
+                }
+            }
+        })
+        .detach();
     }
 
     fn read(&self, core: &Core, token: u64, file: FileId, at: u64, len: u32) {
@@ -142,7 +182,7 @@ impl Disk {
 impl Readers {
     async fn open(sources: Vec<Source>) -> Result<Readers, String> {
         let path = &sources[0].path;
-        let blocks = OpenOptions::new().read(true).buffered_open(path).await;
+        let blocks = OpenDirect::new().read(true).buffered_open(path).await;
         let blocks = blocks.map_err(|why| format!("cannot open {} for reading: {why}", path.display()))?;
         Ok(Readers { blocks: Rc::new(blocks), sources, imported: RefCell::default(), opening: Semaphore::new(1) })
     }
@@ -163,7 +203,7 @@ impl Readers {
             // Reads under way hold it on; it is closed after the last.
             self.imported.borrow_mut().pop_first();
         }
-        let opened = OpenOptions::new().read(true).buffered_open(&self.sources[file as usize].path).await;
+        let opened = OpenDirect::new().read(true).buffered_open(&self.sources[file as usize].path).await;
         let handle = Rc::new(opened.map_err(|why| format!("cannot open it: {why}"))?);
         self.imported.borrow_mut().insert(file, handle.clone());
         Ok(handle)
@@ -218,7 +258,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     writeln!(file, "{line}")?;
     file.sync_data()
 }

@@ -1,9 +1,10 @@
 //! The network's folder: who may use it, which version wrote it, what lies in blocks.bin and in files to be imported.
 //! All of it is ordinary blocking work before any executor runs. It decides nothing about blocks.
 
-use crate::disk::{Source, replace};
+use crate::disk::{BLOCK_INDEX, Source, replace};
 use crate::exit::Fatal;
 use consensus::{BlockHash, Network, Params};
+use ledger::block_index::{self, Rows};
 use ledger::record::{self, Index};
 use shards::limits::PAGE;
 use shards::store::Opened;
@@ -77,6 +78,29 @@ impl Folder {
         std::fs::read(self.path.join(name)).ok()
     }
 
+    /// Records of blocks.bin; the block index is brought up to date.
+    fn own_records(&self, params: &Params, source: &Source) -> Result<(Index, Rows), Fatal> {
+        let path = self.path.join(BLOCK_INDEX);
+        let old = self.read(BLOCK_INDEX);
+        let block_index::Opened { index, keep, append, rows, taken } =
+            index(params, source, old.as_deref().unwrap_or_default())?;
+        if keep == 0 && old.is_some() {
+            tracing::warn!("{} is damaged, or of other blocks; it is made anew from blocks.bin", path.display());
+        }
+        let found = index.records.len() - taken;
+        if found > 0 {
+            tracing::info!("{taken} blocks from the block index, {found} found by looking through blocks.bin");
+        }
+        let written = if keep == 0 {
+            replace(&path, &append)
+        } else {
+            let file = OpenOptions::new().write(true).open(&path);
+            file.and_then(|file| file.set_len(keep).and_then(|()| file.write_all_at(&append, keep)))
+        };
+        written.map_err(|why| Fatal::DiskFailed { path, doing: "write to".into(), why })?;
+        Ok((index, rows))
+    }
+
     /// Blocks refused in earlier runs.
     pub fn refused(&self) -> Vec<(BlockHash, String)> {
         let text = self.read("refused").unwrap_or_default();
@@ -87,7 +111,8 @@ impl Folder {
         String::from_utf8_lossy(&text).lines().filter_map(line).collect()
     }
 
-    /// Opens or makes blocks.bin, finds its records, and cuts a torn tail off.
+    /// Opens or makes blocks.bin, finds its records with the help of the block index, brings that up to date, and cuts a
+    /// torn tail off.
     pub fn blocks(&self, params: &Params) -> Result<(Source, Index, Opened), Fatal> {
         let path = self.path.join("blocks.bin");
         let failed =
@@ -104,7 +129,7 @@ impl Folder {
             folder.map_err(|why| failed("sync of the folder of", why))?;
         }
         let source = Source { path: path.clone(), key: [0; 8] };
-        let index = index(params, &source, true)?;
+        let (index, rows) = self.own_records(params, &source)?;
         if index.torn > 0 {
             tracing::warn!(
                 "blocks.bin: {} bytes after offset {} are no whole record (the end of an interrupted write); they are cut off",
@@ -123,19 +148,16 @@ impl Folder {
         let mut tail = vec![0; (index.end % PAGE) as usize];
         let from = index.end / PAGE * PAGE;
         file.read_exact_at(&mut tail, from).map_err(|why| failed("read of", why))?;
-        let opened = Opened { end: index.end, tail };
+        let opened = Opened { end: index.end, tail, rows };
         Ok((source, index, opened))
     }
 }
 
-/// Records of a file of blocks, with progress on anything longer than two seconds. `own`: blocks.bin itself.
-fn index(params: &Params, source: &Source, own: bool) -> Result<Index, Fatal> {
+/// Records of a file of blocks, with progress on anything longer than two seconds; `rows` is what a block index says of it.
+fn index(params: &Params, source: &Source, rows: &[u8]) -> Result<block_index::Opened, Fatal> {
     let path = &source.path;
     let failed = |why: std::io::Error| Fatal::DiskFailed { path: path.clone(), doing: "read of".into(), why };
-    let file = File::open(path).map_err(|why| match own {
-        true => failed(why),
-        false => Fatal::Usage(format!("cannot open {}: {why}", path.display())),
-    })?;
+    let file = File::open(path).map_err(|why| Fatal::Usage(format!("cannot open {}: {why}", path.display())))?;
     let len = file.metadata().map_err(failed)?.len();
     let (start, mut said) = (Instant::now(), Instant::now());
     let read = |at: u64, buffer: &mut [u8]| {
@@ -157,13 +179,14 @@ fn index(params: &Params, source: &Source, own: bool) -> Result<Index, Fatal> {
             tracing::info!("{}: {} of {} MB looked through, {left:.0} s left", path.display(), at >> 20, len >> 20);
         }
     };
-    let index = record::scan(params, 0, len, read, progress).map_err(failed)?;
+    let opened = block_index::open(params, rows, len, read, progress).map_err(failed)?;
+    let index = &opened.index;
     // By chance the proof of work of regtest holds for bytes of another network here and there.
     let foreign = Network::ALL.iter().any(|network| index.foreign_magic == Some(Params::of(*network).magic));
     if index.records.is_empty() || foreign {
-        return Err(no_records(params, source, &index, len));
+        return Err(no_records(params, source, index, len));
     }
-    Ok(index)
+    Ok(opened)
 }
 
 /// Not one record: says what the file most likely is.
@@ -193,7 +216,7 @@ pub fn to_import(params: &Params, paths: &[PathBuf]) -> Result<Vec<(Source, Arc<
             sources.push(plain_or_masked(params, path, key)?);
         }
     }
-    sources.into_iter().map(|source| Ok((source.clone(), Arc::new(index(params, &source, false)?)))).collect()
+    sources.into_iter().map(|source| Ok((source.clone(), Arc::new(index(params, &source, &[])?.index)))).collect()
 }
 
 /// A file beside an `xor.dat` may be masked or not; its first bytes tell.

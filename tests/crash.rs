@@ -177,6 +177,54 @@ fn a_page_of_zeros_is_named_and_its_blocks_had_again() {
     }
 }
 
+/// Inputs run, and what the log says of the index, of a node that is started on this folder without peers. It ends once
+/// the index says that all is stored and valid.
+fn started_again(chain: &Made, base: &Folder) -> (u64, Vec<String>) {
+    let node = Node::start(base, &Setup::regtest(&[]));
+    let status = node.wait_tip(&chain.tip, 60);
+    assert_eq!(status["coins"], chain.coins);
+    let height = status["height"].as_u64().expect("a height");
+    // A head, a row of 97 bytes for each record, one of 13 for each verdict; nobody doubts the genesis block.
+    let whole = 12 + 97 * (height + 1) + 13 * height;
+    let len = || fs::metadata(base.join("regtest/blocks.idx")).map_or(0, |file| file.len());
+    poll(60, || (len() == whole).then_some(())).unwrap_or_else(|| panic!("{} bytes of {whole}", len()));
+    let said = node.lines().into_iter().filter(|line| line.contains("the block index") || line.contains("made anew"));
+    let run = status["inputs_run"].as_u64().expect("a count");
+    (run, said.collect())
+}
+
+#[test]
+fn the_block_index_saves_looking_through_the_blocks_and_running_their_scripts_again() {
+    let chain = chain();
+    let base = synced(&chain);
+    let index = base.join("regtest/blocks.idx");
+    let (all, _) = started_again(&chain, &base);
+    let whole = fs::read(&index).unwrap();
+    assert_eq!(started_again(&chain, &base), (0, vec![]), "all is known");
+
+    // Cut, as after a power cut: what it does not say any more is verified, and looked for.
+    fs::write(&index, &whole[..whole.len() - 60 * 13]).unwrap();
+    let (run, said) = started_again(&chain, &base);
+    assert!(0 < run && run < all && said.is_empty(), "{run} of {all} inputs, {said:?}");
+    fs::write(&index, &whole[..12 + 97 * 100 + 50]).unwrap();
+    let (run, said) = started_again(&chain, &base);
+    assert!(run == all && said.len() == 1, "{run} inputs, {said:?}");
+    assert!(said[0].contains("100 blocks from the block index, 161 found by looking through"), "{said:?}");
+    assert_eq!(started_again(&chain, &base), (0, vec![]));
+
+    // Of other blocks, or none of ours at all.
+    let mut foreign = whole.clone();
+    foreign[9] ^= 1;
+    fs::write(&index, &foreign).unwrap();
+    let (run, said) = started_again(&chain, &base);
+    assert!(run == all && said[0].contains("blocks.idx is damaged, or of other blocks"), "{run} inputs, {said:?}");
+
+    fs::remove_file(&index).unwrap();
+    let (run, said) = started_again(&chain, &base);
+    assert!(run == all && said.len() == 1 && said[0].contains("0 blocks from the block index"), "{run}, {said:?}");
+    assert_eq!(started_again(&chain, &base), (0, vec![]));
+}
+
 #[test]
 fn anybody_may_read_the_file_while_the_node_runs() {
     let chain = chain();

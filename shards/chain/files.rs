@@ -44,8 +44,9 @@ impl Chain {
     }
 
     fn place(&mut self, node: NodeId, file: FileId, record: &Record) {
-        let place = self.place_of(file, record);
+        let place = Place { file, at: record.end() - u64::from(record.len), len: record.len };
         let life = self.life_mut(node);
+        life.known |= record.valid;
         if life.place.is_none() && life.stored == Stored::No {
             life.place = Some(place);
             life.stored = if file == 0 { Stored::Durable } else { Stored::No };

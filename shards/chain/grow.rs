@@ -154,6 +154,7 @@ impl Chain {
                 held.appending = false;
             }
             self.release(node);
+            self.note_valid(node, cx);
             self.stored(node, cx);
             self.candidate(node, cx);
             self.settle_block(node, cx);
@@ -302,6 +303,7 @@ impl Chain {
                     let this = self.worlds.get_mut(&world).expect("just seen");
                     (this.state, this.coins) = (WorldState::Valid, coins);
                     next.extend(&this.children);
+                    self.note_valid(node, cx);
                     self.candidate(node, cx);
                     self.fold_rebuilt(node, cx);
                     self.settle_block(node, cx);
@@ -313,6 +315,17 @@ impl Chain {
                     }
                 }
             }
+        }
+    }
+
+    /// Has it noted for later runs that a block is valid, once it is that and durable. An audit finds nothing valid: it
+    /// does not refuse what fails.
+    fn note_valid(&mut self, node: NodeId, cx: &mut Cx) {
+        let life = self.life(node);
+        let new = life.verdict == Verdict::Valid && life.stored == Stored::Durable && !life.known;
+        if let Some(place) = life.place.filter(|_| new && self.config.audit.is_none()) {
+            self.life_mut(node).known = true;
+            cx.tell(ShardId::Store, Msg::Valid { at: place.at });
         }
     }
 

@@ -21,11 +21,15 @@ pub(super) struct Policy {
 }
 
 impl Chain {
-    /// What becomes of a block's scripts; says so where that changes.
+    /// What becomes of a block's scripts; says so where that changes. Those of a block that was found valid in an earlier
+    /// run are not run again.
     pub(super) fn scripts_of(&mut self, node: NodeId, cx: &mut Cx) -> Scripts {
         let height = self.height(node);
         if let Some((from, to)) = self.config.audit {
             return if (from..=to).contains(&height) { Scripts::Audit } else { Scripts::Skip };
+        }
+        if self.life(node).known {
+            return Scripts::Skip;
         }
         let why = self.why_run_scripts(node);
         if self.scripts.last != Some(why) {

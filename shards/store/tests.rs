@@ -25,6 +25,11 @@ fn body(len: usize, fill: u8) -> Arc<Body> {
     Arc::new(Body::new(Block::parse(bytes.into()).unwrap()))
 }
 
+fn index(effect: Effect) -> Vec<u8> {
+    let Effect::Index(bytes) = effect else { panic!("{effect:?}") };
+    bytes.into()
+}
+
 struct Disk {
     store: Store,
     cx: Cx,
@@ -36,7 +41,10 @@ struct Disk {
     /// The disk as it was when the sync under way was asked.
     syncing: Option<Vec<u8>>,
     places: Vec<(NodeId, Place)>,
+    headers: Vec<Header>,
     durable: usize,
+    /// The block index as it should be.
+    rows: Rows,
 }
 
 impl Disk {
@@ -44,10 +52,10 @@ impl Disk {
         let wanted: Vec<u8> = (0..end).map(|at| (at % 251) as u8).collect();
         let mut bytes = wanted.clone();
         bytes.resize(end.next_multiple_of(PAGE) as usize, 0);
-        let opened = Opened { end, tail: wanted[(end - end % PAGE) as usize..].to_vec() };
+        let opened = Opened { end, tail: wanted[(end - end % PAGE) as usize..].to_vec(), rows: Rows::default() };
         let store = Store::new(Params::of(Network::Regtest), opened);
-        let (writing, places) = Default::default();
-        Disk { store, cx: Cx::new(0), wanted, bytes, writing, syncing: None, places, durable: 0 }
+        let (writing, places, headers, rows) = Default::default();
+        Disk { store, cx: Cx::new(0), wanted, bytes, writing, syncing: None, places, headers, durable: 0, rows }
     }
 
     fn step(&mut self, input: Input) {
@@ -85,6 +93,7 @@ impl Disk {
         let block = &body.block.bytes;
         self.wanted.extend([0xfa, 0xbf, 0xb5, 0xda]);
         self.wanted.extend((block.len() as u32).to_le_bytes());
+        self.headers.push(body.block.header);
         self.places.push((node, Place { file: 0, at: self.wanted.len() as u64, len: block.len() as u32 }));
         self.wanted.extend(block);
         self.step(Input::Msg(Msg::Append { node, body }));
@@ -101,14 +110,22 @@ impl Disk {
     fn finish_sync(&mut self) {
         let safe = self.syncing.take().unwrap();
         self.store.step(Input::Event(Event::Synced), &mut self.cx);
+        // No row says of a block what a sync has not said.
+        let index: Vec<u8> =
+            self.cx.effects.extract_if(.., |effect| matches!(effect, Effect::Index(_))).flat_map(index).collect();
+        let mut wanted = Vec::new();
         for (_, word) in std::mem::take(&mut self.cx.words) {
             let Msg::Durable(done) = word else { panic!("{word:?}") };
             assert_eq!(done, self.places[self.durable..][..done.len()], "in the order they were appended");
             self.durable += done.len();
+            for ((_, place), header) in done.iter().zip(&self.headers[self.durable - done.len()..]) {
+                self.rows.stored(place.at - 8, place.len, header, &mut wanted);
+            }
             let place = done.last().expect("not said for nothing").1;
             let end = place.at as usize + place.len as usize;
             assert!(safe.len() >= end && safe[..end] == self.wanted[..end], "durable before it was on disk");
         }
+        assert_eq!(index, wanted);
         self.step(Input::Tick);
     }
 
@@ -214,6 +231,19 @@ fn a_failure_is_said_with_amounts_and_ends_it() {
         after.into_iter().for_each(|input| disk.store.step(input, cx));
         assert!(cx.effects.is_empty() && cx.words.is_empty(), "the file is not trusted any more");
     }
+}
+
+#[test]
+fn what_is_valid_is_noted_in_the_block_index() {
+    let mut disk = Disk::new(50);
+    disk.append(10);
+    disk.drain();
+    let at = disk.places[0].1.at;
+    let mut wanted = Vec::new();
+    disk.rows.valid(at - 8, &mut wanted);
+    let cx = &mut Cx::new(0);
+    disk.store.step(Input::Msg(Msg::Valid { at }), cx);
+    assert_eq!(cx.effects.drain(..).flat_map(index).collect::<Vec<_>>(), wanted);
 }
 
 #[test]

@@ -65,8 +65,8 @@ impl Sim {
     }
 }
 
-/// The records of this file.
-pub(super) fn scan(image: &[u8]) -> ledger::record::Index {
+/// The records of this file, with what a block index says of them.
+pub(super) fn open(rows: &[u8], image: &[u8]) -> ledger::block_index::Opened {
     let params = Params::of(Network::Regtest);
     let read = |at: u64, buffer: &mut [u8]| {
         let rest = image.get(at as usize..).unwrap_or_default();
@@ -74,12 +74,12 @@ pub(super) fn scan(image: &[u8]) -> ledger::record::Index {
         buffer[..len].copy_from_slice(&rest[..len]);
         Ok::<_, String>(len)
     };
-    ledger::record::scan(params, 0, image.len() as u64, read, |_| {}).expect("reads succeed")
+    ledger::block_index::open(params, rows, image.len() as u64, read, |_| {}).expect("reads succeed")
 }
 
 /// Hash and parent of every block that lies whole in this file.
 fn whole_blocks(image: &[u8]) -> BTreeMap<BlockHash, BlockHash> {
-    let index = scan(image);
+    let index = open(&[], image).index;
     let bytes =
         |record: &ledger::record::Record| &image[record.end() as usize - record.len as usize..record.end() as usize];
     let whole = |record: &&ledger::record::Record| {

@@ -77,6 +77,8 @@ pub struct Sim {
     /// The disk.
     pub disk: Disk,
     refused: Vec<(BlockHash, String)>,
+    /// The file of the block index.
+    rows: Vec<u8>,
     /// Blocks that were called durable.
     durable: BTreeSet<BlockHash>,
     /// Parents by block, of everything that was called durable.
@@ -118,6 +120,7 @@ impl Sim {
             offline: false,
             disk: Disk::default(),
             refused: Vec::new(),
+            rows: Vec::new(),
             durable: BTreeSet::new(),
             parents: BTreeMap::new(),
             tip: Params::of(Network::Regtest).genesis_hash,
@@ -138,7 +141,21 @@ impl Sim {
     /// The power goes and comes back: a fresh node on what the disk kept.
     pub fn restart(&mut self, cores: usize) {
         self.disk.cut(&mut self.rng);
+        self.cut_rows();
         self.boot(cores);
+    }
+
+    /// What a power cut leaves of the block index, which is never synced: all, or what was written up to some moment, or a
+    /// hole in it, or nothing.
+    fn cut_rows(&mut self) {
+        let len = self.rows.len() as u64;
+        let (at, hole) = (self.rng.below(len + 1) as usize, self.rng.below(200) as usize);
+        match self.rng.below(4) {
+            0 => {}
+            1 => self.rows.truncate(at),
+            2 => self.rows[at..(at + hole).min(len as usize)].fill(0),
+            _ => self.rows.clear(),
+        }
     }
 
     fn boot(&mut self, cores: usize) {
@@ -155,9 +172,11 @@ impl Sim {
         self.report = None;
         self.cut_at = None;
         let image = self.disk.image();
-        let index = checks::scan(image);
+        let ledger::block_index::Opened { index, keep, append, rows, .. } = checks::open(&self.rows, image);
+        self.rows.truncate(keep as usize);
+        self.rows.extend(append);
         let tail = image[index.end as usize / 4_096 * 4_096..index.end as usize].to_vec();
-        let opened = store::Opened { end: index.end, tail };
+        let opened = store::Opened { end: index.end, tail, rows };
         let mut cx = Cx::new(0);
         let chain = chain::Config {
             params,
@@ -300,6 +319,7 @@ impl Sim {
                 self.disk.sync();
                 self.after(soon * 3, Due::Synced);
             }
+            Effect::Index(bytes) => self.rows.extend(bytes),
             Effect::Remember(line) => {
                 let (hash, why) = line.split_once(' ').expect("hash and reason");
                 self.refused.push((hash.parse().expect("a hash"), why.into()));

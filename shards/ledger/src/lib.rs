@@ -2,6 +2,7 @@
 //! blocks.bin. Everything here is a value in memory; nothing knows of sockets, files, peers or time.
 #![forbid(unsafe_code)]
 
+pub mod block_index;
 pub mod body;
 pub mod coins;
 pub mod headers;

@@ -33,6 +33,8 @@ pub struct Record {
     pub header: Header,
     /// Its hash.
     pub hash: BlockHash,
+    /// It is known from an earlier run that the block is valid; a scan knows of none.
+    pub valid: bool,
 }
 
 impl Record {
@@ -91,7 +93,7 @@ pub fn record_at(params: &Params, bytes: &[u8], at: u64, file_len: u64) -> Optio
     let size = frame_size(params, frame)?;
     let hash = header.hash();
     let len = u32::try_from(size).expect("at most 4,000,000");
-    let record = Record { at, len, header, hash };
+    let record = Record { at, len, header, hash, valid: false };
     (meets_target(&hash, header.bits, params) && record.end() <= file_len).then_some(record)
 }
 
