@@ -5,6 +5,7 @@
 pub mod body;
 pub mod coins;
 pub mod headers;
+pub mod muhash;
 pub mod record;
 #[cfg(test)]
 mod testing;
