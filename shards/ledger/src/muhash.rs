@@ -58,28 +58,26 @@ impl Number {
         carry
     }
 
-    /// The product, column by column. A column sums up to 48 products of 128 bits.
+    /// The product, two rows of the school's method at a time: that halves what goes through memory.
     fn times(&self, other: &Number) -> Number {
-        let (mut columns, mut sum, mut above) = ([0; 2 * LIMBS], 0_u128, 0_u64);
-        for (column, place) in columns.iter_mut().enumerate() {
-            let (low, high) = (column.saturating_sub(LIMBS - 1), column.min(LIMBS - 1));
-            // In the last column, which takes only what is carried, the range is empty.
-            if low <= high {
-                for (a, b) in self.0[low..=high].iter().zip(other.0[column - high..=column - low].iter().rev()) {
-                    let over;
-                    (sum, over) = sum.overflowing_add(u128::from(*a) * u128::from(*b));
-                    above += u64::from(over);
-                }
+        let (mut wide, b) = ([0; 2 * LIMBS], &other.0);
+        for (index, [a0, a1]) in self.0.as_chunks::<2>().0.iter().enumerate() {
+            let row: &mut [u64; LIMBS + 2] = wide[2 * index..].first_chunk_mut().expect("the last row ends with it");
+            let (mut carry0, mut carry1) = (0, 0);
+            (row[0], carry0) = a0.carrying_mul_add(b[0], row[0], carry0);
+            for i in 1..LIMBS {
+                let sum;
+                (sum, carry0) = a0.carrying_mul_add(b[i], row[i], carry0);
+                (row[i], carry1) = a1.carrying_mul_add(b[i - 1], sum, carry1);
             }
-            *place = sum as u64;
-            (sum, above) = (sum >> 64 | u128::from(above) << 64, 0);
+            (row[LIMBS], row[LIMBS + 1]) = a1.carrying_mul_add(b[LIMBS - 1], carry0, carry1);
         }
-        Number::reduced(&columns)
+        Number::reduced(&wide)
     }
 
     /// 2^3072 leaves [`LACK`], so what lies above is multiplied by that and added to what lies below.
-    fn reduced(columns: &[u64; 2 * LIMBS]) -> Number {
-        let (low, high) = columns.split_at(LIMBS);
+    fn reduced(wide: &[u64; 2 * LIMBS]) -> Number {
+        let (low, high) = wide.split_at(LIMBS);
         let (mut carry, mut out) = (0, Number([0; LIMBS]));
         for index in 0..LIMBS {
             (out.0[index], carry) = high[index].carrying_mul_add(LACK, low[index], carry);
