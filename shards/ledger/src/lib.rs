@@ -4,9 +4,13 @@
 
 pub mod body;
 pub mod coins;
+pub mod compress;
+mod group;
+pub mod hash_serialized;
 pub mod headers;
 pub mod muhash;
 pub mod record;
+pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod worlds;
