@@ -1,5 +1,5 @@
-//! What a node remembers: the tree of headers, the coins of many worlds, and the records of
-//! blocks.bin. Everything here is a value in memory; nothing knows of sockets, files, peers or time.
+//! What a node remembers: the tree of headers, the coins of many worlds, the records of blocks.bin; and coins as Bitcoin
+//! Core lists and hashes them. Everything here is a value in memory; nothing knows of sockets, files, peers or time.
 #![forbid(unsafe_code)]
 
 pub mod body;
