@@ -110,17 +110,18 @@ mod tests {
     /// The coins of a transaction are hashed in the order of numbers, whatever order they come in.
     #[test]
     fn coins_of_a_transaction_are_sorted() {
-        let hash = |order: [(u8, u32); 4]| {
+        let coin = CoinView { value: 1, height: 2, coinbase: false, script: &[] };
+        let sorted = [(1, 256), (1, 16_512), (2, 0), (2, 1)];
+        let bytes = sorted.map(|(txid, vout)| {
+            let mut bytes = Vec::new();
+            put_coin(&mut bytes, &OutPoint { txid: Txid([txid; 32]), vout }, &coin);
+            bytes
+        });
+        for order in [sorted, [(1, 16_512), (1, 256), (2, 1), (2, 0)]] {
             let mut hash = HashSerialized::default();
-            for (txid, vout) in order {
-                let outpoint = OutPoint { txid: Txid([txid; 32]), vout };
-                hash.add(&outpoint, &CoinView { value: 1, height: 2, coinbase: false, script: &[] });
-            }
-            hash.hash()
-        };
-        let sorted = hash([(1, 256), (1, 16_512), (2, 0), (2, 1)]);
-        assert_eq!(sorted, hash([(1, 16_512), (1, 256), (2, 1), (2, 0)]));
-        assert_ne!(sorted, hash([(1, 256), (2, 0), (2, 1), (2, 16_512)]));
+            order.map(|(txid, vout)| hash.add(&OutPoint { txid: Txid([txid; 32]), vout }, &coin));
+            assert_eq!(hash.hash().0, sha256d(&bytes.concat()));
+        }
         // No coins: twice SHA-256 of nothing.
         assert_eq!(HashSerialized::default().hash().0, sha256d(&[]));
     }

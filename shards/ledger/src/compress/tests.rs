@@ -46,8 +46,10 @@ fn varints_known() {
         take_varint(&mut &[0x8e, 0xfe, 0xfe, 0xff, 0][..], u32::MAX.into()),
         Err(Unread::Above(u32::MAX.into()))
     );
-    let most = [0x80, 0xfe, 0xfe, 0xfe, 0xfe, 0xfe, 0xfe, 0xfe, 0xff, 0];
-    assert_eq!(take_varint(&mut &most[..], u64::MAX), Err(Unread::Above(u64::MAX)));
+    for (eighth, last) in [(0xfe, 0xff), (0xff, 0)] {
+        let more = [0x80, 0xfe, 0xfe, 0xfe, 0xfe, 0xfe, 0xfe, 0xfe, eighth, last];
+        assert_eq!(take_varint(&mut &more[..], u64::MAX), Err(Unread::Above(u64::MAX)));
+    }
 }
 
 /// The order of bytes is that of numbers, but where a number has more bytes than another.

@@ -180,13 +180,16 @@ fn a_snapshot_that_ends_early_or_late() {
     }
 }
 
-/// Outputs of one transaction that would not fit in a block: 100 scripts of 10,000 bytes need 1,001,100 bytes.
+/// Outputs of one transaction that just fit in a block, and that do not: amount, length in three bytes, script.
 #[test]
 fn a_transaction_is_no_larger_than_a_block() {
-    let coins: Vec<Coin> = (0..100).map(|vout| coin(1, vout, 1, 1, false, &[0x61; 10_000])).collect();
-    let Malformed { fault, .. } = read(&write(&coins), || usize::MAX).unwrap_err();
-    assert_eq!(fault, Fault::Outputs);
-    assert_eq!(read(&write(&coins[..99]), || usize::MAX).map(|coins| coins.len()), Ok(99));
+    let last = 1_000_000 - 99 * (8 + 3 + 10_000) - 8 - 3;
+    for (len, fits) in [(last, true), (last + 1, false)] {
+        let mut coins: Vec<Coin> = (0..99).map(|vout| coin(1, vout, 1, 1, false, &[0x61; 10_000])).collect();
+        coins.push(coin(1, 99, 1, 1, false, &vec![0x61; len]));
+        let found = read(&write(&coins), || usize::MAX).map_err(|malformed| malformed.fault);
+        assert_eq!(found, if fits { Ok(coins) } else { Err(Fault::Outputs) });
+    }
 }
 
 /// Any damage: coins or an error, never a panic; and what is read, once written, is read again as the same.
