@@ -119,7 +119,9 @@ mod tests {
         });
         for order in [sorted, [(1, 16_512), (1, 256), (2, 1), (2, 0)]] {
             let mut hash = HashSerialized::default();
-            order.map(|(txid, vout)| hash.add(&OutPoint { txid: Txid([txid; 32]), vout }, &coin));
+            for (txid, vout) in order {
+                hash.add(&OutPoint { txid: Txid([txid; 32]), vout }, &coin);
+            }
             assert_eq!(hash.hash().0, sha256d(&bytes.concat()));
         }
         // No coins: twice SHA-256 of nothing.
