@@ -105,6 +105,11 @@ hash_type! {
     /// and parsed reversed.
     Txid
 }
+hash_type! {
+    /// A hash over a set of unspent coins, Core's `hash_serialized_3` or `muhash`, in internal byte order; displayed
+    /// and parsed reversed.
+    CoinsHash
+}
 
 #[cfg(test)]
 mod tests {

@@ -40,10 +40,10 @@ pub use block_rules::{
 };
 pub use deployments::{BURIED, Buried, NEVER, SCRIPT_RULES, ScriptRule};
 pub use facts::{Commitment, Facts};
-pub use hash::{BadHex, BlockHash, Txid, sha256, sha256d};
+pub use hash::{BadHex, BlockHash, CoinsHash, Txid, sha256, sha256d};
 pub use header::Header;
 pub use header_rules::{HEADER, HeaderCx, HeaderRow, check_header};
-pub use params::{BIP34_IMPLIES_BIP30_LIMIT, COIN, MAX_MONEY, Network, Params, UnknownNetwork};
+pub use params::{AssumeUtxo, BIP34_IMPLIES_BIP30_LIMIT, COIN, MAX_MONEY, Network, Params, UnknownNetwork};
 pub use read::Malformed;
 pub use rules::{Kind, Rule};
 pub use script::is_unspendable;

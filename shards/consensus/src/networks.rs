@@ -2,9 +2,9 @@
 //! `kernel/chainparams.cpp`. Never knows what they are used for.
 
 use crate::{
-    BlockHash, Deployment, Header, U256,
+    BlockHash, CoinsHash, Deployment, Header, U256,
     hash::{hex32, reversed},
-    params::{Network, Params},
+    params::{AssumeUtxo, Network, Params},
 };
 
 const fn hash(text: &str) -> BlockHash {
@@ -18,6 +18,10 @@ const fn number(text: &str) -> U256 {
 
 const fn genesis(root: &str, time: u32, bits: u32, nonce: u32) -> Header {
     Header { version: 1, prev: BlockHash([0; 32]), merkle_root: reversed(root), time, bits, nonce }
+}
+
+const fn assume_utxo(height: u32, block: &str, coins: &str, txs: u64) -> AssumeUtxo {
+    AssumeUtxo { height, block: hash(block), coins: CoinsHash(reversed(coins)), txs }
 }
 
 /// Nobody can ever activate it: it is there to test with.
@@ -102,6 +106,32 @@ const MAIN: Params = Params {
     signet_challenge: None,
     min_chain_work: number("0000000000000000000000000000000000000001128750f82f4c366153a3a030"),
     assume_valid: hash("00000000000000000000ccebd6d74d9194d8dcdc1d177c478e094bfad51ba5ac"), // height 938,343
+    assume_utxo: &[
+        assume_utxo(
+            840_000,
+            "0000000000000000000320283a032748cef8227873ff4872689bf23f1cda83a5",
+            "a2a5521b1b5ab65f67818e5e8eccabb7171a517f9e2382208f77687310768f96",
+            991_032_194,
+        ),
+        assume_utxo(
+            880_000,
+            "000000000000000000010b17283c3c400507969a9c2afd1dcf2082ec5cca2880",
+            "dbd190983eaf433ef7c15f78a278ae42c00ef52e0fd2a54953782175fbadcea9",
+            1_145_604_538,
+        ),
+        assume_utxo(
+            910_000,
+            "0000000000000000000108970acb9522ffd516eae17acddcb1bd16469194a821",
+            "4daf8a17b4902498c5787966a2b51c613acdab5df5db73f196fa59a4da2f1568",
+            1_226_586_151,
+        ),
+        assume_utxo(
+            935_000,
+            "0000000000000000000147034958af1652b2b91bba607beacc5e72a56f0fb5ee",
+            "e4b90ef9eae834f56c4b64d2d50143cee10ad87994c614d7d04125e2a6025050",
+            1_305_397_408,
+        ),
+    ],
     seeds: &[
         "dnsseed.bluematt.me",
         "seed.bitcoin.jonasschnelli.ch",
@@ -133,6 +163,20 @@ const TESTNET3: Params = Params {
     deployments: [Deployment { threshold: 1_512, ..TESTDUMMY }],
     min_chain_work: number("0000000000000000000000000000000000000000000017dde1c649f3708d14b6"),
     assume_valid: hash("000000007a61e4230b28ac5cb6b5e5a0130de37ac1faf2f8987d2fa6505b67f4"), // height 4,842,348
+    assume_utxo: &[
+        assume_utxo(
+            2_500_000,
+            "0000000000000093bcb68c03a9a168ae252572d348a2eaeba2cdf9231d73206f",
+            "f841584909f68e47897952345234e37fcd9128cd818f41ee6c3ca68db8071be7",
+            66_484_552,
+        ),
+        assume_utxo(
+            4_840_000,
+            "00000000000000f4971a7fb37fbdff89315b69a2e1920c467654a382f0d64786",
+            "ce6bb677bb2ee9789c4a1c9d73e6683c53fc20e8fdbedbdaaf468982a0c8db2a",
+            536_078_574,
+        ),
+    ],
     seeds: &[
         "testnet-seed.bitcoin.jonasschnelli.ch",
         "seed.tbtc.petertodd.net",
@@ -168,6 +212,20 @@ const TESTNET4: Params = Params {
     bip16_exceptions: &[],
     min_chain_work: number("0000000000000000000000000000000000000000000009a0fe15d0177d086304"),
     assume_valid: hash("0000000002368b1e4ee27e2e85676ae6f9f9e69579b29093e9a82c170bf7cf8a"), // height 123,613
+    assume_utxo: &[
+        assume_utxo(
+            90_000,
+            "0000000002ebe8bcda020e0dd6ccfbdfac531d2f6a81457191b99fc2df2dbe3b",
+            "784fb5e98241de66fdd429f4392155c9e7db5c017148e66e8fdbc95746f8b9b5",
+            11_347_043,
+        ),
+        assume_utxo(
+            120_000,
+            "000000000bd2317e51b3c5794981c35ba894ce27d3e772d5c39ecd9cbce01dc8",
+            "10b05d05ad468d0971162e1b222a4aa66caca89da2bb2a93f8f37fb29c4794b0",
+            14_141_057,
+        ),
+    ],
     seeds: &["seed.testnet4.bitcoin.sprovoost.nl", "seed.testnet4.wiz.biz"],
     presync_period: 606,
     presync_buffer: 16_092,
@@ -193,6 +251,20 @@ const SIGNET: Params = Params {
     signet_challenge: Some(&SIGNET_CHALLENGE),
     min_chain_work: number("00000000000000000000000000000000000000000000000000000b463ea0a4b8"),
     assume_valid: hash("00000008414aab61092ef93f1aacc54cf9e9f16af29ddad493b908a01ff5c329"), // height 293,175
+    assume_utxo: &[
+        assume_utxo(
+            160_000,
+            "0000003ca3c99aff040f2563c2ad8f8ec88bd0fd6b8f0895cfaf1ef90353a62c",
+            "fe0a44309b74d6b5883d246cb419c6221bcccf0b308c9b59b7d70783dbdf928a",
+            2_289_496,
+        ),
+        assume_utxo(
+            290_000,
+            "0000000577f2741bb30cd9d39d6d71b023afbeb9764f6260786a97969d5c9ac0",
+            "97267e000b4b876800167e71b9123f1529d13b14308abec2888bbd2160d14545",
+            28_547_497,
+        ),
+    ],
     seeds: &["seed.signet.bitcoin.sprovoost.nl", "seed.signet.achownodes.xyz"],
     presync_period: 620,
     presync_buffer: 15_724,
@@ -215,6 +287,26 @@ const REGTEST: Params = Params {
     signet_challenge: None,
     min_chain_work: U256::ZERO,
     assume_valid: BlockHash([0; 32]),
+    assume_utxo: &[
+        assume_utxo(
+            110,
+            "135eec25a6fb277884e5824e7aa7d052c4868161c99a5122170b5266f86c273d",
+            "86e9a1205b418b16dde3a18a78c730e30137e28466bda5dbf6b33ab8fc05447c",
+            111,
+        ),
+        assume_utxo(
+            200,
+            "385901ccbd69dff6bbd00065d01fb8a9e464dede7cfe0372443884f9b1dcf6b9",
+            "17dcc016d188d16068907cdeb38b75691a118d43053b8cd6a25969419381d13a",
+            201,
+        ),
+        assume_utxo(
+            299,
+            "0c552ced4721c249a389eb9b08cb8da261cd46f0e7b5f9d064d48f3113406853",
+            "106b2c56233e378a824cf0d5ff2be42ed32c72f1605c9be288d00942908a40ac",
+            334,
+        ),
+    ],
     seeds: &[],
     presync_period: 275,
     presync_buffer: 7_017,

@@ -4,7 +4,7 @@
 //! All values are those of Core 31.99, `kernel/chainparams.cpp`; the table itself is in
 //! `networks.rs`.
 
-use crate::{BlockHash, Deployment, Header, U256, Work, networks, sha256d};
+use crate::{BlockHash, CoinsHash, Deployment, Header, U256, Work, networks, sha256d};
 use bytes::Bytes;
 use std::{fmt, str::FromStr};
 
@@ -58,6 +58,19 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Network, UnknownNetwork> {
         Network::ALL.into_iter().find(|network| network.name() == text).ok_or(UnknownNetwork)
     }
+}
+
+/// The coins at one block, known well enough to start from. Core `AssumeutxoData`.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct AssumeUtxo {
+    /// Height of the block.
+    pub height: u32,
+    /// Its hash.
+    pub block: BlockHash,
+    /// `hash_serialized_3` of the coins that are unspent after it.
+    pub coins: CoinsHash,
+    /// Transactions in the chain up to and with it.
+    pub txs: u64,
 }
 
 /// What one network's rules are made of. Heights named after a BIP are the first at which it
@@ -117,6 +130,8 @@ pub struct Params {
     pub min_chain_work: Work,
     /// Scripts in this block and its ancestors are known to be valid; all zero where no block is relied upon.
     pub assume_valid: BlockHash,
+    /// Where a snapshot of coins may be started from, lowest first.
+    pub assume_utxo: &'static [AssumeUtxo],
     /// Names of DNS seeds, without a final dot.
     pub seeds: &'static [&'static str],
     /// Header presync: one bit is kept for every this many headers.
@@ -146,6 +161,7 @@ impl Params {
             signet_challenge: Some(challenge),
             min_chain_work: U256::ZERO,
             assume_valid: BlockHash([0; 32]),
+            assume_utxo: &[],
             seeds: &[],
             ..*Params::of(Network::Signet)
         }
@@ -250,11 +266,28 @@ mod tests {
         let same = Params::signet_of(public.signet_challenge.unwrap());
         assert_eq!((same.magic, same.genesis_hash, same.port), (public.magic, public.genesis_hash, public.port));
         assert_eq!((same.min_chain_work, same.assume_valid, same.seeds.len()), (U256::ZERO, BlockHash([0; 32]), 0));
+        assert!(same.assume_utxo.is_empty());
         assert_eq!(Params::signet_of(&[0x51]).magic, [0x54, 0xd2, 0x6f, 0xbd]);
         assert_eq!(Params::signet_of(&[0x51; 252]).magic, [0xff, 0x52, 0xc2, 0x07]);
         assert_eq!(Params::signet_of(&[0x51; 253]).magic, [0xae, 0x28, 0x54, 0x78]);
         let others = Network::ALL.iter().filter(|network| Params::of(**network).signet_challenge.is_some());
         assert_eq!(others.collect::<Vec<_>>(), [&Network::Signet]);
+    }
+
+    /// Proof of work shows that no digit of a block's hash is wrong; heights and counts of transactions only grow.
+    #[test]
+    fn assumed_coins_lie_in_blocks_of_their_network() {
+        let mut known = 0;
+        for params in Network::ALL.map(Params::of) {
+            for (index, row) in params.assume_utxo.iter().enumerate() {
+                assert!(meets_target(&row.block, params.genesis.bits, params), "{} {}", params.network, row.height);
+                assert!(row.txs > u64::from(row.height), "{} {}", params.network, row.height);
+                let before = index.checked_sub(1).map(|index| params.assume_utxo[index]);
+                assert!(before.is_none_or(|before| before.height < row.height && before.txs < row.txs));
+                known += 1;
+            }
+        }
+        assert_eq!(known, 13);
     }
 
     #[test]

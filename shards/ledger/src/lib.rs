@@ -1,12 +1,17 @@
-//! What a node remembers: the tree of headers, the coins of many worlds, and the records of
-//! blocks.bin. Everything here is a value in memory; nothing knows of sockets, files, peers or time.
+//! What a node remembers: the tree of headers, the coins of many worlds, the records of blocks.bin; and coins as Bitcoin
+//! Core lists and hashes them. Everything here is a value in memory; nothing knows of sockets, files, peers or time.
 #![forbid(unsafe_code)]
 
 pub mod block_index;
 pub mod body;
 pub mod coins;
+pub mod compress;
+mod group;
+pub mod hash_serialized;
 pub mod headers;
+pub mod muhash;
 pub mod record;
+pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod worlds;
