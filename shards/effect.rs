@@ -65,6 +65,8 @@ pub enum Effect {
     Sync,
     /// store: append this line to the file of refused blocks and sync it.
     Remember(String),
+    /// status: write these bytes at this offset of the snapshot that is being made; answered by Dumped.
+    Dump { question: u64, at: u64, bytes: Bytes },
     /// store: append these bytes to the block index, in the order asked; no answer, and no sync: what is lost is found
     /// again in blocks.bin.
     Index(Bytes),
@@ -95,6 +97,8 @@ pub enum Event {
     Accepted { socket: SocketId, from: SocketAddr },
     /// book: a look-up ended; no address where it failed.
     Resolved { name: String, addresses: Vec<SocketAddr> },
+    /// status: that is written, or why not.
+    Dumped { question: u64, failed: Option<String> },
     /// peer: a connection stands.
     Opened { conn: ConnId, address: SocketAddr, inbound: bool },
     /// peer: bytes came; the buffer of Receive with more at its end.

@@ -3,7 +3,8 @@
 use crate::effect::FileId;
 use consensus::script::{Flags, ScriptError};
 use consensus::{BlockHash, Header, OutPoint, Rule, Spends};
-use ledger::{Body, CoinDigest, NodeId, WorldId};
+use ledger::survey::{Aim, Part};
+use ledger::{Body, NodeId, WorldId};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -107,11 +108,12 @@ pub struct CoinRow {
 
 /// What somebody wants to know of the ledger; answered ahead of the work that waits.
 #[derive(Clone, Debug)]
+#[allow(missing_docs)] // the sentence above each names its fields
 pub enum Question {
     /// Was this coin unspent in that world?
     Coin(OutPoint, WorldId),
-    /// Digests of the coins of that world.
-    Digests(WorldId),
+    /// What the coins of a partition in that world come to.
+    Part { partition: usize, world: WorldId, aim: Aim },
 }
 
 /// A part of the answer.
@@ -119,8 +121,8 @@ pub enum Question {
 pub enum Finding {
     /// The coin, if it is there: value, height, coinbase, script.
     Coin(Option<(u64, u32, bool, Box<[u8]>)>),
-    /// First partition, then count and digest of each.
-    Digests(usize, Vec<(u64, CoinDigest)>),
+    /// The partition, and what its coins come to; none where the world is not alive any more.
+    Part(usize, Option<Box<Part>>),
 }
 
 /// A request for a piece of the header tree.

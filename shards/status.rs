@@ -8,6 +8,7 @@ pub mod forks;
 pub mod format;
 pub mod json;
 pub mod page;
+mod survey;
 pub mod text;
 pub mod view;
 
@@ -19,15 +20,17 @@ pub use view::{Setup, View};
 use crate::msg::{Finding, Question};
 use crate::{Cx, Effect, Event, Input, Msg, Shard, ShardId};
 use consensus::{BlockHash, OutPoint, Txid};
-use ledger::{CoinDigest, PARTITIONS, WorldId, partition_of};
+use ledger::survey::Aim;
+use ledger::{WorldId, partition_of};
 use std::collections::BTreeMap;
+use survey::Survey;
 
 /// Questions that may wait for other shards at once.
 pub const QUESTIONS_MAX: usize = 256;
 /// How long a question waits, milliseconds.
 pub const ANSWER_MS: u64 = 5_000;
-/// How long a digest does: every coin there is gets sorted and hashed for it.
-pub const DIGEST_MS: u64 = 600_000;
+/// How long a survey of all coins waits for its next part.
+pub const PART_MS: u64 = 600_000;
 
 /// A question that waits, and for what.
 #[derive(Debug)]
@@ -38,10 +41,10 @@ enum Waiting {
     CoinWorld(OutPoint, Option<BlockHash>),
     /// The coin itself, in the world of this block.
     Coin(OutPoint, (u32, BlockHash)),
-    /// The tip's world, for its digest.
-    DigestWorld,
-    /// Digests of all partitions in the world of this block, and how many have not come.
-    Digests((u32, BlockHash), Vec<Option<(u64, CoinDigest)>>, usize),
+    /// The tip's world, for a survey of its coins.
+    SurveyWorld(Aim),
+    /// The survey.
+    Survey(Box<Survey>),
 }
 
 /// The shard.
@@ -77,7 +80,14 @@ impl Status {
             }
             ("deployments", _) => Err("error: say deployments, deployments HEIGHT or deployments HASH".to_string()),
             ("coin", rest) => self.ask_coin(question, rest),
-            ("digest", []) => Ok((Waiting::DigestWorld, Msg::WhichWorld { question, block: None })),
+            (survey @ ("digest" | "stats" | "dump"), []) => {
+                let aim = match survey {
+                    "digest" => Aim::Digest,
+                    "stats" => Aim::Hashes,
+                    _ => Aim::Snapshot,
+                };
+                Ok((Waiting::SurveyWorld(aim), Msg::WhichWorld { question, block: None }))
+            }
             (command, rest) => Err(match self.at_once(command) {
                 None => text::unknown(command),
                 Some(text) if rest.is_empty() => text,
@@ -90,7 +100,7 @@ impl Status {
                 answer(question, format!("error: {QUESTIONS_MAX} questions wait already; ask again in a moment"), cx);
             }
             Ok((waiting, word)) => {
-                let ms = if matches!(waiting, Waiting::DigestWorld) { DIGEST_MS } else { ANSWER_MS };
+                let ms = if matches!(waiting, Waiting::SurveyWorld(_)) { PART_MS } else { ANSWER_MS };
                 let before = self.waiting.insert(question, (cx.now_ms + ms, waiting));
                 assert!(before.is_none(), "question {question} was asked twice");
                 cx.tell(ShardId::Chain, word);
@@ -162,11 +172,10 @@ impl Status {
                 cx.tell(owner, Msg::Look { question, what: Question::Coin(outpoint, world) });
                 Waiting::Coin(outpoint, (height, hash))
             }
-            Waiting::DigestWorld => {
-                for i in 0..workers {
-                    cx.tell(ShardId::Utxo(i), Msg::Look { question, what: Question::Digests(world) });
-                }
-                Waiting::Digests((height, hash), vec![None; PARTITIONS], workers.into())
+            Waiting::SurveyWorld(aim) => {
+                let mut survey = Box::new(Survey::new(aim, (world, height, hash), cx));
+                survey.ask(question, &self.view.setup.plan, cx);
+                Waiting::Survey(survey)
             }
             waiting => panic!("a world came for question {question}, which waits for {waiting:?}"),
         };
@@ -174,23 +183,42 @@ impl Status {
     }
 
     fn seen(&mut self, question: u64, finding: Finding, cx: &mut Cx) {
-        let Some((until_ms, waiting)) = self.waiting.remove(&question) else { return };
+        let Some((_, waiting)) = self.waiting.remove(&question) else { return };
         match (waiting, finding) {
             (Waiting::Coin(outpoint, world), Finding::Coin(coin)) => {
                 answer(question, text::coin(&outpoint, world, coin), cx)
             }
-            (Waiting::Digests(world, mut parts, missing), Finding::Digests(first, list)) => {
-                for (part, found) in parts[first..].iter_mut().zip(list) {
-                    assert!(part.is_none(), "a partition was digested twice");
-                    *part = Some(found);
-                }
-                if missing > 1 {
-                    self.waiting.insert(question, (until_ms, Waiting::Digests(world, parts, missing - 1)));
-                } else {
-                    answer(question, digest(world, &parts), cx);
-                }
+            (Waiting::Survey(mut survey), Finding::Part(partition, Some(part))) => {
+                survey.came(partition, *part);
+                self.go_on(question, survey, cx);
+            }
+            (waiting @ Waiting::Survey(_), Finding::Part(_, None)) => {
+                // A world may be folded or dropped while the question travels.
+                answer(question, waiting.failed("the world was gone before all of it was read; ask again"), cx);
             }
             (waiting, finding) => panic!("question {question} waits for {waiting:?}, {finding:?} came"),
+        }
+    }
+
+    fn go_on(&mut self, question: u64, mut survey: Box<Survey>, cx: &mut Cx) {
+        match survey.go_on(question, self.view.setup.params, cx) {
+            Some(text) => answer(question, text, cx),
+            None => {
+                survey.ask(question, &self.view.setup.plan, cx);
+                self.waiting.insert(question, (cx.now_ms + PART_MS, Waiting::Survey(survey)));
+            }
+        }
+    }
+
+    /// A piece of a snapshot is written, or not.
+    fn dumped(&mut self, question: u64, failed: Option<String>, cx: &mut Cx) {
+        match (self.waiting.remove(&question), failed) {
+            (Some((_, waiting)), Some(why)) => answer(question, waiting.failed(&why), cx),
+            (Some((_, Waiting::Survey(mut survey))), None) => {
+                survey.wrote();
+                self.go_on(question, survey, cx);
+            }
+            (waiting, _) => assert!(waiting.is_none(), "only a survey writes"),
         }
     }
 
@@ -212,32 +240,13 @@ impl Status {
 }
 
 impl Waiting {
-    /// The words in which a question fails; a digest is read by programs.
+    /// The words in which a question fails; a survey is read by programs.
     fn failed(&self, why: &str) -> String {
         match self {
-            Waiting::DigestWorld | Waiting::Digests(..) => serde_json::json!({ "error": why }).to_string(),
+            Waiting::SurveyWorld(_) | Waiting::Survey(_) => serde_json::json!({ "error": why }).to_string(),
             _ => format!("error: {why}"),
         }
     }
-}
-
-/// `{"height","tip","coins","digest"}` of a world whose partitions have all spoken.
-fn digest((height, tip): (u32, BlockHash), parts: &[Option<(u64, CoinDigest)>]) -> String {
-    #[derive(serde::Serialize)]
-    struct Digest {
-        height: u32,
-        tip: String,
-        coins: u64,
-        digest: String,
-    }
-    let Some(parts) = parts.iter().copied().collect::<Option<Vec<(u64, CoinDigest)>>>() else {
-        // A world may be folded or dropped while the question travels.
-        return Waiting::DigestWorld.failed("the world was gone before all of it was read; ask again");
-    };
-    let coins = parts.iter().map(|(coins, _)| coins).sum();
-    let digests: Vec<CoinDigest> = parts.iter().map(|(_, digest)| *digest).collect();
-    let digest = Digest { height, tip: tip.to_string(), coins, digest: CoinDigest::of_all(&digests).to_string() };
-    serde_json::to_string(&digest).expect("strings and numbers are always JSON")
 }
 
 fn answer(question: u64, text: String, cx: &mut Cx) {
@@ -251,6 +260,7 @@ impl Shard for Status {
         self.view.unix = cx.unix;
         match input {
             Input::Event(Event::Asked { question, text }) => self.asked(question, &text, cx),
+            Input::Event(Event::Dumped { question, failed }) => self.dumped(question, failed, cx),
             Input::Msg(Msg::Report(report)) => self.view.keep(*report),
             // The report that came before it is what the peer waits to be visible.
             Input::Msg(Msg::Settled { peer, seq }) => {

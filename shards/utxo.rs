@@ -6,6 +6,7 @@ use crate::msg::{CoinRow, Coins, Finding, Job, Msg, Question};
 use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
 use ledger::Worlds;
+use ledger::survey::Part;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -58,10 +59,13 @@ impl Utxo {
                 let coin = self.worlds.coin(world, &outpoint);
                 Finding::Coin(coin.map(|c| (c.value, c.height(), c.coinbase(), c.script.clone())))
             }
-            Question::Digests(world) if self.worlds.alive(world) => {
-                Finding::Digests(self.first, self.worlds.digests(world))
+            Question::Part { partition, world, aim } => {
+                let part = self.worlds.alive(world).then(|| {
+                    let mut coins = self.worlds.coins(partition - self.first, world);
+                    Box::new(Part::of(&mut coins, aim, consensus::script::uncompressed))
+                });
+                Finding::Part(partition, part)
             }
-            Question::Digests(_) => Finding::Digests(self.first, Vec::new()),
         }
     }
 }

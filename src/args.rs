@@ -56,10 +56,10 @@ pub enum Command {
     Rules,
     /// Make a small chain, serve it from a second node, sync it and show it, with no network and no data
     Demo,
-    /// Questions about unspent coins, with no node running
+    /// Questions about unspent coins, beside a running node or with none; nothing of the node's is written
     #[command(subcommand)]
     Coins(Coins),
-    /// Run the scripts of stored blocks again, with no node running; prints one line for each that fails
+    /// Run the scripts of stored blocks again, beside a running node or with none; prints one line for each that fails
     Verify {
         /// Height of the first block whose scripts are run; coins are made from genesis on
         #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
@@ -80,10 +80,30 @@ pub enum Command {
 }
 
 /// What to ask of the coins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Coins {
     /// Print one digest over all coins, sorted; nodes with the same coins print the same
     Digest,
+    /// Print how many there are and how much, and both hashes of Bitcoin Core's gettxoutsetinfo
+    Stats {
+        /// As JSON, amounts in satoshi
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one coin, if it is unspent at the tip or in the world of another recent block
+    Get {
+        /// The transaction, and the number of its output
+        #[arg(value_name = "TXID:N")]
+        outpoint: String,
+        /// In the world of this block
+        #[arg(long, value_name = "HEIGHT|HASH")]
+        at: Option<String>,
+    },
+    /// Write all of them to a file, as Bitcoin Core's `dumptxoutset FILE latest` does
+    Dump {
+        /// The file, which must not exist
+        file: PathBuf,
+    },
 }
 
 /// What to do with the machine.

@@ -9,10 +9,12 @@ use shards::ShardId;
 use shards::effect::{Effect, Event, FileId, ReadError};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The block index's name in the folder.
 pub const BLOCK_INDEX: &str = "blocks.idx";
@@ -55,6 +57,19 @@ pub struct Disk {
     writer: Option<Rc<DmaFile>>,
     rows: Rc<Appends>,
     folder: PathBuf,
+    /// Nothing of the node's is written; the snapshot that is, if one is.
+    look: Option<Option<Arc<File>>>,
+}
+
+/// What a core may do with the folder.
+#[derive(Debug)]
+pub enum Access {
+    /// Append to blocks.bin, too: the store's core.
+    Append,
+    /// Read blocks; write the small files.
+    Read,
+    /// Write nothing, beside a node that does, but a snapshot of the coins.
+    Look(Option<Arc<File>>),
 }
 
 /// What is to be appended to the block index, one write after the other.
@@ -65,9 +80,9 @@ struct Appends {
 }
 
 impl Disk {
-    /// `sources[0]` is blocks.bin; it is opened for writing on the store's core, and must not be empty.
-    pub async fn open(sources: Vec<Source>, folder: PathBuf, store: bool) -> Result<Disk, String> {
-        let writer = if store {
+    /// `sources[0]` is blocks.bin; it must not be empty where it is opened for writing.
+    pub async fn open(sources: Vec<Source>, folder: PathBuf, access: Access) -> Result<Disk, String> {
+        let writer = if let Access::Append = access {
             let path = &sources[0].path;
             let opened = OpenDirect::new().read(true).write(true).dma_open(path).await;
             let file = opened.map_err(|why| format!("cannot open {} for direct writes: {why}", path.display()))?;
@@ -81,8 +96,9 @@ impl Disk {
         } else {
             None
         };
+        let look = if let Access::Look(snapshot) = access { Some(snapshot) } else { None };
         // After the direct one: see above what the first file decides.
-        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, rows: Rc::default(), folder })
+        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, rows: Rc::default(), folder, look })
     }
 
     /// Carries out one effect.
@@ -101,6 +117,8 @@ impl Disk {
                 })
                 .detach();
             }
+            Effect::Dump { question, at, bytes } => self.dump(core, question, at, bytes),
+            Effect::Index(_) | Effect::Remember(_) | Effect::SaveAddresses(_) if self.look.is_some() => {}
             Effect::SaveAddresses(bytes) => {
                 let path = self.folder.join("peers");
                 blocking(move || replace(&path, &bytes), "the file of known addresses was not written");
@@ -115,6 +133,20 @@ impl Disk {
             }
             other => unreachable!("no matter of files: {other:?}"),
         }
+    }
+
+    fn dump(&self, core: &Core, question: u64, at: u64, bytes: Bytes) {
+        let (core, file) = (core.clone(), self.look.clone().flatten());
+        glommio::spawn_local(async move {
+            let write = move || match file {
+                Some(file) => file.write_all_at(&bytes, at),
+                None => Err(std::io::Error::other("to no file: say caesure coins dump FILE")),
+            };
+            let failed = glommio::executor().spawn_blocking(write).await.err();
+            let failed = failed.map(|why| format!("the snapshot cannot be written: {why}"));
+            core.event(ShardId::Status, Event::Dumped { question, failed });
+        })
+        .detach();
     }
 
     fn append_rows(&self, bytes: &[u8]) {
@@ -250,11 +282,11 @@ fn blocking(job: impl FnOnce() -> std::io::Result<()> + Send + 'static, complain
 /// Writes a whole file beside the old one, syncs it, and puts it in its place.
 pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
-    let mut file = std::fs::File::create(&fresh)?;
+    let mut file = File::create(&fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;
-    std::fs::File::open(path.parent().expect("a file lies in a folder"))?.sync_all()
+    File::open(path.parent().expect("a file lies in a folder"))?.sync_all()
 }
 
 fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
@@ -317,7 +349,8 @@ mod tests {
     fn an_empty_file_is_never_opened_for_direct_writes_unnoticed() {
         let scratch = Scratch::new("empty", b"");
         let (source, folder) = (scratch.source([0; 8]), scratch.0.clone());
-        let opened = on_executor(move || async move { Disk::open(vec![source], folder, true).await.map(|_| ()) });
+        let opened =
+            on_executor(move || async move { Disk::open(vec![source], folder, Access::Append).await.map(|_| ()) });
         assert!(opened.is_err(), "an empty file must be refused");
     }
 
@@ -327,7 +360,7 @@ mod tests {
         let (source, folder) = (scratch.source([0; 8]), scratch.0.clone());
         let path = source.path.clone();
         on_executor(move || async move {
-            let disk = Disk::open(vec![source], folder, true).await.unwrap();
+            let disk = Disk::open(vec![source], folder, Access::Append).await.unwrap();
             let file = disk.writer.clone().unwrap();
             let mut buffer = file.alloc_dma_buffer(8192);
             buffer.as_bytes_mut().fill(9);

@@ -23,7 +23,8 @@ const VERSION: u32 = 1;
 pub struct Folder {
     /// Where.
     pub path: PathBuf,
-    _lock: File,
+    /// None where it is only looked at.
+    lock: Option<File>,
 }
 
 impl Folder {
@@ -49,8 +50,24 @@ impl Folder {
         noted
             .and_then(|_| writeln!(lock, "{}", std::process::id()))
             .map_err(|why| failed("writing the lock file in", why))?;
-        let folder = Folder { path: path.to_owned(), _lock: lock };
+        let folder = Folder { path: path.to_owned(), lock: Some(lock) };
         folder.check_version().map_err(|why| why.unwrap_or_else(|why| failed("reading VERSION in", why)))?;
+        Ok(folder)
+    }
+
+    /// One that is looked at and not changed, perhaps beside a node that does change it.
+    pub fn look(path: &Path) -> Result<Folder, Fatal> {
+        let folder = Folder { path: path.to_owned(), lock: None };
+        let blocks = path.join("blocks.bin");
+        if !blocks.is_file() {
+            return Err(Fatal::Usage(format!(
+                "{} is not there: no node has run here\ntry: another folder with --base PATH, another chain with --chain NAME",
+                blocks.display()
+            )));
+        }
+        folder
+            .check_version()
+            .map_err(|why| why.unwrap_or_else(|why| Fatal::Runtime(format!("reading VERSION: {why}"))))?;
         Ok(folder)
     }
 
@@ -66,6 +83,7 @@ impl Folder {
                     mend: format!("echo {VERSION} > {}, if this version wrote the folder", path.display()),
                 })),
             },
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound && self.lock.is_none() => Ok(()),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
                 replace(&path, format!("{VERSION}\n").as_bytes()).map_err(Err)
             }
@@ -84,8 +102,11 @@ impl Folder {
         let old = self.read(BLOCK_INDEX);
         let block_index::Opened { index, keep, append, rows, taken } =
             index(params, source, old.as_deref().unwrap_or_default())?;
-        if keep == 0 && old.is_some() {
+        if keep == 0 && old.is_some() && self.lock.is_some() {
             tracing::warn!("{} is damaged, or of other blocks; it is made anew from blocks.bin", path.display());
+        }
+        if self.lock.is_none() {
+            return Ok((index, rows));
         }
         let found = index.records.len() - taken;
         if found > 0 {
@@ -117,9 +138,10 @@ impl Folder {
         let path = self.path.join("blocks.bin");
         let failed =
             |doing: &str, why: std::io::Error| Fatal::DiskFailed { path: path.clone(), doing: doing.into(), why };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mine = self.lock.is_some();
+        let file = OpenOptions::new().read(true).write(mine).create(mine).truncate(false).open(&path);
         let file = file.map_err(|why| failed("opening of", why))?;
-        if file.metadata().map_err(|why| failed("stat of", why))?.len() == 0 {
+        if mine && file.metadata().map_err(|why| failed("stat of", why))?.len() == 0 {
             let genesis = params.genesis_block();
             let mut bytes = record::frame(params, genesis.len() as u32).to_vec();
             bytes.extend_from_slice(&genesis);
@@ -130,7 +152,7 @@ impl Folder {
         }
         let source = Source { path: path.clone(), key: [0; 8] };
         let (index, rows) = self.own_records(params, &source)?;
-        if index.torn > 0 {
+        if mine && index.torn > 0 {
             tracing::warn!(
                 "blocks.bin: {} bytes after offset {} are no whole record (the end of an interrupted write); they are cut off",
                 index.torn,
@@ -139,7 +161,7 @@ impl Folder {
         }
         let len = file.metadata().map_err(|why| failed("stat of", why))?.len();
         let padded = index.end.next_multiple_of(PAGE);
-        if index.torn > 0 || len < padded {
+        if mine && (index.torn > 0 || len < padded) {
             file.set_len(index.end)
                 .and_then(|()| file.set_len(padded))
                 .and_then(|()| file.sync_all())

@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod coins;
 mod config;
 mod demo;
 mod disk;
@@ -20,7 +21,7 @@ mod settings;
 mod values;
 mod verify;
 
-use crate::args::{Coins, Command, Tune};
+use crate::args::{Command, Tune};
 use crate::config::Config;
 use crate::exit::Fatal;
 use crate::run::{Node, Purpose};
@@ -43,12 +44,8 @@ fn main() -> ExitCode {
 
 fn caesure() -> Result<(), Fatal> {
     let (command, config) = args::load()?;
-    // The digest stands alone, and the demo tells its own story.
-    let least = match command {
-        Some(Command::Coins(_)) => Some("warn"),
-        Some(Command::Demo) => Some("error"),
-        _ => None,
-    };
+    // The demo tells its own story.
+    let least = matches!(command, Some(Command::Demo)).then_some("error");
     log_to_stderr(&config, least)?;
     match command {
         None => run(config),
@@ -62,7 +59,7 @@ fn caesure() -> Result<(), Fatal> {
         }
         Some(Command::Import { paths }) => import(config, paths),
         Some(Command::Demo) => demo::run(config),
-        Some(Command::Coins(Coins::Digest)) => digest(config),
+        Some(Command::Coins(what)) => coins::run(config, what),
         Some(Command::Tune(Tune::Check)) => check(&config),
         Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
         Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),
@@ -119,43 +116,28 @@ fn stop_on(mut signals: Signals, node: &Node) {
 struct Outcome {
     height: u64,
     tip: String,
-    #[serde(default)]
     coins: u64,
-    #[serde(default)]
-    digest: String,
-    #[serde(default)]
-    error: String,
 }
 
-/// Runs a node without a network to the end of its work, and reads what it says then.
-fn answer<T: serde::de::DeserializeOwned>(config: Config, purpose: Purpose) -> Result<T, Fatal> {
+/// Runs a node without a network to the end of its work; what it says then.
+fn ask(config: Config, purpose: Purpose) -> Result<String, Fatal> {
     let signals = signals()?;
     let node = Node::start(config, purpose)?;
     stop_on(signals, &node);
-    let answer = node.wait()?.ok_or_else(|| Fatal::Runtime("stopped before the end; what was stored stays".into()))?;
-    serde_json::from_str(&answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))
+    node.wait()?.ok_or_else(|| Fatal::Runtime("stopped before the end; what was stored stays".into()))
 }
 
-fn offline(config: Config, paths: Vec<PathBuf>, question: &'static str) -> Result<Outcome, Fatal> {
-    let outcome: Outcome = answer(config, Purpose::Offline(paths, question))?;
-    match outcome.error.as_str() {
-        "" => Ok(outcome),
-        error => Err(Fatal::Runtime(error.to_owned())),
-    }
+/// The same where it says JSON.
+fn answer<T: serde::de::DeserializeOwned>(config: Config, purpose: Purpose) -> Result<T, Fatal> {
+    let answer = ask(config, purpose)?;
+    serde_json::from_str(&answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))
 }
 
 fn import(config: Config, paths: Vec<PathBuf>) -> Result<(), Fatal> {
     let start = Instant::now();
-    let Outcome { height, tip, coins, .. } = offline(config, paths, "json")?;
+    let Outcome { height, tip, coins } = answer(config, Purpose::Offline(paths))?;
     let seconds = start.elapsed().as_secs_f64();
     println!("height {height}  tip {tip}  coins {coins}  {:.0} blocks/s", height as f64 / seconds);
-    Ok(())
-}
-
-fn digest(config: Config) -> Result<(), Fatal> {
-    let Outcome { height, tip, coins, digest, .. } = offline(config, Vec::new(), "digest")?;
-    eprintln!("height {height}  tip {tip}  coins {coins}");
-    println!("{digest}");
     Ok(())
 }
 

@@ -109,7 +109,7 @@ struct Inner {
     asked: RefCell<BTreeMap<u64, Rc<Mailbox<String>>>>,
     next_question: Cell<u64>,
     news: mpsc::Sender<News>,
-    question: Option<&'static str>,
+    question: Option<String>,
 }
 
 /// What a core is made of.
@@ -137,7 +137,7 @@ pub struct Parts {
     /// Effects that shards asked for while they were made.
     pub first: Vec<Effect>,
     /// What to ask when an offline job is done, before the main thread is told.
-    pub question: Option<&'static str>,
+    pub question: Option<String>,
 }
 
 impl Core {
@@ -328,13 +328,14 @@ impl Core {
             | Effect::Sync
             | Effect::SaveAddresses(_)
             | Effect::Index(_)
+            | Effect::Dump { .. }
             | Effect::Remember(_) => self.0.disk.carry_out(self, effect),
             Effect::Log(Level::Warn, line) => tracing::warn!("{line}"),
             Effect::Log(Level::Info, line) => tracing::info!("{line}"),
             Effect::Log(Level::Debug, line) => tracing::debug!("{line}"),
             Effect::Print(line) => println!("{line}"),
             Effect::Stop(Stop::Done, _) if self.0.question.is_some() => {
-                let question = self.0.question.expect("just seen").into();
+                let question = self.0.question.clone().expect("just seen");
                 self.send(self.home(ShardId::Status), Parcel::Ask(question));
             }
             Effect::Stop(why, line) => self.tell_main(News::Stop(why, line)),

@@ -1,7 +1,7 @@
 //! A node from a checked configuration: folder, plan, one executor per core, ready or not, until it stops.
 
 use crate::config::{Config, cpus_allowed};
-use crate::disk::{Disk, Source};
+use crate::disk::{Access, Disk, Source};
 use crate::exit::Fatal;
 use crate::folder::{Folder, to_import};
 use crate::links::{self, Ends, Links};
@@ -42,8 +42,10 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 pub enum Purpose {
     /// Peers, pages, until it is told to stop.
     Serve,
-    /// Take in what lies in these files, then answer this question to the status shard and stop.
-    Offline(Vec<PathBuf>, &'static str),
+    /// Take in what lies in these files, say how far that came, and stop.
+    Offline(Vec<PathBuf>),
+    /// Answer this question to the status shard, and stop; write nothing but a snapshot to this file.
+    Look(String, Option<Arc<std::fs::File>>),
     /// Run the scripts of the blocks from the first height to the last that are stored, print each that fails, and answer.
     Audit(u32, u32),
 }
@@ -65,7 +67,9 @@ struct Blueprint {
     cache: ScriptCache,
     audit: Option<(u32, u32)>,
     start: Instant,
-    question: Option<&'static str>,
+    question: Option<String>,
+    read_only: bool,
+    dump: Option<Arc<std::fs::File>>,
 }
 
 /// Sockets that one core listens on.
@@ -81,6 +85,7 @@ pub struct Node {
     news: mpsc::Receiver<News>,
     to_main: mpsc::Sender<News>,
     config: Config,
+    offline: bool,
     _folder: Folder,
 }
 
@@ -103,12 +108,24 @@ impl Node {
         let budget = Budget::split(config.memory).ok_or_else(|| {
             Fatal::Usage(format!("--memory {} MiB is too little: at least 256 MiB (coins aside)", config.memory >> 20))
         })?;
-        let folder = Folder::open(&config.folder)?;
+        let read_only = matches!(purpose, Purpose::Look(..) | Purpose::Audit(..));
+        let folder = if read_only { Folder::look(&config.folder)? } else { Folder::open(&config.folder)? };
         let (source, own, opened) = folder.blocks(params)?;
-        let (question, imports, audit) = match purpose {
-            Purpose::Serve => (None, Vec::new(), None),
-            Purpose::Offline(paths, question) => (Some(question), to_import(params, &paths)?, None),
-            Purpose::Audit(from, to) => (Some("json"), Vec::new(), Some((from, to))),
+        let (mut imports, mut audit, mut dump) = (Vec::new(), None, None);
+        let question = match purpose {
+            Purpose::Serve => None,
+            Purpose::Offline(paths) => {
+                imports = to_import(params, &paths)?;
+                Some("json".to_owned())
+            }
+            Purpose::Look(question, file) => {
+                dump = file;
+                Some(question)
+            }
+            Purpose::Audit(from, to) => {
+                audit = Some((from, to));
+                Some("json".to_owned())
+            }
         };
         let offline = question.is_some();
         let (mut sources, mut indexes) = (vec![source], vec![Arc::new(own)]);
@@ -136,11 +153,13 @@ impl Node {
             audit,
             start: Instant::now(),
             question,
+            read_only,
+            dump,
             config: config.clone(),
             plan,
         });
         let (to_main, news) = mpsc::channel();
-        let node = Node { news, to_main, config, _folder: folder };
+        let node = Node { news, to_main, config, offline, _folder: folder };
         node.spawn(&blueprint)?;
         Ok(node)
     }
@@ -217,7 +236,7 @@ impl Node {
                 News::Stop(why, line) => break Err(self.fatal(why, line)),
             }
         };
-        if let Some(path) = &self.config.monitor {
+        if let Some(path) = self.config.monitor.as_ref().filter(|_| !self.offline) {
             let _ = std::fs::remove_file(path);
         }
         result
@@ -320,7 +339,12 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners: Listeners, news: mpsc::Sender<News>) {
     let store = blueprint.plan.home(ShardId::Store) == core;
-    let disk = match Disk::open(blueprint.sources.clone(), blueprint.config.folder.clone(), store).await {
+    let access = match (blueprint.read_only, store) {
+        (true, _) => Access::Look(blueprint.dump.clone()),
+        (false, true) => Access::Append,
+        (false, false) => Access::Read,
+    };
+    let disk = match Disk::open(blueprint.sources.clone(), blueprint.config.folder.clone(), access).await {
         Ok(disk) => disk,
         Err(why) => {
             let _ = news.send(News::Broken(core, why));
@@ -342,7 +366,7 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
         news,
         start: blueprint.start,
         first: cx.effects,
-        question: blueprint.question,
+        question: blueprint.question.clone(),
     });
     links::receive(&this, receivers);
     for listener in listeners.peers {

@@ -4,8 +4,9 @@
 use caesure_bench::block::{Block, coinbase};
 use caesure_bench::chain::{SPACING, Spec};
 use caesure_bench::tx::TxOut;
+use caesure_tests::binary::run;
 use caesure_tests::core::{Core, bitcoind};
-use caesure_tests::{Folder, Line, digest, made};
+use caesure_tests::{Folder, Line, Node, Setup, digest, made};
 use consensus::{CoinView, OutPoint, Txid};
 use ledger::hash_serialized::{HashSerialized, put_coin};
 use ledger::muhash::MuHash;
@@ -129,6 +130,61 @@ fn compare(core: &Core, line: &Line) -> (Vec<u8>, Vec<digest::Coin>) {
     (bytes, coins)
 }
 
+/// What `caesure coins` says of a chain beside a node that has it, against Core's own words of the same.
+fn tools(core: &Core, line: &Line, theirs: &[u8]) {
+    let base = Folder::new();
+    std::fs::create_dir(base.join("regtest")).unwrap();
+    std::fs::write(base.join("regtest/blocks.bin"), line.records()).unwrap();
+    let node = Node::start(&base, &Setup::regtest(&[]));
+    node.wait_tip(&line.tip().to_string(), 60);
+    let folder = base.text();
+    let coins = |words: &[&str]| {
+        let with = ["--chain", "regtest", "--no-pin", "--cores", "2", "-b", &folder, "coins"];
+        run(&[&with[..], words].concat())
+    };
+    let files = || {
+        let file = |file: std::io::Result<std::fs::DirEntry>| {
+            let file = file.unwrap();
+            (file.file_name(), file.metadata().unwrap().len(), file.metadata().unwrap().modified().unwrap())
+        };
+        let mut files: Vec<_> = std::fs::read_dir(base.join("regtest")).unwrap().map(file).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+
+    let ours = base.join("ours.dat");
+    let (status, said, why) = coins(&["dump", ours.to_str().unwrap()]);
+    assert_eq!(status, 0, "{why}");
+    assert!(std::fs::read(&ours).unwrap() == theirs, "the same file byte for byte\n{said}");
+    assert_eq!(coins(&["dump", ours.to_str().unwrap()]).0, 2, "nothing is overwritten");
+
+    let info = core.call("gettxoutsetinfo", json!(["muhash"]));
+    let serialized = core.call("gettxoutsetinfo", json!(["hash_serialized_3"]));
+    let (status, said, why) = coins(&["stats"]);
+    assert_eq!(status, 0, "{why}");
+    let told = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
+    for name in ["height", "bestblock", "txouts", "transactions", "bogosize", "muhash"] {
+        assert_eq!(told(name), info[name].to_string().trim_matches('"'), "{name}\n{said}");
+    }
+    assert_eq!(told("hash_serialized_3"), serialized["hash_serialized_3"]);
+    assert_eq!(told("total_amount").parse::<f64>().unwrap(), info["total_amount"].as_f64().unwrap());
+
+    let mut first = theirs[Metadata::LEN..][..32].to_vec();
+    first.reverse();
+    let txid: String = first.iter().map(|byte| format!("{byte:02x}")).collect();
+    let found =
+        (0..100).map(|vout| coins(&["get", &format!("{txid}:{vout}")])).find(|(_, said, _)| said.contains("value"));
+    assert!(found.is_some_and(|(status, ..)| status == 0), "{txid} has a coin");
+    assert!(coins(&["get", &format!("{txid}:77777")]).1.contains("is not unspent"));
+    assert_eq!(coins(&["get", "nonsense"]).0, 2);
+
+    assert_eq!(files(), before, "nothing of the node's was touched");
+    assert_eq!(node.stop(), 0, "nor was it disturbed");
+    let (status, _, why) = run(&["--chain", "regtest", "-b", base.join("none").to_str().unwrap(), "coins", "stats"]);
+    assert!(status == 2 && why.contains("no node has run here"), "{why}");
+}
+
 /// Damages it in every way; whatever is read must not panic. Some damage is to what may be anything.
 fn damage(clean: &[u8], height: u32) {
     let mut seed = 1_u64;
@@ -185,7 +241,8 @@ fn snapshots_and_hashes_are_those_of_core() {
     core.call("submitblock", json!([many.bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()]));
     line.push(&many);
     core.wait_tip(&line.tip().to_string(), 120);
-    let (_, more) = compare(&core, &line);
+    let (bytes, more) = compare(&core, &line);
+    tools(&core, &line, &bytes);
     assert_eq!(more.len(), coins.len() + MANY);
     assert!(!more.is_sorted(), "the order of Core's database is none of numbers");
 }

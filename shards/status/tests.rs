@@ -1,12 +1,14 @@
 //! The status shard stepped by hand: every question gets exactly one answer.
 
 mod shown;
+mod surveys;
 
 use super::*;
 use crate::limits::Budget;
 use crate::metrics::Pages;
 use crate::report::{Book, Chain, Leaf, Peer, Report, State, Store, World};
 use consensus::{Network, Params};
+use ledger::PARTITIONS;
 use ledger::worlds::Tally;
 
 const HASH: &str = "00000000000000000001a2b3c4d5e6f700112233445566778899aabbccddeeff";
@@ -286,41 +288,6 @@ fn a_coin_is_looked_up_where_it_lives_in_the_world_asked_for() {
     assert_eq!(text, format!("coin {txid}:3 is not unspent in the world of block {wanted} at height 8"));
 }
 
-/// Answers every digest question with two coins and the digest `[partition; 32]` a partition.
-fn seen_all(status: &mut Status, cx: &mut Cx, short: Option<u16>) {
-    let words = std::mem::take(&mut cx.words);
-    assert!(!words.is_empty());
-    for (to, word) in words.into_iter().rev() {
-        let (ShardId::Utxo(i), Msg::Look { question, what: Question::Digests(7) }) = (to, word) else { panic!() };
-        assert!(cx.effects.is_empty(), "answered before all have spoken");
-        let range = status.view.setup.plan.partitions(i);
-        let part = |p| (2, CoinDigest([p as u8; 32]));
-        let list = if short == Some(i) { Vec::new() } else { range.clone().map(part).collect() };
-        status.step(Input::Msg(Msg::Seen { question, finding: Finding::Digests(range.start, list) }), cx);
-    }
-}
-
-#[test]
-fn the_digest_is_made_of_all_partitions() {
-    for cores in [1, 2, 5, 16] {
-        let (mut status, mut cx) = node(cores, Network::Regtest);
-        ask(&mut status, &mut cx, 3, "digest");
-        assert!(matches!(cx.words.pop(), Some((ShardId::Chain, Msg::WhichWorld { question: 3, block: None }))));
-        status.step(Input::Msg(Msg::World { question: 3, world: Some((7, 12, hash(12))) }), &mut cx);
-        seen_all(&mut status, &mut cx, None);
-        let bytes: Vec<u8> = (0..=255u8).flat_map(|p| [p; 32]).collect();
-        let digest: String = consensus::sha256(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let wanted = format!("{{\"height\":12,\"tip\":\"{}\",\"coins\":512,\"digest\":\"{digest}\"}}", hash(12));
-        assert_eq!(answers(&mut cx), [(3, wanted)]);
-    }
-    let (mut status, mut cx) = node(2, Network::Regtest);
-    ask(&mut status, &mut cx, 3, "digest");
-    cx.words.clear();
-    status.step(Input::Msg(Msg::World { question: 3, world: Some((7, 12, hash(12))) }), &mut cx);
-    seen_all(&mut status, &mut cx, Some(1));
-    assert!(answers(&mut cx)[0].1.starts_with("{\"error\":"), "a shard no longer had that world");
-}
-
 #[test]
 fn whoever_waits_too_long_is_told_so_once() {
     let (mut status, mut cx) = node(2, Network::Regtest);
@@ -335,7 +302,7 @@ fn whoever_waits_too_long_is_told_so_once() {
     status.step(Input::Tick, &mut cx);
     let late = answers(&mut cx);
     assert!(matches!(late.as_slice(), [(1, text)] if text.contains("in time")), "{late:?}");
-    cx.now_ms += DIGEST_MS;
+    cx.now_ms += PART_MS;
     status.step(Input::Tick, &mut cx);
     assert_eq!(answers(&mut cx).iter().map(|(question, _)| *question).collect::<Vec<_>>(), [2, 3]);
     // What comes after that is for nobody.

@@ -27,6 +27,7 @@ mod tests;
 mod verify;
 
 pub use checker::{AtOnce, Checker, Key, Recorder, Row};
+pub use curve::uncompressed;
 pub use error::ScriptError;
 pub use flags::{Flags, UnknownFlag};
 pub use item::Item;

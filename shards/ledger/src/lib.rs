@@ -12,6 +12,7 @@ pub mod headers;
 pub mod muhash;
 pub mod record;
 pub mod snapshot;
+pub mod survey;
 #[cfg(test)]
 mod testing;
 pub mod worlds;

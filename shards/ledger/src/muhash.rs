@@ -15,7 +15,7 @@ const LIMBS: usize = 48;
 const LACK: u64 = 1_103_717;
 
 /// A number below 2^3072, which stands for its remainder.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Number([u64; LIMBS]);
 
 impl Number {
@@ -115,7 +115,7 @@ impl Number {
 
 /// A set, of which only the hash will ever be known. Members are strings of bytes; that each comes once, and goes only
 /// where it is, is up to the caller.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct MuHash {
     come: Number,
     gone: Number,

@@ -12,6 +12,11 @@ pub(super) fn lax_der(der: &[u8]) -> Option<ecdsa::Signature> {
     Some(signature)
 }
 
+/// The 65 bytes of a compressed key; none if it is none. Core `CPubKey::Decompress`.
+pub fn uncompressed(key: &[u8; 33]) -> Option<[u8; 65]> {
+    PublicKey::from_slice(key).ok().map(|key| key.serialize_uncompressed())
+}
+
 /// Core `CPubKey::CheckLowS`.
 pub(super) fn is_low_s(der: &[u8]) -> bool {
     ecdsa::Signature::from_der_lax(der).is_ok_and(|signature| {

@@ -1,0 +1,119 @@
+//! What the coins of one partition come to: how many, how much, their hashes, their bytes in a snapshot; and what all
+//! partitions come to, put together in ascending order. Never sees a world.
+
+use crate::compress::Decompress;
+use crate::hash_serialized::put_coin;
+use crate::muhash::MuHash;
+use crate::snapshot::{Metadata, Writer};
+use crate::{Coin, CoinDigest};
+use bitcoin_hashes::{HashEngine, sha256d};
+use consensus::{BlockHash, CoinsHash, OutPoint};
+
+/// What is wanted of the coins, besides their sums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Aim {
+    /// Caesure's own digest.
+    Digest,
+    /// Both hashes of Core's `gettxoutsetinfo`.
+    Hashes,
+    /// Core's snapshot, and the hash that it is known by.
+    Snapshot,
+}
+
+/// A partition's part.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// Coins.
+    pub coins: u64,
+    /// Transactions that they are of.
+    pub txs: u64,
+    /// Satoshi in all.
+    pub value: u64,
+    /// Core's size of no real database (`kernel/coinstats.cpp`, `GetBogoSize`).
+    pub bogo_size: u64,
+    /// [`Aim::Digest`].
+    pub digest: Option<CoinDigest>,
+    /// [`Aim::Hashes`]: of the partition's coins; to be combined.
+    pub muhash: Option<Box<MuHash>>,
+    /// [`Aim::Hashes`] and [`Aim::Snapshot`]: what `hash_serialized_3` hashes, to be put end to end.
+    pub serialized: Vec<u8>,
+    /// [`Aim::Snapshot`]: to be put end to end behind the head.
+    pub snapshot: Vec<u8>,
+}
+
+/// What Core counts for a coin besides its script: outpoint, height, value, two bytes of length.
+const BOGO_BYTES: u64 = 32 + 4 + 4 + 8 + 2;
+
+impl Part {
+    /// Surveys a partition's coins; sorts them.
+    pub fn of(coins: &mut [(OutPoint, &Coin)], aim: Aim, decompress: Decompress) -> Part {
+        let mut part = Part { coins: coins.len() as u64, ..Part::default() };
+        if aim == Aim::Digest {
+            part.digest = Some(CoinDigest::of_partition(coins));
+        }
+        coins.sort_unstable_by_key(|(outpoint, _)| *outpoint);
+        let head = Metadata { magic: [0; 4], base: BlockHash::default(), coins: part.coins };
+        let mut writer = (aim == Aim::Snapshot).then(|| Writer::new(&head, decompress));
+        let mut muhash = (aim == Aim::Hashes).then(Box::<MuHash>::default);
+        let mut last = None;
+        for (outpoint, coin) in coins.iter().map(|(outpoint, coin)| (outpoint, coin.view())) {
+            part.txs += u64::from(last != Some(outpoint.txid));
+            last = Some(outpoint.txid);
+            part.value += coin.value;
+            part.bogo_size += BOGO_BYTES + coin.script.len() as u64;
+            if aim != Aim::Digest {
+                let start = part.serialized.len();
+                put_coin(&mut part.serialized, outpoint, &coin);
+                muhash.iter_mut().for_each(|muhash| muhash.insert(&part.serialized[start..]));
+            }
+            writer.iter_mut().for_each(|writer| writer.add(outpoint, &coin, &mut part.snapshot));
+        }
+        writer.into_iter().for_each(|writer| writer.end(&mut part.snapshot));
+        part.muhash = muhash;
+        part
+    }
+}
+
+/// What all partitions come to.
+#[derive(Debug, Default)]
+pub struct Whole {
+    /// Coins.
+    pub coins: u64,
+    /// Transactions that they are of.
+    pub txs: u64,
+    /// Satoshi in all.
+    pub value: u64,
+    /// As in [`Part`].
+    pub bogo_size: u64,
+    digests: Vec<CoinDigest>,
+    muhash: MuHash,
+    serialized: sha256d::HashEngine,
+}
+
+impl Whole {
+    /// Takes the next partition, in ascending order.
+    pub fn add(&mut self, part: &Part) {
+        self.coins += part.coins;
+        self.txs += part.txs;
+        self.value += part.value;
+        self.bogo_size += part.bogo_size;
+        self.digests.extend(part.digest);
+        part.muhash.iter().for_each(|muhash| self.muhash.combine(muhash));
+        self.serialized.input(&part.serialized);
+    }
+
+    /// Of [`Aim::Digest`].
+    pub fn digest(&self) -> CoinDigest {
+        CoinDigest::of_all(&self.digests)
+    }
+
+    /// Of [`Aim::Hashes`]: Core's `muhash`.
+    pub fn muhash(&self) -> CoinsHash {
+        self.muhash.hash()
+    }
+
+    /// Of [`Aim::Hashes`] and [`Aim::Snapshot`]: Core's `hash_serialized_3`.
+    pub fn hash_serialized(&self) -> CoinsHash {
+        CoinsHash(sha256d::Hash::from_engine(self.serialized.clone()).to_byte_array())
+    }
+}
