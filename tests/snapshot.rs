@@ -139,7 +139,7 @@ fn tools(core: &Core, line: &Line, theirs: &[u8]) {
     node.wait_tip(&line.tip().to_string(), 60);
     let folder = base.text();
     let coins = |words: &[&str]| {
-        let with = ["--chain", "regtest", "--no-pin", "--cores", "2", "-b", &folder, "coins"];
+        let with = ["--chain", "regtest", "--no-pin", "--cores", "2", "-b", folder, "coins"];
         run(&[&with[..], words].concat())
     };
     let files = || {
