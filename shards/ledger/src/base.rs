@@ -1,0 +1,198 @@
+//! The coins of one partition as of one world, in few bytes and few cache misses. Knows of no world and decides nothing;
+//! the same coins make the same answers whatever the seed.
+
+mod arena;
+mod chunk;
+mod index;
+mod prefetch;
+mod record;
+
+use arena::{Arena, COUNT_AT};
+use consensus::{CoinView, OutPoint, Txid};
+use index::GROUP;
+use record::{Output, Record, begin, code_of, rewrite};
+
+pub use chunk::{CHUNK_BYTES_MAX, Damage, Flaw};
+pub(crate) use index::{Seed, Table};
+pub use record::Room;
+
+/// Tables of a partition's index: at 200 million coins in all, each has some 7,600 records and moves in a third of a
+/// millisecond when it grows.
+const TABLES: usize = 64;
+
+/// The coins of one partition.
+#[derive(Debug)]
+pub struct Base {
+    seed: Seed,
+    arena: Arena,
+    tables: Box<[Table]>,
+    coins: usize,
+    /// Where records are built.
+    draft: Vec<u8>,
+}
+
+/// The table that a hash belongs to: by bits that choose neither its line nor its tag.
+#[inline]
+fn table_of(hash: u64) -> usize {
+    (hash >> 8) as usize % TABLES
+}
+
+impl Base {
+    /// No coins. The seed keeps others from knowing which names meet in the index.
+    pub fn new(seed: u64) -> Base {
+        Base::with_seed(Seed::new(seed))
+    }
+
+    pub(crate) fn with_seed(seed: Seed) -> Base {
+        let tables = (0..TABLES).map(|_| Table::default()).collect();
+        Base { seed, arena: Arena::default(), tables, coins: 0, draft: Vec::new() }
+    }
+
+    /// Coins held.
+    pub fn len(&self) -> usize {
+        self.coins
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.coins == 0
+    }
+
+    /// Bytes of memory held, headers of allocations aside.
+    pub fn bytes(&self) -> usize {
+        self.arena.bytes() + self.tables.iter().map(Table::bytes).sum::<usize>()
+    }
+
+    /// The hash that the other functions want with a coin's name.
+    #[inline]
+    pub fn hash(&self, outpoint: &OutPoint) -> u64 {
+        self.seed.group(outpoint)
+    }
+
+    /// First hint that a coin is about to be wanted; some ten others later comes the second.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.tables[table_of(hash)].prefetch(hash);
+    }
+
+    /// Second hint.
+    #[inline]
+    pub fn prefetch_record(&self, hash: u64) {
+        self.tables[table_of(hash)].find(hash, |_, position| {
+            self.arena.prefetch(position);
+            false
+        });
+    }
+
+    /// The coin with that name; its script is spelled out in `room`, or lies here.
+    #[inline]
+    pub fn get<'r>(&'r self, hash: u64, outpoint: &OutPoint, room: &'r mut Room) -> Option<CoinView<'r>> {
+        let mut found = None;
+        self.tables[table_of(hash)].find(hash, |_, position| {
+            let bytes = self.arena.record(position);
+            if bytes[..32] != outpoint.txid.0 {
+                return false;
+            }
+            let record = Record::of(bytes);
+            found = record.outputs().find(|output| output.vout == outpoint.vout).map(|output| (output, record.code));
+            found.is_some()
+        })?;
+        found.map(|(output, code)| output.view(code, room))
+    }
+
+    /// Puts a coin in; whether one of that name was replaced.
+    pub fn insert(&mut self, hash: u64, outpoint: &OutPoint, coin: CoinView) -> bool {
+        let (code, group) = (code_of(&coin), outpoint.vout / GROUP);
+        let (mut mine, mut other) = (None, false);
+        self.tables[table_of(hash)].find(hash, |place, position| {
+            let bytes = self.arena.record(position);
+            if bytes[..32] == outpoint.txid.0 {
+                let record = Record::of(bytes);
+                if record.group() == group && record.code == code {
+                    mine = Some((place, position));
+                } else {
+                    other |= record.group() == group;
+                }
+            }
+            false
+        });
+        // A transaction that was made again (BIP30) has records of both times until all its outputs are replaced.
+        if other && self.remove(hash, outpoint) {
+            self.insert(hash, outpoint, coin);
+            return true;
+        }
+        let output = Output::new(outpoint.vout, coin.value, coin.script);
+        let Some((place, position)) = mine else {
+            begin(&mut self.draft, &outpoint.txid.0, 1, code);
+            output.put(&mut self.draft);
+            let position = self.arena.add(&self.draft);
+            let (arena, seed) = (&self.arena, &self.seed);
+            self.tables[table_of(hash)].insert(hash, position, |held| hash_of(arena, seed, held));
+            self.coins += 1;
+            return false;
+        };
+        let record = Record::of(self.arena.record(position));
+        let (before, len) = (record.count, record.len());
+        rewrite(&mut self.draft, &record, outpoint.vout, Some(output));
+        let now = self.arena.replace(position, len, &self.draft);
+        self.tables[table_of(hash)].set(place, now);
+        let added = self.draft[COUNT_AT] > before;
+        self.coins += usize::from(added);
+        !added
+    }
+
+    /// Takes a coin out; whether it was there.
+    pub fn remove(&mut self, hash: u64, outpoint: &OutPoint) -> bool {
+        let table = &mut self.tables[table_of(hash)];
+        let found = table.find(hash, |_, position| {
+            let bytes = self.arena.record(position);
+            bytes[..32] == outpoint.txid.0 && Record::of(bytes).outputs().any(|output| output.vout == outpoint.vout)
+        });
+        let Some((place, position)) = found else { return false };
+        let record = Record::of(self.arena.record(position));
+        let len = record.len();
+        if record.count == 1 {
+            self.arena.free(position, len);
+            table.remove(hash, place);
+        } else {
+            rewrite(&mut self.draft, &record, outpoint.vout, None);
+            table.set(place, self.arena.replace(position, len, &self.draft));
+        }
+        self.coins -= 1;
+        true
+    }
+
+    /// Positions of all records, in the order of their transactions and outputs.
+    pub(crate) fn sorted(&self) -> Vec<u32> {
+        // The first byte of a txid is the same in all.
+        let prefix = |bytes: &[u8]| u64::from_be_bytes(*bytes[1..].first_chunk().expect("32 bytes"));
+        let mut keys: Vec<(u64, u32)> = Vec::new();
+        for part in 0..self.arena.parts() {
+            self.arena.part(part, |position| keys.push((prefix(self.arena.record(position)), position)));
+        }
+        keys.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0).then_with(|| {
+                let [a, b] = [a.1, b.1].map(|position| Record::of(self.arena.record(position)));
+                a.txid.cmp(b.txid).then_with(|| a.group().cmp(&b.group()))
+            })
+        });
+        keys.into_iter().map(|(_, position)| position).collect()
+    }
+
+    /// Calls with every coin of the record at a position.
+    pub(crate) fn visit(&self, position: u32, mut each: impl FnMut(OutPoint, CoinView)) {
+        let (record, mut room): (_, Room) = (Record::of(self.arena.record(position)), [0; _]);
+        for output in record.outputs() {
+            let outpoint = OutPoint { txid: Txid(*record.txid), vout: output.vout };
+            each(outpoint, output.view(record.code, &mut room));
+        }
+    }
+}
+
+fn hash_of(arena: &Arena, seed: &Seed, position: u32) -> u64 {
+    let record = Record::of(arena.record(position));
+    seed.group(&OutPoint { txid: Txid(*record.txid), vout: record.group() * GROUP })
+}
+
+#[cfg(test)]
+mod tests;
