@@ -5,6 +5,7 @@ use crate::metrics::Work;
 use crate::msg::{CoinRow, Coins, Finding, Job, Msg, Question};
 use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
+use consensus::CoinView;
 use ledger::Worlds;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,9 +21,9 @@ pub struct Utxo {
 }
 
 impl Utxo {
-    /// Shard `number`, owner of these partitions, on that core.
-    pub fn new(number: u16, partitions: Range<usize>, page: crate::metrics::Pages, core: usize) -> Utxo {
-        Utxo { number, first: partitions.start, worlds: Worlds::new(partitions), page, core }
+    /// Shard `number`, owner of these partitions, on that core. Nobody else may know the seed of its hashes.
+    pub fn new(number: u16, partitions: Range<usize>, seed: u64, page: crate::metrics::Pages, core: usize) -> Utxo {
+        Utxo { number, first: partitions.start, worlds: Worlds::new(partitions, seed), page, core }
     }
 
     fn work(&self) -> &Work {
@@ -38,10 +39,10 @@ impl Utxo {
             let part = job.inputs.partition_point(|range| range.end <= input);
             let coins = &mut found[part];
             let start = coins.scripts.len() as u32;
-            coins.scripts.extend_from_slice(&coin.script);
+            coins.scripts.extend_from_slice(coin.script);
             let script = (start, coins.scripts.len() as u32);
-            let (height, coinbase) = (coin.height(), coin.coinbase());
-            coins.rows.push(CoinRow { input, height, value: coin.value, script, coinbase });
+            let CoinView { value, height, coinbase, .. } = coin;
+            coins.rows.push(CoinRow { input, height, value, script, coinbase });
         });
         self.work().coin_taken.add(taken);
         self.work().world_grown.add(1);
@@ -56,7 +57,7 @@ impl Utxo {
         match what {
             Question::Coin(outpoint, world) => {
                 let coin = self.worlds.coin(world, &outpoint);
-                Finding::Coin(coin.map(|c| (c.value, c.height(), c.coinbase(), c.script.clone())))
+                Finding::Coin(coin.map(|c| (c.value, c.height(), c.coinbase(), c.script)))
             }
             Question::Digests(world) if self.worlds.alive(world) => {
                 Finding::Digests(self.first, self.worlds.digests(world))

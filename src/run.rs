@@ -412,7 +412,7 @@ impl Blueprint {
                 verbose: config.verbose,
             })),
             ShardId::Utxo(number) => {
-                Box::new(utxo::Utxo::new(number, plan.partitions(number), self.pages.clone(), core))
+                Box::new(utxo::Utxo::new(number, plan.partitions(number), entropy(), self.pages.clone(), core))
             }
             ShardId::Verify(number) => Box::new(verify::Verify::new(verify::Config {
                 number,

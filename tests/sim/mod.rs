@@ -204,7 +204,7 @@ impl Sim {
                 peer::Config { params, number: i, workers, core, pages: pages.clone(), budget, nonce, verbose: false };
             shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
             let partitions = self.plan.partitions(i);
-            shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(i, partitions, pages.clone(), core)));
+            shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(i, partitions, 7, pages.clone(), core)));
             let cache = ScriptCache::new(1 << 12, [7; 32]);
             let config = verify::Config { number: i, workers, core, pages: pages.clone(), cache };
             shards.insert(ShardId::Verify(i), Box::new(verify::Verify::new(config)));

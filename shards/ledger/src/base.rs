@@ -26,6 +26,7 @@ pub struct Base {
     seed: Seed,
     arena: Arena,
     tables: Box<[Table]>,
+    table_bytes: usize,
     coins: usize,
     /// Where records are built.
     draft: Vec<u8>,
@@ -45,7 +46,7 @@ impl Base {
 
     pub(crate) fn with_seed(seed: Seed) -> Base {
         let tables = (0..TABLES).map(|_| Table::default()).collect();
-        Base { seed, arena: Arena::default(), tables, coins: 0, draft: Vec::new() }
+        Base { seed, arena: Arena::default(), tables, table_bytes: 0, coins: 0, draft: Vec::new() }
     }
 
     /// Coins held.
@@ -60,7 +61,7 @@ impl Base {
 
     /// Bytes of memory held, headers of allocations aside.
     pub fn bytes(&self) -> usize {
-        self.arena.bytes() + self.tables.iter().map(Table::bytes).sum::<usize>()
+        self.arena.bytes() + self.table_bytes
     }
 
     /// The hash that the other functions want with a coin's name.
@@ -100,6 +101,12 @@ impl Base {
         found.map(|(output, code)| output.view(code, room))
     }
 
+    /// Whether it has a coin of that name.
+    #[inline]
+    pub fn holds(&self, hash: u64, outpoint: &OutPoint) -> bool {
+        self.tables[table_of(hash)].find(hash, |_, position| has(self.arena.record(position), outpoint)).is_some()
+    }
+
     /// Puts a coin in; whether one of that name was replaced.
     pub fn insert(&mut self, hash: u64, outpoint: &OutPoint, coin: CoinView) -> bool {
         let (code, group) = (code_of(&coin), outpoint.vout / GROUP);
@@ -126,8 +133,7 @@ impl Base {
             begin(&mut self.draft, &outpoint.txid.0, 1, code);
             output.put(&mut self.draft);
             let position = self.arena.add(&self.draft);
-            let (arena, seed) = (&self.arena, &self.seed);
-            self.tables[table_of(hash)].insert(hash, position, |held| hash_of(arena, seed, held));
+            self.index(hash, position);
             self.coins += 1;
             return false;
         };
@@ -141,13 +147,15 @@ impl Base {
         !added
     }
 
+    fn index(&mut self, hash: u64, position: u32) {
+        let (arena, seed) = (&self.arena, &self.seed);
+        self.table_bytes += self.tables[table_of(hash)].insert(hash, position, |held| hash_of(arena, seed, held));
+    }
+
     /// Takes a coin out; whether it was there.
     pub fn remove(&mut self, hash: u64, outpoint: &OutPoint) -> bool {
         let table = &mut self.tables[table_of(hash)];
-        let found = table.find(hash, |_, position| {
-            let bytes = self.arena.record(position);
-            bytes[..32] == outpoint.txid.0 && Record::of(bytes).outputs().any(|output| output.vout == outpoint.vout)
-        });
+        let found = table.find(hash, |_, position| has(self.arena.record(position), outpoint));
         let Some((place, position)) = found else { return false };
         let record = Record::of(self.arena.record(position));
         let len = record.len();
@@ -187,6 +195,12 @@ impl Base {
             each(outpoint, output.view(record.code, &mut room));
         }
     }
+}
+
+/// Whether a record has that coin.
+#[inline]
+fn has(bytes: &[u8], outpoint: &OutPoint) -> bool {
+    bytes[..32] == outpoint.txid.0 && Record::of(bytes).outputs().any(|output| output.vout == outpoint.vout)
 }
 
 fn hash_of(arena: &Arena, seed: &Seed, position: u32) -> u64 {

@@ -127,7 +127,8 @@ impl Arena {
 
     /// Bytes of memory it holds.
     pub fn bytes(&self) -> usize {
-        self.chunks.iter().map(Vec::capacity).sum::<usize>() + self.long_bytes
+        let first = self.chunks.first().map_or(0, Vec::capacity);
+        first + self.chunks.len().saturating_sub(1) * CHUNK_BYTES + self.long_bytes
     }
 
     /// Number of parts that [`Arena::part`] has.

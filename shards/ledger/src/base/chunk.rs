@@ -10,7 +10,7 @@
 use super::arena::COUNT_AT;
 use super::index::GROUP;
 use super::record::{Output, Record};
-use super::{Base, hash_of, table_of};
+use super::{Base, table_of};
 use crate::compress::Unread;
 use consensus::{OutPoint, Txid};
 
@@ -137,8 +137,7 @@ impl Base {
         debug_assert_eq!(bytes[COUNT_AT], record.count);
         let group = record.group();
         let hash = self.seed.group(&OutPoint { txid: Txid(*record.txid), vout: group * GROUP });
-        let table = &mut self.tables[table_of(hash)];
-        let twin = table.find(hash, |_, position| {
+        let twin = self.tables[table_of(hash)].find(hash, |_, position| {
             let held = Record::of(self.arena.record(position));
             held.txid == record.txid && held.group() == group
         });
@@ -146,7 +145,7 @@ impl Base {
             return Err(Flaw::Duplicate);
         }
         let position = self.arena.add(bytes);
-        table.insert(hash, position, |held| hash_of(&self.arena, &self.seed, held));
+        self.index(hash, position);
         self.coins += usize::from(record.count);
         Ok(())
     }

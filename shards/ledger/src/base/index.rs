@@ -131,11 +131,6 @@ impl Table {
         self.len
     }
 
-    /// Bytes of memory of its lines.
-    pub fn bytes(&self) -> usize {
-        self.lines.capacity() * size_of::<Line>()
-    }
-
     /// Asks for the line where the search for this hash begins.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
@@ -173,14 +168,17 @@ impl Table {
         self.lines[place.line as usize].at[usize::from(place.place)] = position;
     }
 
-    /// Adds a position. `hash_of` gives the hash of a position that is held, for when the table grows.
+    /// Adds a position; by how many bytes the table grew. `hash_of` gives the hash of a position that is held, for when
+    /// it grows.
     #[inline]
-    pub fn insert(&mut self, hash: u64, position: u32, hash_of: impl Fn(u32) -> u64) {
+    pub fn insert(&mut self, hash: u64, position: u32, hash_of: impl Fn(u32) -> u64) -> usize {
+        let before = self.lines.len();
         if (self.len + 1) * 10 > self.lines.len() * PLACES * 9 {
             self.grow(hash_of);
         }
         self.put(hash, position);
         self.len += 1;
+        (self.lines.len() - before) * size_of::<Line>()
     }
 
     fn put(&mut self, hash: u64, position: u32) {
