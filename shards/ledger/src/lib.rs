@@ -19,6 +19,6 @@ mod testing;
 pub mod worlds;
 
 pub use body::{Body, Op};
-pub use coins::{Coin, CoinDigest, PARTITIONS, partition_of};
+pub use coins::{Coin, CoinDigest, PARTITIONS, PartitionDigest, partition_of};
 pub use headers::{Headers, NodeId};
 pub use worlds::{WorldId, Worlds};
