@@ -9,11 +9,12 @@ mod record;
 
 use arena::{Arena, COUNT_AT};
 use consensus::{CoinView, OutPoint, Txid};
-use index::GROUP;
-use record::{Output, Record, begin, code_of, rewrite};
+use index::{GROUP, Place};
+use record::{Output, Record, Spot, begin, code_of, rewrite};
 
 pub use chunk::{CHUNK_BYTES_MAX, Damage, Flaw};
 pub(crate) use index::{Seed, Table};
+pub(crate) use prefetch::prefetch;
 pub use record::Room;
 
 /// Tables of a partition's index: at 200 million coins in all, each has some 7,600 records and moves in a third of a
@@ -88,23 +89,25 @@ impl Base {
     /// The coin with that name; its script is spelled out in `room`, or lies here.
     #[inline]
     pub fn get<'r>(&'r self, hash: u64, outpoint: &OutPoint, room: &'r mut Room) -> Option<CoinView<'r>> {
-        let mut found = None;
+        let (_, position) = self.find(hash, outpoint)?;
+        let bytes = self.arena.record(position);
+        let spot = Spot::of(bytes, outpoint.vout);
+        let output = Output::take(&mut &bytes[spot.at..]).expect("records are looked at on their way in");
+        Some(output.view(spot.code, room))
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, outpoint: &OutPoint) -> Option<(Place, u32)> {
         self.tables[table_of(hash)].find(hash, |_, position| {
             let bytes = self.arena.record(position);
-            if bytes[..32] != outpoint.txid.0 {
-                return false;
-            }
-            let record = Record::of(bytes);
-            found = record.outputs().find(|output| output.vout == outpoint.vout).map(|output| (output, record.code));
-            found.is_some()
-        })?;
-        found.map(|(output, code)| output.view(code, room))
+            is_of(bytes, &outpoint.txid) && Spot::of(bytes, outpoint.vout).holds()
+        })
     }
 
     /// Whether it has a coin of that name.
     #[inline]
     pub fn holds(&self, hash: u64, outpoint: &OutPoint) -> bool {
-        self.tables[table_of(hash)].find(hash, |_, position| has(self.arena.record(position), outpoint)).is_some()
+        self.find(hash, outpoint).is_some()
     }
 
     /// Puts a coin in; whether one of that name was replaced.
@@ -113,12 +116,12 @@ impl Base {
         let (mut mine, mut other) = (None, false);
         self.tables[table_of(hash)].find(hash, |place, position| {
             let bytes = self.arena.record(position);
-            if bytes[..32] == outpoint.txid.0 {
-                let record = Record::of(bytes);
-                if record.group() == group && record.code == code {
-                    mine = Some((place, position));
+            if is_of(bytes, &outpoint.txid) {
+                let spot = Spot::of(bytes, outpoint.vout);
+                if spot.group == group && spot.code == code {
+                    mine = Some((place, position, spot));
                 } else {
-                    other |= record.group() == group;
+                    other |= spot.group == group;
                 }
             }
             false
@@ -129,42 +132,38 @@ impl Base {
             return true;
         }
         let output = Output::new(outpoint.vout, coin.value, coin.script);
-        let Some((place, position)) = mine else {
-            begin(&mut self.draft, &outpoint.txid.0, 1, code);
+        let Some((place, position, spot)) = mine else {
+            begin(&mut self.draft, &outpoint.txid.0, code);
             output.put(&mut self.draft);
             let position = self.arena.add(&self.draft);
             self.index(hash, position);
             self.coins += 1;
             return false;
         };
-        let record = Record::of(self.arena.record(position));
-        let (before, len) = (record.count, record.len());
-        rewrite(&mut self.draft, &record, outpoint.vout, Some(output));
-        let now = self.arena.replace(position, len, &self.draft);
+        rewrite(&mut self.draft, self.arena.record(position), &spot, Some(output));
+        let now = self.arena.replace(position, spot.len, &self.draft);
         self.tables[table_of(hash)].set(place, now);
-        let added = self.draft[COUNT_AT] > before;
-        self.coins += usize::from(added);
-        !added
+        self.coins += usize::from(!spot.holds());
+        spot.holds()
     }
 
     fn index(&mut self, hash: u64, position: u32) {
         let (arena, seed) = (&self.arena, &self.seed);
-        self.table_bytes += self.tables[table_of(hash)].insert(hash, position, |held| hash_of(arena, seed, held));
+        let (ask, hash_of) = (|held| arena.prefetch(held), |held| hash_of(arena, seed, held));
+        self.table_bytes += self.tables[table_of(hash)].insert(hash, position, ask, hash_of);
     }
 
     /// Takes a coin out; whether it was there.
     pub fn remove(&mut self, hash: u64, outpoint: &OutPoint) -> bool {
-        let table = &mut self.tables[table_of(hash)];
-        let found = table.find(hash, |_, position| has(self.arena.record(position), outpoint));
-        let Some((place, position)) = found else { return false };
-        let record = Record::of(self.arena.record(position));
-        let len = record.len();
-        if record.count == 1 {
-            self.arena.free(position, len);
+        let Some((place, position)) = self.find(hash, outpoint) else { return false };
+        let (bytes, table) = (self.arena.record(position), &mut self.tables[table_of(hash)]);
+        let spot = Spot::of(bytes, outpoint.vout);
+        if bytes[COUNT_AT] == 1 {
+            self.arena.free(position, spot.len);
             table.remove(hash, place);
         } else {
-            rewrite(&mut self.draft, &record, outpoint.vout, None);
-            table.set(place, self.arena.replace(position, len, &self.draft));
+            rewrite(&mut self.draft, bytes, &spot, None);
+            table.set(place, self.arena.replace(position, spot.len, &self.draft));
         }
         self.coins -= 1;
         true
@@ -197,10 +196,9 @@ impl Base {
     }
 }
 
-/// Whether a record has that coin.
 #[inline]
-fn has(bytes: &[u8], outpoint: &OutPoint) -> bool {
-    bytes[..32] == outpoint.txid.0 && Record::of(bytes).outputs().any(|output| output.vout == outpoint.vout)
+fn is_of(bytes: &[u8], txid: &Txid) -> bool {
+    bytes.first_chunk() == Some(&txid.0)
 }
 
 fn hash_of(arena: &Arena, seed: &Seed, position: u32) -> u64 {

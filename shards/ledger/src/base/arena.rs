@@ -5,39 +5,31 @@
 //! ```text
 //! position   chunk << 14 | word in the chunk          slots of at most 1 KiB, 4 bytes a word, 64 KiB a chunk
 //!            1 << 31 | number                         longer records, each in memory of its own
-//! free slot  [next free u32][words u32][…][0 at 32]   u32::MAX ends the list
+//! free slot  [words u32][…][0 at 32]
 //! ```
 //!
 //! A slot is used again by records of its own size only. What records come and go in is about the same from one week to
 //! the next, so few slots are idle (measured: see `base.rs`), and every start fills the memory anew.
 
 use super::prefetch::prefetch;
-use super::record::Record;
+use super::record::Spot;
 
 const WORD: usize = 4;
 const CHUNK_BYTES: usize = 64 * 1024;
 const WORDS_OF_CHUNK: u32 = (CHUNK_BYTES / WORD) as u32;
 const SLOT_BYTES_MAX: usize = 1024;
 const LONG: u32 = 1 << 31;
-const NONE: u32 = u32::MAX;
 /// Where a record has the number of its outputs.
 pub(super) const COUNT_AT: usize = 32;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Arena {
     chunks: Vec<Vec<u8>>,
-    /// First free slot of each number of words.
-    free: Box<[u32; SLOT_BYTES_MAX / WORD + 1]>,
+    /// Free slots of each number of words. They are named here, not in the slots: whoever takes one need not wait for it.
+    free: Vec<Vec<u32>>,
     long: Vec<Box<[u8]>>,
     long_free: Vec<u32>,
     long_bytes: usize,
-}
-
-impl Default for Arena {
-    fn default() -> Arena {
-        let free = Box::new([NONE; SLOT_BYTES_MAX / WORD + 1]);
-        Arena { chunks: Vec::new(), free, long: Vec::new(), long_free: Vec::new(), long_bytes: 0 }
-    }
 }
 
 #[inline]
@@ -75,12 +67,9 @@ impl Arena {
             return LONG | number;
         }
         let words = record.len().div_ceil(WORD);
-        let position = self.free[words];
-        if position != NONE {
+        if let Some(position) = self.free.get_mut(words).and_then(Vec::pop) {
             let (chunk, at) = split(position);
-            let slot = &mut self.chunks[chunk][at..at + words * WORD];
-            self.free[words] = u32::from_le_bytes(*slot.first_chunk().expect("a slot is longer"));
-            slot[..record.len()].copy_from_slice(record);
+            self.chunks[chunk][at..at + record.len()].copy_from_slice(record);
             return position;
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() + words * WORD > CHUNK_BYTES) {
@@ -108,10 +97,12 @@ impl Arena {
         }
         let (words, (chunk, at)) = (len.div_ceil(WORD), split(position));
         let slot = &mut self.chunks[chunk][at..at + words * WORD];
-        slot[..4].copy_from_slice(&self.free[words].to_le_bytes());
-        slot[4..8].copy_from_slice(&(words as u32).to_le_bytes());
+        slot[..4].copy_from_slice(&(words as u32).to_le_bytes());
         slot[COUNT_AT] = 0;
-        self.free[words] = position;
+        if self.free.len() <= words {
+            self.free.resize(words + 1, Vec::new());
+        }
+        self.free[words].push(position);
     }
 
     /// Puts a record of another length in the place of one of `len` bytes; where it lies now.
@@ -149,10 +140,10 @@ impl Arena {
         while at < chunk.len() {
             let slot = &chunk[at..];
             let words = if slot[COUNT_AT] == 0 {
-                u32::from_le_bytes(*slot[4..].first_chunk().expect("a slot is longer")) as usize
+                u32::from_le_bytes(*slot.first_chunk().expect("a slot is longer")) as usize
             } else {
                 each(part as u32 * WORDS_OF_CHUNK + (at / WORD) as u32);
-                Record::of(slot).len().div_ceil(WORD)
+                Spot::of(slot, 0).len.div_ceil(WORD)
             };
             at += words * WORD;
         }

@@ -9,7 +9,7 @@
 
 use super::arena::COUNT_AT;
 use super::index::GROUP;
-use super::record::{Output, Record};
+use super::record::{Output, Record, Spot};
 use super::{Base, table_of};
 use crate::compress::Unread;
 use consensus::{OutPoint, Txid};
@@ -99,7 +99,7 @@ impl Base {
         self.arena.part(n, |position| {
             let bytes = self.arena.record(position);
             let record = Record::of(bytes);
-            out.extend_from_slice(&bytes[..record.len()]);
+            out.extend_from_slice(&bytes[..Spot::of(bytes, 0).len]);
             records += 1;
             coins += u32::from(record.count);
         });

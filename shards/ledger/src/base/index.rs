@@ -77,6 +77,11 @@ impl Line {
         // The high bit of each byte stays 0 only where the byte is 0; no sum carries into the next byte.
         Places(!((differs & LOW) + LOW | differs | LOW) & ALL)
     }
+
+    /// The positions it holds.
+    fn full(&self) -> impl Iterator<Item = u32> {
+        (0..PLACES).filter(|place| self.tags[*place] != 0).map(|place| self.at[place])
+    }
 }
 
 struct Places(u128);
@@ -168,13 +173,13 @@ impl Table {
         self.lines[place.line as usize].at[usize::from(place.place)] = position;
     }
 
-    /// Adds a position; by how many bytes the table grew. `hash_of` gives the hash of a position that is held, for when
-    /// it grows.
+    /// Adds a position; by how many bytes the table grew. For when it grows: `ask` hints that the hash of a
+    /// position is about to be wanted, `hash_of` gives it.
     #[inline]
-    pub fn insert(&mut self, hash: u64, position: u32, hash_of: impl Fn(u32) -> u64) -> usize {
+    pub fn insert(&mut self, hash: u64, position: u32, ask: impl Fn(u32), hash_of: impl Fn(u32) -> u64) -> usize {
         let before = self.lines.len();
         if (self.len + 1) * 10 > self.lines.len() * PLACES * 9 {
-            self.grow(hash_of);
+            self.grow(ask, hash_of);
         }
         self.put(hash, position);
         self.len += 1;
@@ -196,15 +201,16 @@ impl Table {
     }
 
     #[cold]
-    fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
+    fn grow(&mut self, ask: impl Fn(u32), hash_of: impl Fn(u32) -> u64) {
         let count = self.lines.len() + self.lines.len() / 4 + 1;
         let mut lines = Vec::with_capacity(count);
         lines.resize(count, Line::default());
         let old = std::mem::replace(&mut self.lines, lines);
-        for line in old {
-            for place in (0..PLACES).filter(|place| line.tags[*place] != 0) {
-                self.put(hash_of(line.at[place]), line.at[place]);
+        for (at, line) in old.iter().enumerate() {
+            if let Some(next) = old.get(at + 1) {
+                next.full().for_each(&ask);
             }
+            line.full().for_each(|position| self.put(hash_of(position), position));
         }
     }
 

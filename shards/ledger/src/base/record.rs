@@ -62,12 +62,7 @@ impl<'a> Output<'a> {
         let vout = take_varint(bytes, u32::MAX.into())? as u32;
         let amount = take_varint(bytes, u64::MAX)?;
         let form = take_varint(bytes, u32::MAX.into())?;
-        let len = match form {
-            0 | 1 | 4 => 20,
-            2 | 3 | 5 | 6 => 32,
-            whole => (whole - WHOLE) as usize,
-        };
-        let (kept, rest) = bytes.split_at_checked(len).ok_or(Unread::Short)?;
+        let (kept, rest) = bytes.split_at_checked(len_of(form)).ok_or(Unread::Short)?;
         *bytes = rest;
         Ok(Output { vout, amount, form, kept })
     }
@@ -128,8 +123,6 @@ pub(super) struct Record<'a> {
     pub count: u8,
     /// height × 2 + coinbase
     pub code: u32,
-    /// Bytes before its outputs.
-    head: usize,
     rest: &'a [u8],
 }
 
@@ -148,10 +141,9 @@ impl<'a> Record<'a> {
 
     /// Reads one from outside, up to its first output.
     pub fn after(txid: &'a [u8; 32], bytes: &mut &'a [u8]) -> Result<Record<'a>, Unread> {
-        let before = bytes.len();
         let [count] = take(bytes)?;
         let code = take_varint(bytes, u32::MAX.into())? as u32;
-        Ok(Record { txid, count, code, head: txid.len() + before - bytes.len(), rest: bytes })
+        Ok(Record { txid, count, code, rest: bytes })
     }
 
     /// Its outputs.
@@ -166,42 +158,96 @@ impl<'a> Record<'a> {
     pub fn group(&self) -> u32 {
         self.outputs().next().expect("a record has an output").vout / GROUP
     }
+}
 
-    /// Bytes from its first to its last.
+/// Where in a record one output lies, or would.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    /// Its first byte, and the one behind it: the same where it is not there.
+    pub at: usize,
+    pub end: usize,
+    /// Bytes of the record.
+    pub len: usize,
+    /// The code and the group of the record.
+    pub code: u32,
+    pub group: u32,
+}
+
+impl Spot {
+    /// Looks for an output in memory of ours, without reading what it need not.
     #[inline]
-    pub fn len(&self) -> usize {
-        let mut rest = self.rest;
-        for _ in 0..self.count {
-            Output::take(&mut rest).expect("records are looked at on their way in");
+    pub fn of(bytes: &[u8], vout: u32) -> Spot {
+        let (mut at, count) = (COUNT_AT + 1, bytes[COUNT_AT]);
+        let code = number(bytes, &mut at);
+        let (mut place, mut end, mut group) = (None, 0, 0);
+        for _ in 0..count {
+            let start = at;
+            let here = number(bytes, &mut at);
+            group = here / GROUP;
+            while bytes[at] & 0x80 != 0 {
+                at += 1;
+            }
+            at += 1;
+            at += len_of(number(bytes, &mut at).into());
+            if here >= vout && place.is_none() {
+                (place, end) = (Some(start), if here == vout { at } else { start });
+            }
         }
-        self.head + self.rest.len() - rest.len()
+        let place = place.unwrap_or_else(|| {
+            end = at;
+            at
+        });
+        Spot { at: place, end, len: at, code, group }
+    }
+
+    /// Whether the output is there.
+    #[inline]
+    pub fn holds(&self) -> bool {
+        self.end > self.at
     }
 }
 
-/// Begins a record; [`COUNT_AT`] in it is its number of outputs.
-pub(super) fn begin(out: &mut Vec<u8>, txid: &[u8; 32], count: u8, code: u32) {
+/// A VARINT that fits in 32 bits, in memory of ours.
+#[inline]
+fn number(bytes: &[u8], at: &mut usize) -> u32 {
+    let mut number = 0_u32;
+    loop {
+        let byte = bytes[*at];
+        *at += 1;
+        number = number << 7 | u32::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            return number;
+        }
+        number += 1;
+    }
+}
+
+/// Bytes of a script that are kept behind its code.
+#[inline]
+fn len_of(form: u64) -> usize {
+    match form {
+        0 | 1 | 4 => 20,
+        2 | 3 | 5 | 6 => 32,
+        whole => (whole - WHOLE) as usize,
+    }
+}
+
+/// Begins a record of one output; [`COUNT_AT`] in it is its number of outputs.
+pub(super) fn begin(out: &mut Vec<u8>, txid: &[u8; 32], code: u32) {
     out.clear();
     out.extend_from_slice(txid);
-    debug_assert_eq!(out.len(), COUNT_AT);
-    out.push(count);
+    out.push(1);
     put_varint(out, code.into());
 }
 
-/// Writes a record without the output `without`, and with `with` in its place by index.
-pub(super) fn rewrite(out: &mut Vec<u8>, record: &Record, without: u32, with: Option<Output>) {
-    begin(out, record.txid, 0, record.code);
-    let (mut count, mut with) = (0, with);
-    for output in record.outputs().filter(|output| output.vout != without) {
-        if let Some(new) = with.take_if(|new| new.vout < output.vout) {
-            new.put(out);
-            count += 1;
-        }
+/// Writes a record with another output, or none, in place of the one at a spot.
+pub(super) fn rewrite(out: &mut Vec<u8>, bytes: &[u8], spot: &Spot, with: Option<Output>) {
+    out.clear();
+    out.extend_from_slice(&bytes[..spot.at]);
+    out[COUNT_AT] -= u8::from(spot.holds());
+    if let Some(output) = with {
+        out[COUNT_AT] += 1;
         output.put(out);
-        count += 1;
     }
-    if let Some(new) = with {
-        new.put(out);
-        count += 1;
-    }
-    out[COUNT_AT] = count;
+    out.extend_from_slice(&bytes[spot.end..spot.len]);
 }

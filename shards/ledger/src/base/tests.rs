@@ -250,7 +250,7 @@ fn a_table_does_as_a_list_would() {
     for step in 0..20_000 {
         if rng.chance(if step % 4000 < 2000 { 60 } else { 40 }) {
             let position = step as u32;
-            table.insert(hash(position), position, hash);
+            table.insert(hash(position), position, |_| {}, hash);
             held.push(position);
         } else if !held.is_empty() {
             let gone = held.swap_remove(rng.below(held.len()));

@@ -1,7 +1,7 @@
 //! One partition in many worlds: its base, and what recent worlds say of its coins. Knows worlds by their names only.
 
 use super::{World, WorldId};
-use crate::base::{Base, Seed, Table};
+use crate::base::{Base, Seed, Table, prefetch};
 use consensus::{CoinView, OutPoint};
 use std::collections::BTreeMap;
 
@@ -135,7 +135,8 @@ impl Partition {
             self.versions[at as usize] = version;
         }
         let versions = &self.versions;
-        self.recent.insert(name.coin, at, |held| Name::new(seed, versions[held as usize].outpoint).coin);
+        let ask = |held: u32| prefetch(&versions[held as usize]);
+        self.recent.insert(name.coin, at, ask, |held| Name::new(seed, versions[held as usize].outpoint).coin);
         Some(at)
     }
 
