@@ -19,7 +19,8 @@ const OUTPUTS: [u64; 4] = [50, 35, 10, 5];
 const SCRIPTS: [u64; 6] = [46, 26, 14, 9, 3, 2];
 /// Operations whose memory is asked for together, as in the ledger.
 const BATCH: usize = 32;
-/// Batches that are prepared before the clock starts.
+/// Batches that are prepared before the clock starts: the operations of a block of today, in the order of partitions, as
+/// those of blocks are.
 const ROUND: usize = 256;
 
 /// The number of bytes of this process that are in memory. Linux, `proc(5)`.
@@ -34,7 +35,9 @@ pub fn resident_bytes() -> u64 {
 struct Step {
     outpoint: OutPoint,
     hash: u64,
-    output: Option<(u64, u32, Vec<u8>)>,
+    output: Option<(u64, u32)>,
+    /// Where its script lies among those of the round.
+    script: (usize, usize),
 }
 
 /// Times of steps, as a histogram: 64 classes for each power of two.
@@ -219,15 +222,21 @@ pub fn fill_and_churn(coins: u64, mut say: impl FnMut(&str, u64, u64)) -> Bases 
                     done += (numbers.len() - before) as u64;
                 }
             }
-            let of = |(tx, vout, make): &(u32, u32, bool)| {
-                let outpoint = outpoint(*tx, *vout);
-                Step { outpoint, hash: 0, output: make.then(|| output(*tx, *vout)) }
-            };
-            let mut steps: Vec<Step> = numbers.iter().map(of).collect();
+            let mut named: Vec<_> = numbers.iter().map(|(tx, vout, make)| (outpoint(*tx, *vout), *tx, *make)).collect();
+            named.sort_by_key(|(outpoint, ..)| outpoint.txid.0[0]);
+            let (mut steps, mut scripts) = (Vec::with_capacity(named.len()), Vec::new());
+            for (outpoint, tx, make) in named {
+                let (start, made) = (scripts.len(), make.then(|| output(tx, outpoint.vout)));
+                let output = made.map(|(value, height, script)| {
+                    scripts.extend(script);
+                    (value, height)
+                });
+                steps.push(Step { outpoint, hash: 0, output, script: (start, scripts.len()) });
+            }
             let begun = Instant::now();
             let mut last = begun;
             for batch in steps.chunks_mut(BATCH) {
-                apply(&mut bases, batch);
+                apply(&mut bases, batch, &scripts);
                 let now = Instant::now();
                 if phase == 1 {
                     times.add(now - last);
@@ -245,7 +254,7 @@ pub fn fill_and_churn(coins: u64, mut say: impl FnMut(&str, u64, u64)) -> Bases 
     Bases { bases, live, resident, counted, rates, times }
 }
 
-fn apply(bases: &mut [Base], batch: &mut [Step]) {
+fn apply(bases: &mut [Base], batch: &mut [Step], scripts: &[u8]) {
     for step in &mut *batch {
         let base = &bases[usize::from(step.outpoint.txid.0[0])];
         step.hash = base.hash(&step.outpoint);
@@ -257,7 +266,8 @@ fn apply(bases: &mut [Base], batch: &mut [Step]) {
     for step in &*batch {
         let base = &mut bases[usize::from(step.outpoint.txid.0[0])];
         match &step.output {
-            Some((value, height, script)) => {
+            Some((value, height)) => {
+                let script = &scripts[step.script.0..step.script.1];
                 let coin = CoinView { value: *value, height: *height, coinbase: false, script };
                 assert!(!base.insert(step.hash, &step.outpoint, coin), "a coin is made once");
             }

@@ -87,10 +87,19 @@ pub struct Worlds {
     tally: Tally,
 }
 
+/// What a block does to one coin.
+#[derive(Clone, Copy)]
+enum Deed {
+    /// Its input with this index takes it.
+    Take(u32),
+    /// Its transaction with this index makes it, with its output of this index.
+    Make(u32, u32),
+}
+
 /// One operation of a block, on its way.
 struct Step {
     index: usize,
-    op: Op,
+    deed: Deed,
     name: Name,
 }
 
@@ -153,13 +162,14 @@ impl Worlds {
         let (first, count) = (self.first, self.partitions.len());
         let behind: Vec<usize> =
             (0..count).filter(|i| self.partitions[*i].ahead.is_none_or(|at| height > at)).collect();
-        let mut ops = behind.iter().flat_map(|index| body.ops(first + index).map(move |op| (*index, op)));
+        let deeds = |index: usize| body.ops(first + index).flat_map(move |op| deeds_of(block, op));
+        let mut all = behind.iter().flat_map(|index| deeds(*index).map(move |deed| (*index, deed)));
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            batch.extend(ops.by_ref().take(BATCH).map(|(index, op)| {
-                let name = Name::new(&self.seed, outpoint_of(block, op));
+            batch.extend(all.by_ref().take(BATCH).map(|(index, (deed, outpoint))| {
+                let name = Name::new(&self.seed, outpoint);
                 self.partitions[index].prefetch(&name);
-                Step { index, op, name }
+                Step { index, deed, name }
             }));
             if batch.is_empty() {
                 break;
@@ -170,9 +180,15 @@ impl Worlds {
             for step in batch.drain(..) {
                 // Every partition up to this one begins here or before.
                 new.starts.resize(new.starts.len().max(step.index + 1), new.touched.len() as u32);
-                match step.op {
-                    Op::Take(input) => self.take(world, &mut new, &line, &step, &mut grown, |coin| taken(input, coin)),
-                    Op::Make(tx) => self.make(world, &mut new, &line, &step, block, tx, &mut grown),
+                match step.deed {
+                    Deed::Take(input) => {
+                        self.take(world, &mut new, &line, &step, &mut grown, |coin| taken(input, coin))
+                    }
+                    Deed::Make(tx, output) => {
+                        let output = &block.outputs[output as usize];
+                        let coin = (output.value, tx, block.script(output.script));
+                        self.make(world, &mut new, &line, &step, coin, &mut grown);
+                    }
                 }
             }
         }
@@ -205,39 +221,29 @@ impl Worlds {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn make(
         &mut self,
         world: WorldId,
         new: &mut World,
         line: &Line,
         step: &Step,
-        block: &Block,
-        tx_index: u32,
+        (value, tx, script): (u64, u32, &[u8]),
         grown: &mut Grown,
     ) {
-        let partition = &mut self.partitions[step.index];
-        let tx = &block.txs[tx_index as usize];
-        for (vout, output) in (0..).zip(&block.outputs[tx.outputs.0 as usize..tx.outputs.1 as usize]) {
-            let script = block.script(output.script);
-            if is_unspendable(script) {
-                continue;
-            }
-            let name = Name::new(&self.seed, OutPoint { txid: tx.txid, vout });
-            let seen = partition.seen(line, world, &name);
-            let before = match seen.older {
-                Some(at) => !partition.version(at).gone(),
-                None => partition.base.holds(name.group, &name.outpoint),
-            };
-            if before {
-                grown.duplicate = Some(grown.duplicate.map_or(tx_index, |d| d.min(tx_index)));
-            }
-            // A coin that is replaced (BIP30 exceptions) was there before.
-            let now = seen.own.map_or(before, |at| !partition.version(at).gone());
-            grown.net += i64::from(!now);
-            let made = put_made(&mut new.made, output.value, tx_index == 0, script);
-            new.touched.extend(partition.write(seen.own, world, &name, Some(made), &self.seed));
+        let (partition, name) = (&mut self.partitions[step.index], &step.name);
+        let seen = partition.seen(line, world, name);
+        let before = match seen.older {
+            Some(at) => !partition.version(at).gone(),
+            None => partition.base.holds(name.group, &name.outpoint),
+        };
+        if before {
+            grown.duplicate = Some(grown.duplicate.map_or(tx, |d| d.min(tx)));
         }
+        // A coin that is replaced (BIP30 exceptions) was there before.
+        let now = seen.own.map_or(before, |at| !partition.version(at).gone());
+        grown.net += i64::from(!now);
+        let made = put_made(&mut new.made, value, tx == 0, script);
+        new.touched.extend(partition.write(seen.own, world, name, Some(made), &self.seed));
     }
 
     /// Drops worlds that lost or were refused. Their children must be dropped before or with them,
@@ -275,8 +281,13 @@ impl Worlds {
         let (seed, said) = (&self.seed, &self.worlds[&world]);
         let mut touched = indices.iter().flat_map(|index| said.touched(*index).iter().map(move |at| (*index, *at)));
         let mut batch: Vec<(usize, u32, Name)> = Vec::with_capacity(BATCH);
+        let mut places = Vec::with_capacity(BATCH);
         loop {
-            batch.extend(touched.by_ref().take(BATCH).map(|(index, at)| {
+            places.extend(touched.by_ref().take(BATCH));
+            for (index, at) in &places {
+                self.partitions[*index].prefetch_version(*at);
+            }
+            batch.extend(places.drain(..).map(|(index, at)| {
                 let name = Name::new(seed, self.partitions[index].version(at).outpoint);
                 self.partitions[index].prefetch(&name);
                 (index, at, name)
@@ -355,12 +366,18 @@ impl Worlds {
     }
 }
 
-/// The coin that an operation is about, or the first one that it makes.
-fn outpoint_of(block: &Block, op: Op) -> OutPoint {
-    match op {
-        Op::Take(input) => block.outpoint(&block.inputs[input as usize]),
-        Op::Make(tx) => OutPoint { txid: block.txs[tx as usize].txid, vout: 0 },
-    }
+/// The coins that an operation is about.
+fn deeds_of(block: &Block, op: Op) -> impl Iterator<Item = (Deed, OutPoint)> {
+    let (input, tx, outputs) = match op {
+        Op::Take(input) => (Some(input), 0, 0..0),
+        Op::Make(tx) => (None, tx, block.txs[tx as usize].outputs.0..block.txs[tx as usize].outputs.1),
+    };
+    let take = input.map(|input| (Deed::Take(input), block.outpoint(&block.inputs[input as usize])));
+    let first = outputs.start;
+    let made = outputs.filter(|output| !is_unspendable(block.script(block.outputs[*output as usize].script)));
+    take.into_iter().chain(made.map(move |output| {
+        (Deed::Make(tx, output), OutPoint { txid: block.txs[tx as usize].txid, vout: output - first })
+    }))
 }
 
 #[cfg(test)]

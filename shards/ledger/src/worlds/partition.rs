@@ -87,6 +87,16 @@ impl Partition {
     #[inline]
     pub fn prefetch_record(&self, name: &Name) {
         self.base.prefetch_record(name.group);
+        self.recent.find(name.coin, |_, at| {
+            self.prefetch_version(at);
+            false
+        });
+    }
+
+    /// Asks for a version.
+    #[inline]
+    pub fn prefetch_version(&self, at: u32) {
+        prefetch(self.version(at));
     }
 
     #[inline]
