@@ -85,19 +85,20 @@ pub fn outpoint(tx: u32, vout: u32) -> OutPoint {
     OutPoint { txid: Txid(txid), vout }
 }
 
-/// Value, height and script of an invented coin.
-fn output(tx: u32, vout: u32) -> (u64, u32, Vec<u8>) {
-    let mut rng = Rng::new(u64::from(tx) << 8 | u64::from(vout) + 1);
+/// Value and height of an invented coin; appends its script.
+fn output(tx: u32, vout: u32, script: &mut Vec<u8>) -> (u64, u32) {
+    let mut rng = Rng::new(u64::from(tx) << 8 | (u64::from(vout) + 1));
     let mut bytes = [0; 40];
     bytes.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&rng.draw().to_le_bytes()));
-    let script = match rng.weighted(&SCRIPTS) {
-        0 => [&[0, 20], &bytes[..20]].concat(),
-        1 => [&[0x51, 32], &bytes[..32]].concat(),
-        2 => [&[0x76, 0xa9, 20], &bytes[..20], &[0x88, 0xac]].concat(),
-        3 => [&[0xa9, 20], &bytes[..20], &[0x87]].concat(),
-        4 => [&[0, 32], &bytes[..32]].concat(),
-        _ => [&[0x51], &bytes[..36]].concat(),
+    let (before, len, after): (&[u8], _, &[u8]) = match rng.weighted(&SCRIPTS) {
+        0 => (&[0, 20], 20, &[]),
+        1 => (&[0x51, 32], 32, &[]),
+        2 => (&[0x76, 0xa9, 20], 20, &[0x88, 0xac]),
+        3 => (&[0xa9, 20], 20, &[0x87]),
+        4 => (&[0, 32], 32, &[]),
+        _ => (&[0x51], 36, &[]),
     };
+    [before, &bytes[..len], after].iter().for_each(|part| script.extend_from_slice(part));
     // Dust and inscriptions, round amounts, and change, up to a bitcoin or so.
     let value = match rng.below(10) {
         0..3 => [330, 546, 1_000, 10_000][rng.below(4) as usize],
@@ -107,7 +108,7 @@ fn output(tx: u32, vout: u32) -> (u64, u32, Vec<u8>) {
             1_000 + rng.below(1 << bits)
         }
     };
-    (value, 500_000 + tx % 400_000, script)
+    (value, 500_000 + tx % 400_000)
 }
 
 impl Live {
@@ -226,11 +227,8 @@ pub fn fill_and_churn(coins: u64, mut say: impl FnMut(&str, u64, u64)) -> Bases 
             named.sort_by_key(|(outpoint, ..)| outpoint.txid.0[0]);
             let (mut steps, mut scripts) = (Vec::with_capacity(named.len()), Vec::new());
             for (outpoint, tx, make) in named {
-                let (start, made) = (scripts.len(), make.then(|| output(tx, outpoint.vout)));
-                let output = made.map(|(value, height, script)| {
-                    scripts.extend(script);
-                    (value, height)
-                });
+                let start = scripts.len();
+                let output = make.then(|| output(tx, outpoint.vout, &mut scripts));
                 steps.push(Step { outpoint, hash: 0, output, script: (start, scripts.len()) });
             }
             let begun = Instant::now();
@@ -263,15 +261,21 @@ fn apply(bases: &mut [Base], batch: &mut [Step], scripts: &[u8]) {
     for step in &*batch {
         bases[usize::from(step.outpoint.txid.0[0])].prefetch_record(step.hash);
     }
-    for step in &*batch {
-        let base = &mut bases[usize::from(step.outpoint.txid.0[0])];
-        match &step.output {
-            Some((value, height)) => {
-                let script = &scripts[step.script.0..step.script.1];
-                let coin = CoinView { value: *value, height: *height, coinbase: false, script };
-                assert!(!base.insert(step.hash, &step.outpoint, coin), "a coin is made once");
-            }
-            None => assert!(base.remove(step.hash, &step.outpoint), "a coin that is taken was there"),
+    let same = |a: &Step, b: &Step| {
+        (a.hash, a.outpoint.txid) == (b.hash, b.outpoint.txid) && a.output.is_some() && b.output.is_some()
+    };
+    let mut coins = Vec::with_capacity(BATCH);
+    for run in batch.chunk_by(same) {
+        let (base, first) = (&mut bases[usize::from(run[0].outpoint.txid.0[0])], &run[0]);
+        if first.output.is_none() {
+            assert!(base.remove(first.hash, &first.outpoint), "a coin that is taken was there");
+            continue;
         }
+        coins.extend(run.iter().map(|step| {
+            let ((value, height), script) = (step.output.expect("of its kind"), &scripts[step.script.0..step.script.1]);
+            (step.outpoint, CoinView { value, height, coinbase: false, script })
+        }));
+        base.insert_all(first.hash, &coins);
+        coins.clear();
     }
 }

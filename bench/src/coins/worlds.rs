@@ -91,7 +91,8 @@ fn invent(world: u32, live: &mut Live, recent: &mut VecDeque<Vec<OutPoint>>, rng
         let inputs = inputs[..if coinbase { 1 } else { 2 }].to_vec();
         let count = 1 + rng.weighted(&OUTPUTS) as u32;
         let outputs = (0..count).map(|vout| {
-            let (value, _, script) = output(world << 12 | number as u32, vout);
+            let mut script = Vec::new();
+            let (value, _) = output(world << 12 | number as u32, vout, &mut script);
             TxOut { value, script }
         });
         let tx = Tx { version: 2, inputs, outputs: outputs.collect(), lock_time: world };

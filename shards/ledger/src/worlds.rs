@@ -16,6 +16,7 @@
 //! It decides no rule: it says what was found, and whether a coin was made twice (BIP30).
 
 mod checkpoint;
+mod fold;
 mod partition;
 
 use crate::base::{Room, Seed};
@@ -85,6 +86,8 @@ pub struct Worlds {
     worlds: BTreeMap<WorldId, World>,
     root: WorldId,
     tally: Tally,
+    /// Worlds that were folded or dropped, for their memory.
+    spare: Vec<World>,
 }
 
 /// What a block does to one coin.
@@ -118,6 +121,7 @@ impl Worlds {
             worlds: BTreeMap::new(),
             root: 0,
             tally: Tally::default(),
+            spare: Vec::new(),
         }
     }
 
@@ -158,7 +162,7 @@ impl Worlds {
         assert!(self.alive(parent), "world {world} grows from a live parent, not from {parent}");
         assert!(world > parent && self.worlds.last_key_value().is_none_or(|(newest, _)| world > *newest));
         let (line, block, mut grown) = (self.line(parent), &body.block, Grown::default());
-        let mut new = World { parent, height, ..World::default() };
+        let mut new = World { parent, height, ..self.spare.pop().unwrap_or_default() };
         let (first, count) = (self.first, self.partitions.len());
         let behind: Vec<usize> =
             (0..count).filter(|i| self.partitions[*i].ahead.is_none_or(|at| height > at)).collect();
@@ -176,6 +180,9 @@ impl Worlds {
             }
             for step in &batch {
                 self.partitions[step.index].prefetch_record(&step.name);
+            }
+            for step in &batch {
+                self.partitions[step.index].prefetch_made(&step.name, &self.worlds);
             }
             for step in batch.drain(..) {
                 // Every partition up to this one begins here or before.
@@ -244,86 +251,6 @@ impl Worlds {
         grown.net += i64::from(!now);
         let made = put_made(&mut new.made, value, tx == 0, script);
         new.touched.extend(partition.write(seen.own, world, name, Some(made), &self.seed));
-    }
-
-    /// Drops worlds that lost or were refused. Their children must be dropped before or with them,
-    /// children after parents or not: order does not matter.
-    pub fn drop_worlds(&mut self, worlds: &[WorldId]) {
-        for &name in worlds {
-            assert!(name > self.root, "only live worlds are dropped");
-            let world = self.worlds.remove(&name).expect("only live worlds are dropped, once");
-            self.tally.versions -= world.touched.len() as u64;
-            for (index, partition) in self.partitions.iter_mut().enumerate() {
-                for &at in world.touched(index) {
-                    let name = Name::new(&self.seed, partition.version(at).outpoint);
-                    partition.remove(at, &name, 0);
-                }
-            }
-        }
-        debug_assert!(self.worlds.values().all(|w| w.parent <= self.root || self.alive(w.parent)), "no orphan worlds");
-    }
-
-    /// Folds all worlds from the root up to and including `to` into the base; `to` becomes the root.
-    /// Every other live world must descend from it. Frozen partitions stay as they are.
-    pub fn fold(&mut self, to: WorldId) {
-        for name in self.line(to).above {
-            let moving: Vec<usize> =
-                (0..self.partitions.len()).filter(|index| self.partitions[*index].frozen.is_none()).collect();
-            self.fold_world(name, to, &moving);
-        }
-        self.root = to;
-        self.bury();
-        debug_assert!(self.worlds.range(to + 1..).all(|(_, w)| self.alive(w.parent)), "no rival from below the root");
-    }
-
-    /// Folds what one world says of some partitions. A later world up to `to` has the last word on a coin.
-    fn fold_world(&mut self, world: WorldId, to: WorldId, indices: &[usize]) {
-        let (seed, said) = (&self.seed, &self.worlds[&world]);
-        let mut touched = indices.iter().flat_map(|index| said.touched(*index).iter().map(move |at| (*index, *at)));
-        let mut batch: Vec<(usize, u32, Name)> = Vec::with_capacity(BATCH);
-        let mut places = Vec::with_capacity(BATCH);
-        loop {
-            places.extend(touched.by_ref().take(BATCH));
-            for (index, at) in &places {
-                self.partitions[*index].prefetch_version(*at);
-            }
-            batch.extend(places.drain(..).map(|(index, at)| {
-                let name = Name::new(seed, self.partitions[index].version(at).outpoint);
-                self.partitions[index].prefetch(&name);
-                (index, at, name)
-            }));
-            if batch.is_empty() {
-                return;
-            }
-            for (index, _, name) in &batch {
-                self.partitions[*index].prefetch_record(name);
-            }
-            self.tally.versions -= batch.len() as u64;
-            for (index, at, name) in batch.drain(..) {
-                let partition = &mut self.partitions[index];
-                let version = *partition.version(at);
-                if partition.remove(at, &name, to) {
-                    continue;
-                }
-                match version.coin(said) {
-                    Some(coin) => {
-                        self.tally.folded += 1;
-                        partition.base.insert(name.group, &name.outpoint, coin);
-                    }
-                    None => {
-                        let held = partition.base.remove(name.group, &name.outpoint);
-                        self.tally.nursery += u64::from(!held);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Forgets worlds up to the root, once no frozen partition needs them.
-    fn bury(&mut self) {
-        if self.partitions.iter().all(|partition| partition.frozen.is_none()) {
-            self.worlds = self.worlds.split_off(&(self.root + 1));
-        }
     }
 
     /// Whether and how this coin is unspent in that world; none when the world is not alive here or

@@ -75,7 +75,7 @@ impl Line {
         bytes[..PLACES].copy_from_slice(&self.tags);
         let differs = u128::from_le_bytes(bytes) ^ u128::from_le_bytes([tag; 16]);
         // The high bit of each byte stays 0 only where the byte is 0; no sum carries into the next byte.
-        Places(!((differs & LOW) + LOW | differs | LOW) & ALL)
+        Places(!(((differs & LOW) + LOW) | differs | LOW) & ALL)
     }
 
     /// The positions it holds.

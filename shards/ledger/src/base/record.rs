@@ -51,10 +51,15 @@ impl<'a> Output<'a> {
     }
 
     pub fn put(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.vout.into());
-        put_varint(out, self.amount);
-        put_varint(out, self.form);
-        out.extend_from_slice(self.kept);
+        for number in [self.vout.into(), self.amount, self.form] {
+            // Most are short.
+            if number < 0x80 { out.push(number as u8) } else { put_varint(out, number) }
+        }
+        match self.kept.len() {
+            20 => out.extend_from_slice(self.kept.first_chunk::<20>().expect("20 bytes")),
+            32 => out.extend_from_slice(self.kept.first_chunk::<32>().expect("32 bytes")),
+            _ => out.extend_from_slice(self.kept),
+        }
     }
 
     #[inline]
@@ -232,11 +237,11 @@ fn len_of(form: u64) -> usize {
     }
 }
 
-/// Begins a record of one output; [`COUNT_AT`] in it is its number of outputs.
-pub(super) fn begin(out: &mut Vec<u8>, txid: &[u8; 32], code: u32) {
+/// Begins a record.
+pub(super) fn begin(out: &mut Vec<u8>, txid: &[u8; 32], count: u8, code: u32) {
     out.clear();
     out.extend_from_slice(txid);
-    out.push(1);
+    out.push(count);
     put_varint(out, code.into());
 }
 

@@ -71,7 +71,17 @@ fn churn(base: &mut Base, map: &mut Map, rng: &mut Rng, txs: usize, steps: usize
         let hash = base.hash(&name);
         base.prefetch(hash);
         base.prefetch_record(hash);
-        if rng.chance(55) {
+        if rng.chance(10) {
+            // Several outputs of one group, as a transaction makes them.
+            let height = if rng.chance(10) { 1000 } else { tx as u32 };
+            let first = name.vout / GROUP * GROUP;
+            let vouts = (first..=first + (GROUP - 1)).filter(|_| rng.chance(30));
+            let names: Vec<_> = vouts.map(|vout| OutPoint { vout, ..name }).collect();
+            let new: Vec<_> = names.into_iter().map(|name| (name, coin(rng, height))).collect();
+            let views: Vec<_> = new.iter().map(|(name, coin)| (*name, coin.view())).collect();
+            base.insert_all(hash, &views);
+            map.extend(new);
+        } else if rng.chance(55) {
             let height = if rng.chance(2) { 1000 } else { tx as u32 };
             let new = coin(rng, height);
             assert_eq!(base.insert(hash, &name, new.view()), map.insert(name, new).is_some());

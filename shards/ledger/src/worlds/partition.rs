@@ -93,6 +93,18 @@ impl Partition {
         });
     }
 
+    /// Third hint, to a look-up: asks for what an old world made.
+    #[inline]
+    pub fn prefetch_made(&self, name: &Name, worlds: &BTreeMap<WorldId, World>) {
+        self.recent.find(name.coin, |_, at| {
+            let version = self.version(at);
+            if let Some(made) = worlds.get(&version.world).and_then(|world| world.made.get(version.made as usize)) {
+                prefetch(made);
+            }
+            false
+        });
+    }
+
     /// Asks for a version.
     #[inline]
     pub fn prefetch_version(&self, at: u32) {
