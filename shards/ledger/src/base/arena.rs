@@ -18,6 +18,8 @@ const WORD: usize = 4;
 const CHUNK_BYTES: usize = 64 * 1024;
 const WORDS_OF_CHUNK: u32 = (CHUNK_BYTES / WORD) as u32;
 const SLOT_BYTES_MAX: usize = 1024;
+/// A cache line.
+const LINE: usize = 64;
 const LONG: u32 = 1 << 31;
 /// Where a record has the number of its outputs.
 pub(super) const COUNT_AT: usize = 32;
@@ -48,10 +50,12 @@ impl Arena {
         &self.chunks[chunk][at..]
     }
 
-    /// Asks for the start of a record.
+    /// Asks for the first bytes of a record, which are all of most.
     #[inline]
     pub fn prefetch(&self, position: u32) {
-        prefetch(&self.record(position)[0]);
+        let record = self.record(position);
+        prefetch(&record[0]);
+        prefetch(&record[record.len().min(LINE + 1) - 1]);
     }
 
     /// Copies a record in.

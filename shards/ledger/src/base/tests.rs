@@ -12,7 +12,7 @@ type Map = BTreeMap<OutPoint, Coin>;
 fn outpoint(tx: usize, vout: u32) -> OutPoint {
     // Txids that differ in their middle, in their last bytes, and as they come.
     let mut txid = consensus::sha256d(&(tx as u64 / 3).to_le_bytes());
-    let at = if tx % 3 == 0 { 16 } else { 30 };
+    let at = if tx.is_multiple_of(3) { 16 } else { 30 };
     txid[at..at + 2].copy_from_slice(&(tx as u16).to_le_bytes());
     txid[0] = PARTITION;
     OutPoint { txid: Txid(txid), vout }
@@ -43,7 +43,7 @@ fn script(rng: &mut Rng) -> Vec<u8> {
 
 fn coin(rng: &mut Rng, height: u32) -> Coin {
     let value = rng.below(21) as u64 * 10_u64.pow(rng.below(15) as u32) + rng.below(2) as u64;
-    Coin::new(value.min(consensus::MAX_MONEY), height, height % 7 == 0, &script(rng))
+    Coin::new(value.min(consensus::MAX_MONEY), height, height.is_multiple_of(7), &script(rng))
 }
 
 fn coins_of(base: &Base) -> Vec<(OutPoint, Coin)> {

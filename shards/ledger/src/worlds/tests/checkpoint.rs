@@ -8,8 +8,11 @@ const HORIZON: u32 = 5;
 /// Worlds that pass while a partition is written down.
 const WRITING: u32 = 2;
 
+/// The coin of each input.
+type Taken = BTreeMap<u32, Option<Coin>>;
+
 /// A chain of invented blocks, and what each takes; block `n` at `[n - 1]`.
-fn chain(seed: u64) -> (Model, Vec<(Body, BTreeMap<u32, Option<Coin>>)>) {
+fn chain(seed: u64) -> (Model, Vec<(Body, Taken)>) {
     let (mut model, mut rng, mut bodies) = (Model::new(), Rng(seed), Vec::new());
     for parent in 0..BLOCKS {
         let body = Body::new(block(&model.invent(parent, &mut rng)));
