@@ -11,11 +11,11 @@
 //!
 //! Measured with `cargo numbers ledger` (20 million coins, 1.56 of a transaction, as many made and taken at random after;
 //! two shared cores of a Xeon of family 6, model 167, pages of 4 KiB): 59 bytes of resident memory per coin filled, 60.5
-//! churned, of which the index is 4 and idle slots 2; 153.6 in Bitcoin Core. Million operations a second and core, in the
+//! churned; 153.6 in Bitcoin Core. Million operations a second and core, in the
 //! order of partitions: 5.4 at 0.2 million coins, 4.0 at 3, 2.1 at 20: what then costs is to find pages, not lines, and
-//! with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` the median batch is a third faster. Tried and left out: `HashTable` of
-//! hashbrown, whose groups cannot be asked for ahead and which grows by doubling; lists of free slots inside of them (each
-//! new record waits for one); asking for free slots ahead (no faster).
+//! with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` the median batch is a third faster. Not taken: `HashTable` of
+//! hashbrown, whose groups cannot be asked for ahead and which grows by doubling. Tried and left: lists of free slots
+//! inside of them (each new record waits for one), asking for free slots ahead (no faster).
 
 mod arena;
 mod chunk;
