@@ -130,6 +130,12 @@ impl Table {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
+    /// Whether no line says that anything passed it by.
+    #[cfg(test)]
+    pub fn is_settled(&self) -> bool {
+        self.lines.iter().all(|line| line.passed == 0)
+    }
+
     /// Positions held.
     #[cfg(test)]
     pub fn len(&self) -> usize {

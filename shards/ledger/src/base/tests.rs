@@ -256,6 +256,7 @@ fn bent_chunks_never_panic() {
 #[test]
 fn a_table_does_as_a_list_would() {
     let (mut rng, mut table, mut held) = (Rng(1), Table::default(), Vec::<u32>::new());
+    let mut overflowed = false;
     let hash = |position: u32| u64::from(position % 5) << 61 | u64::from(position % 3);
     for step in 0..20_000 {
         if rng.chance(if step % 4000 < 2000 { 60 } else { 40 }) {
@@ -268,9 +269,16 @@ fn a_table_does_as_a_list_would() {
             table.remove(hash(gone), place);
         }
         assert_eq!(table.len(), held.len());
+        overflowed |= !table.is_settled();
         if step % 500 == 0 {
             assert!(held.iter().all(|held| table.find(hash(*held), |_, position| position == *held).is_some()));
             assert!(table.find(hash(1), |_, position| position == u32::MAX).is_none());
         }
     }
+    assert!(overflowed);
+    for gone in held {
+        let (place, _) = table.find(hash(gone), |_, position| position == gone).unwrap();
+        table.remove(hash(gone), place);
+    }
+    assert!(table.len() == 0 && table.is_settled());
 }
