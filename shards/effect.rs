@@ -65,6 +65,8 @@ pub enum Effect {
     Sync,
     /// store: append this line to the file of refused blocks and sync it.
     Remember(String),
+    /// chain: replace the file of blocks invalidated by hand and sync it; answered by Kept. One at a time.
+    Keep(Vec<u8>),
     /// store: append these bytes to the block index, in the order asked; no answer, and no sync: what is lost is found
     /// again in blocks.bin.
     Index(Bytes),
@@ -113,6 +115,8 @@ pub enum Event {
     Failed { full: bool, what: String },
     /// chain: the records found in a file, before any network event; `restart` for blocks.bin itself.
     Indexed { file: FileId, index: std::sync::Arc<ledger::record::Index> },
+    /// chain: the file of blocks invalidated by hand is replaced and durable, or why it is not.
+    Kept(Result<(), String>),
     /// chain: all files were indexed; work may begin.
     Begin,
     /// status: a question from the monitor or an offline command.

@@ -114,6 +114,15 @@ pub enum Question {
     Digests(WorldId),
 }
 
+/// A block that a person names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Which {
+    /// By its hash.
+    Hash(BlockHash),
+    /// By its height: the one on the tip's branch, or else the only one there is.
+    Height(u32),
+}
+
 /// A part of the answer.
 #[derive(Clone, Debug)]
 pub enum Finding {
@@ -254,10 +263,15 @@ pub enum Msg {
     Look { question: u64, what: Question },
     /// utxo → status: its part of the answer.
     Seen { question: u64, finding: Finding },
-    /// status → chain: which world is the tip (or the block with that hash)? Answered by World.
-    WhichWorld { question: u64, block: Option<BlockHash> },
-    /// chain → status: that world, with its height and block, if it is alive.
-    World { question: u64, world: Option<(WorldId, u32, BlockHash)> },
+    /// status → chain: which world is the tip's (or that block's)? Answered by World.
+    WhichWorld { question: u64, block: Option<Which> },
+    /// chain → status: that world, with its height and block; or why there is none, and which there are.
+    World { question: u64, world: Result<(WorldId, u32, BlockHash), String> },
+    /// status → chain: a person takes a block out of the running, with all that descend from it, or lets it in again.
+    /// Answered by Decided.
+    Decide { question: u64, block: BlockHash, out: bool },
+    /// chain → status: that is done, and the tip's world lives. Comes behind the report that shows it.
+    Decided { question: u64, text: String },
 }
 
 impl Msg {

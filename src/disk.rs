@@ -1,5 +1,5 @@
 //! The files of a core: blocks.bin for the store shard (direct writes, fdatasync), positional reads for peer shards, and
-//! the two small files. It never looks at a byte but to take off a key that an imported file was masked with.
+//! the small files. It never looks at a byte but to take off a key that an imported file was masked with.
 
 use crate::pump::Core;
 use bytes::Bytes;
@@ -16,6 +16,8 @@ use std::rc::Rc;
 
 /// The block index's name in the folder.
 pub const BLOCK_INDEX: &str = "blocks.idx";
+/// The name of the file of blocks invalidated by hand.
+pub const INVALIDATED: &str = "invalidated";
 /// Imported files that a core keeps open. They are numbered in the order of their blocks, so the lowest is needed least.
 const HANDLES_MAX: usize = 64;
 
@@ -104,6 +106,15 @@ impl Disk {
             Effect::SaveAddresses(bytes) => {
                 let path = self.folder.join("peers");
                 blocking(move || replace(&path, &bytes), "the file of known addresses was not written");
+            }
+            Effect::Keep(bytes) => {
+                let (core, path) = (core.clone(), self.folder.join(INVALIDATED));
+                glommio::spawn_local(async move {
+                    let shown = path.display().to_string();
+                    let done = glommio::executor().spawn_blocking(move || replace(&path, &bytes)).await;
+                    core.event(ShardId::Chain, Event::Kept(done.map_err(|why| format!("{shown}: {why}"))));
+                })
+                .detach();
             }
             Effect::Index(bytes) => self.append_rows(&bytes),
             Effect::Remember(line) => {

@@ -327,6 +327,7 @@ impl Core {
             | Effect::Write { .. }
             | Effect::Sync
             | Effect::SaveAddresses(_)
+            | Effect::Keep(_)
             | Effect::Index(_)
             | Effect::Remember(_) => self.0.disk.carry_out(self, effect),
             Effect::Log(Level::Warn, line) => tracing::warn!("{line}"),

@@ -59,6 +59,7 @@ struct Blueprint {
     sources: Vec<Source>,
     indexes: Vec<Arc<Index>>,
     refused: Vec<(consensus::BlockHash, String)>,
+    invalidated: Vec<consensus::BlockHash>,
     addresses: Option<Vec<u8>>,
     opened: Opened,
     nonce: u64,
@@ -129,6 +130,7 @@ impl Node {
             indexes,
             // What was refused once is audited like the rest.
             refused: if audit.is_some() { Vec::new() } else { folder.refused() },
+            invalidated: if audit.is_some() { Vec::new() } else { folder.invalidated()? },
             addresses: folder.read("peers"),
             opened,
             nonce: entropy(),
@@ -374,7 +376,9 @@ impl Blueprint {
                 min_work: config.min_chain_work,
                 assume_valid: config.assume_valid,
                 budget: self.budget,
+                horizon: config.horizon,
                 refused: self.refused.clone(),
+                invalidated: self.invalidated.clone(),
                 offline: self.offline,
                 audit: self.audit,
             })),
@@ -385,6 +389,7 @@ impl Blueprint {
                 pages: self.pages.clone(),
                 budget: self.budget,
                 version: format!("caesure {}", env!("CARGO_PKG_VERSION")),
+                may_write: config.monitor_write,
             })),
             ShardId::Book => {
                 let wanted = config.connect.iter().map(|target| match target {

@@ -4,7 +4,7 @@
 use super::obtain::{OWN_TARGETS_MAX, Target};
 use super::{Chain, Stored, Verdict};
 use crate::effect::{Effect, FileId, Level, Stop};
-use crate::limits::{HORIZON_BLOCKS, LOADING_MAX};
+use crate::limits::LOADING_MAX;
 use crate::msg::{From, Msg, Place};
 use crate::{Cx, ShardId};
 use consensus::{BlockHash, Rule};
@@ -85,7 +85,7 @@ impl Chain {
         self.obtain.replaying = leaf != 0;
         self.add_target(leaf);
         for node in whole {
-            let recent = self.height(node) + HORIZON_BLOCKS >= self.height(leaf);
+            let recent = self.height(node) + self.config.horizon >= self.height(leaf);
             if (self.config.offline || recent) && self.obtain.targets.len() < OWN_TARGETS_MAX && node != leaf {
                 let fresh = self.fresh_target(node);
                 self.obtain.targets.push(Target { own: true, ..fresh });
@@ -113,13 +113,13 @@ impl Chain {
         }
     }
 
-    /// Leaves of those branches that lie whole, from genesis on, in our files.
+    /// Leaves of those branches that lie whole, from genesis on, in our files, as far as they are in the running.
     fn whole_branches(&self) -> Vec<NodeId> {
         let (mut whole, mut is_end) = (vec![false; self.lives.len()], vec![true; self.lives.len()]);
         whole[0] = true;
         for node in 1..self.lives.len() as NodeId {
             let parent = self.tree.node(node).parent as usize;
-            whole[node as usize] = whole[parent] && self.life(node).place.is_some();
+            whole[node as usize] = whole[parent] && self.life(node).place.is_some() && !self.life(node).out;
             is_end[parent] &= !whole[node as usize];
         }
         let ends = (1..self.lives.len()).filter(|&node| whole[node] && is_end[node]);

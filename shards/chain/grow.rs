@@ -82,6 +82,8 @@ impl Chain {
             parts.push((self.next_verify, txs.clone()));
             self.next_verify = (self.next_verify + 1) % workers;
         }
+        // All inputs but the coinbase's.
+        let taken = body.block.inputs.len().saturating_sub(1);
         let job = Arc::new(Job {
             world,
             parent,
@@ -110,7 +112,8 @@ impl Chain {
         let state = WorldState::Growing(Box::new(growing));
         let bytes = self.held.get(&node).map_or(0, |held| held.bytes) * VERSION_BYTES_PER_BYTE;
         self.worlds_bytes += bytes;
-        self.worlds.insert(world, World { node, parent, children: Vec::new(), state, coins: 0, bytes });
+        let taken = taken as i64;
+        self.worlds.insert(world, World { node, parent, children: Vec::new(), state, coins: 0, taken, net: 0, bytes });
         self.worlds.get_mut(&parent).expect("lives").children.push(world);
         self.life_mut(node).world = Some(world);
         self.growing += 1;
@@ -239,7 +242,7 @@ impl Chain {
         let from = held.from;
         self.release(node);
         let this = self.worlds.get_mut(&world).expect("just seen");
-        (this.state, this.coins) = (WorldState::Checked(result, from), net);
+        (this.state, this.net) = (WorldState::Checked(result, from), net);
         self.retire(world, cx);
     }
 
@@ -296,7 +299,7 @@ impl Chain {
             if !matches!(parent.state, WorldState::Valid) {
                 continue;
             }
-            let coins = parent.coins + this.coins;
+            let coins = parent.coins + this.net;
             match result {
                 Ok(()) => {
                     self.life_mut(node).verdict = Verdict::Valid;

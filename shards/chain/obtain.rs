@@ -84,7 +84,10 @@ impl Chain {
         }
         self.add_target(self.best);
         let near = self.height(node) + RIVAL_BLOCKS >= self.height(self.best);
-        if near && self.work(node) >= self.work(self.tip) && self.life(node).verdict == Verdict::Unknown {
+        let life = self.life(node);
+        // A rival grows only where there is room for its worlds.
+        let wanted = life.verdict == Verdict::Unknown && !life.out && !self.is_full();
+        if near && wanted && self.work(node) >= self.work(self.tip) {
             self.add_target(node);
         }
     }
@@ -100,7 +103,8 @@ impl Chain {
         }
         if targets.len() >= TARGETS_MAX && leaf == self.best {
             // Headers without bodies must not keep the best chain out.
-            let rivals = self.obtain.targets.iter().enumerate().filter(|(_, target)| !target.own);
+            let dear = |target: &Target| target.own || target.leaf == self.tip;
+            let rivals = self.obtain.targets.iter().enumerate().filter(|(_, target)| !dear(target));
             self.obtain.crowded_out =
                 rivals.min_by_key(|(_, target)| self.work(target.leaf)).map(|(_, target)| target.leaf);
         }
@@ -111,7 +115,7 @@ impl Chain {
     }
 
     /// A target is given up: nothing that only it wanted is asked for or kept any longer.
-    fn drop_target(&mut self, index: usize, cx: &mut Cx) {
+    pub(super) fn drop_target(&mut self, index: usize, cx: &mut Cx) {
         let target = self.obtain.targets.swap_remove(index);
         let mut at = target.leaf;
         while self.height(at) > target.in_hand {
@@ -121,6 +125,14 @@ impl Chain {
                 self.obtain.to_load.remove(&(self.height(at), at));
             }
             at = self.tree.node(at).parent;
+        }
+    }
+
+    /// Every target is looked at anew: worlds that some counted as in hand were dropped.
+    pub(super) fn recount_targets(&mut self) {
+        for index in 0..self.obtain.targets.len() {
+            let Target { leaf, own, .. } = self.obtain.targets[index];
+            self.obtain.targets[index] = Target { own, ..self.fresh_target(leaf) };
         }
     }
 
@@ -148,7 +160,7 @@ impl Chain {
         let mut index = 0;
         while index < self.obtain.targets.len() {
             let target = self.obtain.targets[index];
-            if self.refused(target.leaf).is_some() || self.lost(&target) {
+            if !self.in_running(target.leaf) || self.lost(&target) || self.has_no_room(&target) {
                 self.drop_target(index, cx);
                 self.new_leaf(self.best);
                 continue;
@@ -156,8 +168,9 @@ impl Chain {
             let moved = self.walk(target);
             self.obtain.targets[index] = moved;
             if moved.in_hand == self.height(moved.leaf) {
-                if !self.above_root(moved.leaf) && self.work(moved.leaf) > self.work(self.tip) {
-                    return self.rebuild(moved.leaf, cx);
+                let wins = self.work(moved.leaf) > self.work(self.tip) || moved.leaf == self.tip;
+                if !self.above_root(moved.leaf) && wins {
+                    return self.rebuild(moved.leaf, "a branch with more work leaves", cx);
                 }
                 self.obtain.targets.swap_remove(index);
                 continue;
@@ -174,6 +187,17 @@ impl Chain {
         if self.config.offline {
             self.stop_when_idle(cx);
         }
+    }
+
+    /// A rival that would grow worlds for which there is no room.
+    fn has_no_room(&self, target: &Target) -> bool {
+        let replayed = self.obtain.replaying && target.leaf == self.obtain.start_leaf;
+        self.is_full()
+            && self.life(self.tip).world.is_some()
+            && target.leaf != self.best
+            && !replayed
+            && !self.tree.descends(target.leaf, self.tip)
+            && self.above_root(target.leaf)
     }
 
     /// A rival that the tip has left behind.
@@ -273,16 +297,21 @@ impl Chain {
         if self.life(self.best).verdict == Verdict::Unknown {
             self.new_leaf(self.best);
         }
+        // A branch for which all coins were rebuilt may have turned out invalid.
+        let ahead = |target: &Target| self.work(target.leaf) >= self.work(self.tip);
+        if self.obtain.begun && self.life(self.tip).world.is_none() && !self.obtain.targets.iter().any(ahead) {
+            self.add_target(self.tip);
+        }
         for peer in self.fetch.stalled(cx.now_ms) {
             self.punish(peer, "it holds up the download: asked for blocks and does not send them".into(), cx);
         }
     }
 
-    /// A rival from below the root has more work: its worlds must be grown from genesis.
-    fn rebuild(&mut self, leaf: NodeId, cx: &mut Cx) {
+    /// A branch from below the root wins: its worlds must be grown from genesis.
+    pub(super) fn rebuild(&mut self, leaf: NodeId, why: &str, cx: &mut Cx) {
         let root = self.worlds[&self.root].node;
         cx.log(Level::Warn, format!(
-            "a branch with more work leaves ours below the oldest world kept (height {}): rebuilding all coins from blocks.bin along block {} (height {})",
+            "{why} ours below the oldest world kept (height {}): rebuilding all coins from blocks.bin along block {} (height {})",
             self.height(root), self.tree.node(leaf).hash, self.height(leaf)
         ));
         self.reset_worlds(cx);

@@ -17,7 +17,7 @@ use disk::Disk;
 use ledger::WorldId;
 use peers::{End, Remote};
 use shards::effect::{ConnId, Effect, Event, Level, ReadError};
-use shards::limits::{Budget, link_depth};
+use shards::limits::{Budget, HORIZON_BLOCKS, link_depth};
 use shards::metrics::Pages;
 use shards::report;
 use shards::script_cache::ScriptCache;
@@ -36,6 +36,7 @@ enum Due {
     Event(ShardId, Event),
     Written(u64),
     Synced,
+    Kept,
     /// Bytes of the node reach the peer.
     Deliver(Key, Vec<u8>),
     /// Bytes of the peer may reach the node.
@@ -77,6 +78,13 @@ pub struct Sim {
     /// The disk.
     pub disk: Disk,
     refused: Vec<(BlockHash, String)>,
+    /// The file of blocks invalidated by hand, and what it is being replaced by.
+    invalidated: Vec<u8>,
+    keeping: Option<Vec<u8>>,
+    /// Bytes that worlds may take, and how many are kept apart.
+    pub worlds: (u64, u32),
+    /// The log, but for what is only for debugging.
+    pub log: Vec<String>,
     /// The file of the block index.
     rows: Vec<u8>,
     /// Blocks that were called durable.
@@ -120,6 +128,10 @@ impl Sim {
             offline: false,
             disk: Disk::default(),
             refused: Vec::new(),
+            invalidated: Vec::new(),
+            keeping: None,
+            worlds: (Budget::split(256 << 20).expect("the least there is").worlds, HORIZON_BLOCKS),
+            log: Vec::new(),
             rows: Vec::new(),
             durable: BTreeSet::new(),
             parents: BTreeMap::new(),
@@ -142,6 +154,10 @@ impl Sim {
     pub fn restart(&mut self, cores: usize) {
         self.disk.cut(&mut self.rng);
         self.cut_rows();
+        // A file that is replaced is the old one or the new one.
+        if let Some(fresh) = self.keeping.take().filter(|_| self.rng.below(2) == 0) {
+            self.invalidated = fresh;
+        }
         self.boot(cores);
     }
 
@@ -162,7 +178,7 @@ impl Sim {
         let params = Params::of(Network::Regtest);
         self.plan = plan(cores);
         let (workers, pages) = (self.plan.workers, Pages::new(cores));
-        let budget = Budget::split(256 << 20).expect("the least there is");
+        let budget = Budget { worlds: self.worlds.0, ..Budget::split(256 << 20).expect("the least there is") };
         self.queues.clear();
         self.due.clear();
         self.links.clear();
@@ -184,13 +200,22 @@ impl Sim {
             min_work: consensus::Work::ZERO,
             assume_valid: None,
             budget,
+            horizon: self.worlds.1,
             refused: self.refused.clone(),
+            invalidated: self.by_hand(),
             offline: false,
             audit: None,
         };
         let wanted = self.remotes.iter().map(|remote| book::Wanted::Address(remote.address)).collect();
         let book = book::Config { params, workers, outgoing: 0, incoming: 8, wanted, saved: None };
-        let setup = status::Setup { params, plan: self.plan.clone(), pages: pages.clone(), budget, version: "".into() };
+        let setup = status::Setup {
+            params,
+            plan: self.plan.clone(),
+            pages: pages.clone(),
+            budget,
+            version: "".into(),
+            may_write: true,
+        };
         let shards = &mut self.shards;
         shards.clear();
         shards.insert(ShardId::Chain, Box::new(chain::Chain::new(chain)));
@@ -320,6 +345,10 @@ impl Sim {
                 self.after(soon * 3, Due::Synced);
             }
             Effect::Index(bytes) => self.rows.extend(bytes),
+            Effect::Keep(bytes) => {
+                assert!(self.keeping.replace(bytes).is_none(), "one decision at a time");
+                self.after(soon * 3, Due::Kept);
+            }
             Effect::Remember(line) => {
                 let (hash, why) = line.split_once(' ').expect("hash and reason");
                 self.refused.push((hash.parse().expect("a hash"), why.into()));
@@ -329,6 +358,9 @@ impl Sim {
                     eprintln!("{:>8} ms {shard} {level:?} {line}", self.now_ms);
                 }
                 assert!(level != Level::Warn || !line.is_empty());
+                if level != Level::Debug {
+                    self.log.push(line);
+                }
             }
             Effect::Answer { question, text } => self.answers.push((question, text)),
             Effect::SaveAddresses(_) => {}
@@ -356,6 +388,10 @@ impl Sim {
                 self.disk.synced();
                 self.step(ShardId::Store, Input::Event(Event::Synced));
             }
+            Due::Kept => {
+                self.invalidated = self.keeping.take().expect("asked for");
+                self.step(ShardId::Chain, Input::Event(Event::Kept(Ok(()))));
+            }
             Due::Deliver(key, bytes) => self.deliver(key, &bytes),
             Due::Arrive(key) => self.arrive(key),
             Due::Close(key, why) => {
@@ -365,6 +401,12 @@ impl Sim {
                 }
             }
         }
+    }
+
+    /// Blocks that were invalidated by hand, as far as that is durable.
+    pub fn by_hand(&self) -> Vec<BlockHash> {
+        let text = String::from_utf8_lossy(&self.invalidated);
+        text.lines().map(|line| line.parse().expect("a hash")).collect()
     }
 
     /// Asks the page for something.
