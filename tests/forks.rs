@@ -163,7 +163,11 @@ fn an_invalidated_branch_is_left_and_taken_up_again_without_work() {
     let said = decide(&node, &format!("invalidate {block}"));
     assert_eq!(said, format!("tip is now {parent} at height 100"));
     let out = node.status();
-    assert_eq!((&out["tip"], &out["coins"], &out["height"]), (&json!(parent.to_string()), &json!(100), &json!(100)), "one coinbase a block");
+    assert_eq!(
+        (&out["tip"], &out["coins"], &out["height"]),
+        (&json!(parent.to_string()), &json!(100), &json!(100)),
+        "one coinbase a block"
+    );
     assert_eq!(tip_status(&out, &first.tip().to_string()), "invalidated by hand");
     assert!(node.ask("worlds").contains("invalidated by hand"));
     assert!(node.get("/admin/status").unwrap().contains("invalidated by hand"));
@@ -176,7 +180,8 @@ fn an_invalidated_branch_is_left_and_taken_up_again_without_work() {
 
     // Two more blocks on top of it: their headers are kept, they are not asked for, nobody is sent away.
     peer.switch(longer.clone());
-    let kept = poll(30, || (tip_status(&node.status(), &longer.tip().to_string()) == "invalidated by hand").then_some(()));
+    let kept =
+        poll(30, || (tip_status(&node.status(), &longer.tip().to_string()) == "invalidated by hand").then_some(()));
     kept.expect("the header is kept");
     assert_eq!((peer.connections(), peer.asked(&longer.tip())), ((1, 0), 0));
 

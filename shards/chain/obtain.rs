@@ -101,8 +101,8 @@ impl Chain {
             below.leaf = leaf;
             return;
         }
-        if targets.len() >= TARGETS_MAX && leaf == self.best {
-            // Headers without bodies must not keep the best chain out.
+        if targets.len() >= TARGETS_MAX && (leaf == self.best || leaf == self.tip) {
+            // Headers without bodies must not keep the best chain out, nor the tip's coins.
             let dear = |target: &Target| target.own || target.leaf == self.tip;
             let rivals = self.obtain.targets.iter().enumerate().filter(|(_, target)| !dear(target));
             self.obtain.crowded_out =
@@ -162,7 +162,10 @@ impl Chain {
             let target = self.obtain.targets[index];
             if !self.in_running(target.leaf) || self.lost(&target) || self.has_no_room(&target) {
                 self.drop_target(index, cx);
-                self.new_leaf(self.best);
+                // The clock brings back a best header that had to wait.
+                if target.leaf != self.best {
+                    self.new_leaf(self.best);
+                }
                 continue;
             }
             let moved = self.walk(target);
@@ -170,7 +173,12 @@ impl Chain {
             if moved.in_hand == self.height(moved.leaf) {
                 let wins = self.work(moved.leaf) > self.work(self.tip) || moved.leaf == self.tip;
                 if !self.above_root(moved.leaf) && wins {
-                    return self.rebuild(moved.leaf, "a branch with more work leaves", cx);
+                    if self.lead() == Some(moved.leaf) {
+                        return self.rebuild(moved.leaf, "a branch with more work leaves", cx);
+                    }
+                    // One that is better still grows already.
+                    index += 1;
+                    continue;
                 }
                 self.obtain.targets.swap_remove(index);
                 continue;
@@ -189,15 +197,32 @@ impl Chain {
         }
     }
 
-    /// A rival that would grow worlds for which there is no room.
+    /// A rival that would grow worlds for which there is no room. The best header's branch waits only where another leads
+    /// and there is no room at all, and leads as soon as it lies on disk.
     fn has_no_room(&self, target: &Target) -> bool {
-        let replayed = self.obtain.replaying && target.leaf == self.obtain.start_leaf;
-        self.is_full()
-            && self.life(self.tip).world.is_some()
-            && target.leaf != self.best
-            && !replayed
-            && !self.tree.descends(target.leaf, self.tip)
-            && self.above_root(target.leaf)
+        let leaf = target.leaf;
+        let replayed = self.obtain.replaying && leaf == self.obtain.start_leaf;
+        let tips = self.life(self.tip).world.is_some() && self.tree.descends(leaf, self.tip);
+        let dear = replayed || tips || leaf == self.best && !self.is_overfull();
+        self.is_full() && !dear && self.above_root(leaf) && self.lead() != Some(leaf)
+    }
+
+    /// The rival that goes first where there is no room for all, the tip's own branch among them while the tip has no
+    /// world: of those that lie whole on disk, or else of all, the one with the most work.
+    pub(super) fn lead(&self) -> Option<NodeId> {
+        let tipless = self.life(self.tip).world.is_none();
+        let leaves = self.obtain.targets.iter().map(|target| target.leaf);
+        let rivals = leaves.filter(|leaf| tipless || !self.tree.descends(*leaf, self.tip));
+        rivals.max_by_key(|leaf| (self.lies_whole(*leaf), self.work(*leaf), std::cmp::Reverse(*leaf)))
+    }
+
+    /// Whether a branch is durable as far down as worlds have to be grown for it.
+    fn lies_whole(&self, leaf: NodeId) -> bool {
+        let (mut at, fork) = (leaf, self.tree.fork_of(leaf, self.worlds[&self.root].node));
+        while at != fork && self.life(at).stored == Stored::Durable {
+            at = self.tree.node(at).parent;
+        }
+        at == fork
     }
 
     /// A rival that the tip has left behind.
@@ -297,9 +322,9 @@ impl Chain {
         if self.life(self.best).verdict == Verdict::Unknown {
             self.new_leaf(self.best);
         }
-        // A branch for which all coins were rebuilt may have turned out invalid.
-        let ahead = |target: &Target| self.work(target.leaf) >= self.work(self.tip);
-        if self.obtain.begun && self.life(self.tip).world.is_none() && !self.obtain.targets.iter().any(ahead) {
+        // A branch for which all coins were rebuilt may have turned out invalid, or does not come.
+        let tipless = self.obtain.begun && self.life(self.tip).world.is_none();
+        if tipless && !self.lead().is_some_and(|leaf| self.lies_whole(leaf)) {
             self.add_target(self.tip);
         }
         for peer in self.fetch.stalled(cx.now_ms) {

@@ -170,7 +170,7 @@ impl Chain {
     }
 
     /// They take far more.
-    fn is_overfull(&self) -> bool {
+    pub(super) fn is_overfull(&self) -> bool {
         self.worlds_bytes > self.config.budget.worlds.saturating_mul(WORLDS_HARD)
     }
 
@@ -179,8 +179,7 @@ impl Chain {
     pub(super) fn fold_rebuilt(&mut self, node: NodeId, cx: &mut Cx) {
         let tipless = self.life(self.tip).world.is_none();
         let rivals = !self.tree.descends(node, self.tip) && !self.tree.descends(self.tip, node);
-        let leads = !self.life(node).out && (tipless || self.tree.descends(self.best, node));
-        if self.is_overfull() && rivals && leads {
+        if self.is_overfull() && rivals && self.lead().is_some_and(|lead| self.tree.descends(lead, node)) {
             self.fold(node, node, cx);
         } else if tipless {
             self.fold(node, self.tree.fork_of(node, self.tip), cx);
@@ -201,6 +200,7 @@ impl Chain {
         }
         let mut to = self.tree.ancestor(top, cutoff).expect("below it");
         let (mut lost, mut crowded) = (Vec::new(), Vec::new());
+        let lead = if full { self.lead() } else { None };
         for world in self.worlds.values().filter(|world| world.children.is_empty()) {
             if self.tree.descends(world.node, to) {
                 continue;
@@ -209,7 +209,7 @@ impl Chain {
             let beaten = self.life(world.node).out || weaker;
             if self.height(world.node) < cutoff && beaten {
                 lost.push(world.node);
-            } else if overfull || full && !self.tree.descends(self.best, world.node) {
+            } else if overfull || full && !lead.is_some_and(|lead| self.tree.descends(lead, world.node)) {
                 crowded.push(world.node);
             } else {
                 to = self.tree.fork_of(to, world.node);

@@ -81,8 +81,10 @@ pub struct Sim {
     /// The file of blocks invalidated by hand, and what it is being replaced by.
     invalidated: Vec<u8>,
     keeping: Option<Vec<u8>>,
-    /// Bytes that worlds may take, and how many are kept apart.
-    pub worlds: (u64, u32),
+    /// How memory is split, from the next restart on.
+    pub budget: Budget,
+    /// Worlds kept apart at the tip, in blocks; the same.
+    pub horizon: u32,
     /// The log, but for what is only for debugging.
     pub log: Vec<String>,
     /// The file of the block index.
@@ -130,7 +132,8 @@ impl Sim {
             refused: Vec::new(),
             invalidated: Vec::new(),
             keeping: None,
-            worlds: (Budget::split(256 << 20).expect("the least there is").worlds, HORIZON_BLOCKS),
+            budget: Budget::split(256 << 20).expect("the least there is"),
+            horizon: HORIZON_BLOCKS,
             log: Vec::new(),
             rows: Vec::new(),
             durable: BTreeSet::new(),
@@ -178,7 +181,7 @@ impl Sim {
         let params = Params::of(Network::Regtest);
         self.plan = plan(cores);
         let (workers, pages) = (self.plan.workers, Pages::new(cores));
-        let budget = Budget { worlds: self.worlds.0, ..Budget::split(256 << 20).expect("the least there is") };
+        let budget = self.budget;
         self.queues.clear();
         self.due.clear();
         self.links.clear();
@@ -200,7 +203,7 @@ impl Sim {
             min_work: consensus::Work::ZERO,
             assume_valid: None,
             budget,
-            horizon: self.worlds.1,
+            horizon: self.horizon,
             refused: self.refused.clone(),
             invalidated: self.by_hand(),
             offline: false,
