@@ -244,6 +244,31 @@ fn a_block_is_asked_of_the_chain() {
 }
 
 #[test]
+fn decisions_are_passed_on_only_where_the_prompt_may_write() {
+    let (mut status, mut cx) = node(2, Network::Main);
+    let line = format!("invalidate {HASH}");
+    let refused = at_once(&mut status, &mut cx, &line);
+    assert!(refused.starts_with("error: invalidate ") && refused.contains("--monitor-write"), "{refused}");
+    status.view.setup.may_write = true;
+    assert_eq!(at_once(&mut status, &mut cx, "reconsider 7"), "error: say reconsider HASH, 64 hex digits");
+    for (question, verb, wanted) in [(2, "INVALIDATE", true), (3, "reconsider", false)] {
+        ask(&mut status, &mut cx, question, &format!("{verb} {HASH}"));
+        let Some((ShardId::Chain, word)) = cx.words.pop() else { panic!("{:?}", cx.words) };
+        assert!(!word.is_question(), "it changes something, so it keeps its turn");
+        let Msg::Decide { question: asked, block, out } = word else { panic!("{word:?}") };
+        assert_eq!((asked, block.to_string().as_str(), out), (question, HASH, wanted));
+    }
+    cx.now_ms += ANSWER_MS;
+    status.step(Input::Tick, &mut cx);
+    assert!(cx.effects.is_empty(), "coins may have to be grown anew for it");
+    status.step(Input::Msg(Msg::Decided { question: 3, text: "tip is now there".into() }), &mut cx);
+    assert_eq!(answers(&mut cx), [(3, "tip is now there".to_string())]);
+    cx.now_ms += DIGEST_MS;
+    status.step(Input::Tick, &mut cx);
+    assert!(answer_to(&mut cx, 2).contains("not done yet"));
+}
+
+#[test]
 fn deployments_are_asked_of_the_chain_and_shown_in_the_json() {
     let (mut status, mut cx) = sample(2, 0, "");
     let json: serde_json::Value = serde_json::from_str(&at_once(&mut status, &mut cx, "json")).unwrap();
