@@ -3,25 +3,31 @@
 //!
 //! ```text
 //!  headers.rs       which headers are believed, and whom to ask for more
+//!  arrive.rs        bodies that came
 //!  obtain.rs        which bodies are needed next, and asks peers for them
 //!  files.rs         bodies that lie in files of ours: restart, import, damage
 //!  grow.rs          worlds: begin, join, judge, retire in height order, refuse
 //!  scripts.rs       whose scripts are run, whose are believed
 //!  tip.rs           the tip moves; worlds fold, are dropped, are rebuilt
+//!  restore.rs       the checkpoints that coins are made from
+//!  hand.rs          blocks that a person takes out of the running, or lets in again
 //!  presync.rs       chains that have not shown enough work
 //!  serve.rs         what peers may have of it
 //!  report.rs        what people may see of it
 //!  deployments.rs   how far changes of the rules have come on a branch
 //! ```
 
+mod arrive;
 mod cut;
 mod deployments;
 mod files;
 mod grow;
+mod hand;
 mod headers;
 mod obtain;
 mod presync;
 mod report;
+mod restore;
 mod scripts;
 mod serve;
 mod tip;
@@ -30,7 +36,7 @@ use crate::effect::Event;
 use crate::limits::{self, Budget};
 use crate::msg::{From, Msg, PeerId, Place, Seq};
 use crate::{Cx, Input, Shard, ShardId};
-use consensus::{BlockHash, Params, Rule, Work};
+use consensus::{BlockHash, Params, Work};
 use ledger::{Body, Headers, NodeId, WorldId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,8 +55,14 @@ pub struct Config {
     pub assume_valid: Option<BlockHash>,
     /// Memory.
     pub budget: Budget,
+    /// Worlds kept apart at the tip, in blocks.
+    pub horizon: u32,
     /// Blocks refused in earlier runs, with the reason.
     pub refused: Vec<(BlockHash, String)>,
+    /// Checkpoints that there are: partition, height, block.
+    pub checkpoints: Vec<(u16, u32, BlockHash)>,
+    /// Blocks that were invalidated by hand.
+    pub invalidated: Vec<BlockHash>,
     /// No network: stop when everything in the files is done.
     pub offline: bool,
     /// Run all scripts from the first height to the last, print what fails, refuse nothing for it, go no further.
@@ -83,10 +95,13 @@ struct Life {
     verdict: Verdict,
     /// It was found valid in an earlier run.
     known: bool,
+    /// It, or an ancestor, was invalidated by hand: out of the running, whatever its verdict.
+    out: bool,
     world: Option<WorldId>,
 }
 
-const UNBORN: Life = Life { place: None, stored: Stored::No, verdict: Verdict::Unknown, known: false, world: None };
+const UNBORN: Life =
+    Life { place: None, stored: Stored::No, verdict: Verdict::Unknown, known: false, out: false, world: None };
 
 /// A block in memory: waiting to grow, growing, or on its way to disk.
 #[derive(Debug)]
@@ -108,8 +123,19 @@ struct World {
     state: WorldState,
     /// Coins in it once valid; before that what it makes less what it takes.
     coins: i64,
+    /// Coins that its block takes, be they there or not; and, once they are counted, those it makes less that.
+    taken: i64,
+    net: i64,
     /// Estimate of the memory its versions take.
     bytes: u64,
+}
+
+impl World {
+    /// The one over the base, that of this block.
+    fn root(node: NodeId, name: WorldId) -> World {
+        let state = WorldState::Valid;
+        World { node, parent: name, children: Vec::new(), state, coins: 0, taken: 0, net: 0, bytes: 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -164,6 +190,8 @@ pub struct Chain {
     peers: BTreeMap<PeerId, Peer>,
     fetch: Fetch,
     obtain: obtain::Obtain,
+    restore: restore::Restore,
+    hand: hand::Hand,
     sync: headers::Sync,
     /// To be told once the block has its verdict and is durable.
     settles: BTreeMap<NodeId, Vec<(PeerId, Seq)>>,
@@ -176,9 +204,15 @@ impl Chain {
     /// A chain that knows only genesis.
     pub fn new(config: Config) -> Chain {
         let tree = Headers::new(config.params.genesis);
-        let genesis =
-            Life { place: None, stored: Stored::Durable, verdict: Verdict::Valid, known: true, world: Some(0) };
-        let root = World { node: 0, parent: 0, children: Vec::new(), state: WorldState::Valid, coins: 0, bytes: 0 };
+        let genesis = Life {
+            place: None,
+            stored: Stored::Durable,
+            verdict: Verdict::Valid,
+            known: true,
+            out: false,
+            world: Some(0),
+        };
+        let root = World::root(0, 0);
         let fetch = Fetch::new(wire::fetch::Limits {
             window: limits::WINDOW_BLOCKS,
             per_peer_min: 2,
@@ -187,7 +221,9 @@ impl Chain {
             bytes_credit: config.budget.window / 2,
         });
         Chain {
+            restore: restore::Restore::new(&config.checkpoints),
             refused_before: config.refused.iter().cloned().collect(),
+            hand: hand::Hand::new(&config.invalidated),
             config,
             tree,
             lives: vec![genesis],
@@ -238,6 +274,11 @@ impl Chain {
         }
     }
 
+    /// It is neither refused nor invalidated by hand.
+    fn in_running(&self, node: NodeId) -> bool {
+        self.refused(node).is_none() && !self.life(node).out
+    }
+
     fn punish(&mut self, peer: PeerId, why: String, cx: &mut Cx) {
         if self.peers.contains_key(&peer) {
             cx.tell(ShardId::Peer(crate::msg::split_peer(peer).0), Msg::Punish { peer, why });
@@ -271,74 +312,6 @@ impl Chain {
         self.sync_peer_gone(peer, cx);
     }
 
-    /// A body came, whole and within the context-free rules.
-    fn arrived(&mut self, from: From, body: Arc<Body>, cx: &mut Cx) {
-        let Some(node) = self.tree.find(&body.block.hash) else { return self.settle_from(from, cx) };
-        if !self.accept_arrival(from, node, body.len() as u32, cx) {
-            return self.settle_copy(from, node, cx);
-        }
-        let parent = self.tree.node(node).parent;
-        let context = consensus::BlockCx {
-            params: self.config.params,
-            height: self.height(node),
-            mtp_parent: self.tree.median_time(parent),
-        };
-        match consensus::check_block_context(&body.block, &context) {
-            Ok(()) => self.hold(node, from, body, cx),
-            Err(rule) => {
-                // It was booked as arrived: wanted again, of another.
-                if let From::Peer(peer, _) = from {
-                    self.fetch.refused_from(peer, node);
-                }
-                self.spoiled(from, body.block.hash, rule, cx);
-            }
-        }
-    }
-
-    /// A copy of a block that is under way already is settled with it.
-    fn settle_copy(&mut self, from: From, node: NodeId, cx: &mut Cx) {
-        match (from, self.settles.get_mut(&node)) {
-            (From::Peer(peer, seq), Some(others)) => others.push((peer, seq)),
-            _ => self.settle_from(from, cx),
-        }
-    }
-
-    /// Whether these bytes are welcome: asked for, or read by us; not refused; not here already.
-    fn accept_arrival(&mut self, from: From, node: NodeId, bytes: u32, cx: &mut Cx) -> bool {
-        let welcome = match from {
-            From::Peer(peer, _) => {
-                self.fetch.arrived(Some(peer), node, bytes, cx.now_ms) == wire::fetch::Arrival::Asked
-            }
-            From::File(_) => {
-                self.obtain.loaded(node);
-                true
-            }
-        };
-        let life = self.life(node);
-        welcome && self.refused(node).is_none() && life.world.is_none() && !self.held.contains_key(&node)
-    }
-
-    /// Bytes that break a rule. Mutated ones say nothing of the header: another peer is asked.
-    fn spoiled(&mut self, from: From, hash: BlockHash, rule: Rule, cx: &mut Cx) {
-        let node = self.tree.find(&hash);
-        match from {
-            From::File(file) => self.spoiled_in_file(file, hash, rule, cx),
-            From::Peer(peer, seq) => {
-                if let Some(node) = node {
-                    if self.fetch.arrived(Some(peer), node, 0, cx.now_ms) == wire::fetch::Arrival::Asked {
-                        self.fetch.refused_from(peer, node);
-                    }
-                    if rule.kind() == consensus::Kind::Invalid {
-                        self.refuse(node, rule.into(), cx);
-                    }
-                }
-                let height = node.map(|n| format!(" at height {}", self.height(n))).unwrap_or_default();
-                self.punish(peer, format!("{rule}: block {hash}{height}"), cx);
-                self.settle(peer, seq, cx);
-            }
-        }
-    }
-
     /// Everything that may have become possible.
     fn advance(&mut self, cx: &mut Cx) {
         self.grow_ready(cx);
@@ -352,12 +325,14 @@ impl Shard for Chain {
             Input::Msg(word) => self.hear(word, cx),
             Input::Event(Event::Indexed { file, index }) => self.indexed(file, &index, cx),
             Input::Event(Event::Begin) => self.begin(cx),
+            Input::Event(Event::Kept(result)) => self.kept(result, cx),
             Input::Event(other) => unreachable!("chain is never told {other:?}"),
             Input::Tick => {
                 self.tick_headers(cx);
                 self.tick_obtain(cx);
                 self.tick_tip(cx);
                 self.tick_report(cx);
+                self.tick_hand(cx);
             }
         }
         self.advance(cx);
@@ -376,13 +351,16 @@ impl Chain {
             Msg::NotFound { peer, hashes } => self.not_found(peer, &hashes),
             Msg::Locate { peer, want, locator, stop } => self.locate(peer, want, &locator, &stop, cx),
             Msg::Find { peer, hash } => self.find(peer, hash, cx),
-            Msg::Grown { world, grown } => self.grown(world, grown, cx),
+            Msg::Grown { world, grown, missing } => self.grown(world, grown, missing, cx),
+            Msg::Restored { root, coins } => self.restored(root, coins, cx),
+            Msg::Checkpointed { partition, height, block, kept } => self.checkpointed(partition, height, block, &kept),
             Msg::Verdict { world, part, spends, script } => self.verdict(world, part, *spends, script, cx),
             Msg::Durable(nodes) => self.durable(nodes, cx),
             Msg::Query { question, text } => {
                 let text = self.query(&text);
                 cx.tell(ShardId::Status, Msg::Reply { question, text });
             }
+            Msg::Decide { question, block, out } => self.decide(question, block, out, cx),
             Msg::WhichWorld { question, block } => {
                 let world = self.which_world(block);
                 cx.tell(ShardId::Status, Msg::World { question, world });

@@ -65,8 +65,15 @@ pub enum Effect {
     Sync,
     /// store: append this line to the file of refused blocks and sync it.
     Remember(String),
+    /// utxo: write these bytes at this offset of the checkpoint of that partition and height; with the last, make it durable,
+    /// put it in its place, and remove those of these heights. Answered by SavedCheckpoint.
+    SaveCheckpoint { partition: u16, height: u32, at: u64, bytes: Bytes, last: Option<Vec<u32>> },
+    /// utxo: read up to `len` bytes of a checkpoint, fewer only at its end. Answered by LoadedCheckpoint.
+    LoadCheckpoint { partition: u16, height: u32, at: u64, len: u32 },
     /// status: write these bytes at this offset of the snapshot that is being made; answered by Dumped.
     Dump { question: u64, at: u64, bytes: Bytes },
+    /// chain: replace the file of blocks invalidated by hand and sync it; answered by Kept. One at a time.
+    Keep(Vec<u8>),
     /// store: append these bytes to the block index, in the order asked; no answer, and no sync: what is lost is found
     /// again in blocks.bin.
     Index(Bytes),
@@ -97,6 +104,10 @@ pub enum Event {
     Accepted { socket: SocketId, from: SocketAddr },
     /// book: a look-up ended; no address where it failed.
     Resolved { name: String, addresses: Vec<SocketAddr> },
+    /// utxo: that is done, or why not.
+    SavedCheckpoint { partition: u16, failed: Option<String> },
+    /// utxo: the bytes, or why there are none.
+    LoadedCheckpoint { partition: u16, height: u32, at: u64, bytes: Result<Bytes, String> },
     /// status: that is written, or why not.
     Dumped { question: u64, failed: Option<String> },
     /// peer: a connection stands.
@@ -117,6 +128,8 @@ pub enum Event {
     Failed { full: bool, what: String },
     /// chain: the records found in a file, before any network event; `restart` for blocks.bin itself.
     Indexed { file: FileId, index: std::sync::Arc<ledger::record::Index> },
+    /// chain: the file of blocks invalidated by hand is replaced and durable, or why it is not.
+    Kept(Result<(), String>),
     /// chain: all files were indexed; work may begin.
     Begin,
     /// status: a question from the monitor or an offline command.

@@ -10,8 +10,10 @@ pub const GROWING_MAX: usize = 64;
 pub const LOADING_MAX: usize = 64;
 /// How far ahead of the lowest missing block others are asked for (Core `BLOCK_DOWNLOAD_WINDOW`).
 pub const WINDOW_BLOCKS: usize = 1_024;
-/// Recent worlds kept over the base at the tip, in blocks.
+/// Recent worlds kept over the base at the tip, in blocks, unless `--horizon` says otherwise …
 pub const HORIZON_BLOCKS: u32 = 100;
+/// … which may say at most this: a branch that far back is not built on by anybody.
+pub const HORIZON_MAX: u32 = FAR_BLOCKS - 1;
 /// The same while far below the best header: the depth of the pipeline.
 pub const HORIZON_SYNC_BLOCKS: u32 = 16;
 /// What "far" is.
@@ -63,8 +65,12 @@ pub const fn link_depth(peers_per_core: usize) -> usize {
 
 const _: () = assert!(link_depth(0) >= (GROWING_MAX + LOADING_MAX) * WORDS_PER_BLOCK);
 const _: () = assert!(WRITE_BYTES_MAX as u64 >= BLOCK_LEN_MAX && (WRITE_BYTES_MAX as u64).is_multiple_of(PAGE));
-const _: () = assert!(HORIZON_SYNC_BLOCKS < FAR_BLOCKS && HORIZON_BLOCKS < FAR_BLOCKS);
+const _: () = assert!(HORIZON_SYNC_BLOCKS <= HORIZON_BLOCKS && HORIZON_BLOCKS <= HORIZON_MAX);
 const _: () = assert!(WINDOW_BLOCKS >= GROWING_MAX, "the window keeps the pipeline full");
+
+/// Over so many times the budget of worlds, no branch holds the root down any more: it lies on disk and is grown anew,
+/// from genesis, should it win. Twice: two branches of a whole horizon each fit where one does.
+pub const WORLDS_HARD: u64 = 2;
 
 /// How the memory of a node is split, bytes; coins in the base are not part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +81,8 @@ pub struct Budget {
     pub receive: u64,
     /// Blocks in flight: arrived, growing or being written.
     pub window: u64,
-    /// Versions held by recent worlds (estimate; the horizon is shortened above it).
+    /// Versions held by recent worlds (estimate). Above it the horizon is short and rivals give up their worlds, all but
+    /// the one that the best header stands on; above [`WORLDS_HARD`] times it that one too.
     pub worlds: u64,
     /// Bytes queued for peers.
     pub send: u64,

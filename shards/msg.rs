@@ -5,6 +5,7 @@ use consensus::script::{Flags, ScriptError};
 use consensus::{BlockHash, Header, OutPoint, Rule, Spends};
 use ledger::survey::{Aim, Part};
 use ledger::{Body, NodeId, WorldId};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -116,6 +117,15 @@ pub enum Question {
     Part { partition: usize, world: WorldId, aim: Aim },
 }
 
+/// A block that a person names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Which {
+    /// By its hash.
+    Hash(BlockHash),
+    /// By its height: the one on the tip's branch, or else the only one there is.
+    Height(u32),
+}
+
 /// A part of the answer.
 #[derive(Clone, Debug)]
 pub enum Finding {
@@ -123,6 +133,24 @@ pub enum Finding {
     Coin(Option<(u64, u32, bool, Box<[u8]>)>),
     /// The partition, and what its coins come to; none where the world is not alive any more.
     Part(usize, Option<Box<Part>>),
+}
+
+/// What is known of the files of a partition.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// Heights of checkpoints on the chain that was chosen.
+    pub kept: BTreeSet<u32>,
+    /// Heights of others: of branches that were left, or damaged.
+    pub stale: BTreeSet<u32>,
+}
+
+/// What a partition is to be made from.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The height of the checkpoint; none for the coins of genesis.
+    pub height: Option<u32>,
+    /// All that there are.
+    pub files: Files,
 }
 
 /// A request for a piece of the header tree.
@@ -180,12 +208,13 @@ pub enum Msg {
     // ---- chain → utxo, in order; each Grow is answered by exactly one Grown ----
     /// Grow a world; send the coins it takes to the verify shards it names.
     Grow(Arc<Job>),
-    /// Fold all worlds up to this one into the base.
-    Fold(WorldId),
+    /// Fold all worlds up to this one, that of the block, into the base.
+    Fold { world: WorldId, height: u32, block: BlockHash },
     /// Drop these worlds. To verify, too: nobody waits for their scripts.
     Drop(Vec<WorldId>),
-    /// Forget everything; the genesis world has this name now.
-    Reset(WorldId),
+    /// Forget everything; read these checkpoints, by partition. The world of that block, the lowest of them, has this name
+    /// now. Answered by Restored.
+    Restore { root: WorldId, height: u32, block: BlockHash, partitions: Arc<Vec<Wanted>> },
 
     // ---- chain → verify ----
     /// Check one part of a block, once the coins from every utxo shard are there.
@@ -196,8 +225,12 @@ pub enum Msg {
     Coins { world: WorldId, part: usize, coins: Box<Coins> },
 
     // ---- utxo → chain ----
-    /// The world stands here.
-    Grown { world: WorldId, grown: ledger::worlds::Grown },
+    /// The world stands here; so many of its inputs found no coin.
+    Grown { world: WorldId, grown: ledger::worlds::Grown, missing: u64 },
+    /// The bases are there, with so many coins; or the checkpoint of a partition at a height is damaged, and how.
+    Restored { root: WorldId, coins: Result<u64, (u16, u32, String)> },
+    /// A checkpoint is durable; those of the partition that are kept.
+    Checkpointed { partition: u16, height: u32, block: BlockHash, kept: Vec<u32> },
 
     // ---- verify → chain; one per part ----
     /// The part was checked; the first script that failed, where the rules were kept.
@@ -256,10 +289,15 @@ pub enum Msg {
     Look { question: u64, what: Question },
     /// utxo → status: its part of the answer.
     Seen { question: u64, finding: Finding },
-    /// status → chain: which world is the tip (or the block with that hash)? Answered by World.
-    WhichWorld { question: u64, block: Option<BlockHash> },
-    /// chain → status: that world, with its height and block, if it is alive.
-    World { question: u64, world: Option<(WorldId, u32, BlockHash)> },
+    /// status → chain: which world is the tip's (or that block's)? Answered by World.
+    WhichWorld { question: u64, block: Option<Which> },
+    /// chain → status: that world, with its height and block; or why there is none, and which there are.
+    World { question: u64, world: Result<(WorldId, u32, BlockHash), String> },
+    /// status → chain: a person takes a block out of the running, with all that descend from it, or lets it in again.
+    /// Answered by Decided.
+    Decide { question: u64, block: BlockHash, out: bool },
+    /// chain → status: that is done, and the tip's world lives. Comes behind the report that shows it.
+    Decided { question: u64, text: String },
 }
 
 impl Msg {

@@ -91,8 +91,14 @@ pub struct Chain {
     pub window_bytes: (u64, u64),
     /// Leaves of the header tree near the tip.
     pub tips: Vec<Leaf>,
-    /// Live worlds, highest first (at most 256).
+    /// Live worlds without the root, highest first (at most 2,048), …
     pub worlds: Vec<World>,
+    /// … and how many there are.
+    pub live: usize,
+    /// Bytes that their versions take, by estimate, and the budget for them.
+    pub worlds_bytes: (u64, u64),
+    /// Worlds that are kept apart at the tip, in blocks.
+    pub horizon: u32,
     /// Where the base stands.
     pub root: (u32, BlockHash),
     /// Times the tip left a branch.
@@ -114,7 +120,7 @@ pub struct Leaf {
     pub hash: BlockHash,
     /// Blocks since it left the tip's branch; 0 for the tip's own.
     pub branch_len: u32,
-    /// active, headers-only, downloading, stored, valid-fork, refused: REASON.
+    /// active, headers-only, downloading, stored, valid-fork, invalidated by hand, refused: REASON.
     pub status: String,
 }
 
@@ -142,8 +148,14 @@ pub struct World {
     pub active: bool,
     /// growing, checked, valid.
     pub status: &'static str,
-    /// Coins in it, once grown.
+    /// It, or a block below it, was invalidated by hand.
+    pub invalidated: bool,
+    /// Coins in it, once it is valid.
     pub coins: Option<u64>,
+    /// What its block made and took, once that is known: as many versions, or fewer by what it did both to.
+    pub delta: Option<(u64, u64)>,
+    /// Estimate of the memory that takes.
+    pub bytes: u64,
 }
 
 /// A peer.

@@ -17,7 +17,7 @@ mod tests;
 
 pub use view::{Setup, View};
 
-use crate::msg::{Finding, Question};
+use crate::msg::{Finding, Question, Which};
 use crate::{Cx, Effect, Event, Input, Msg, Shard, ShardId};
 use consensus::{BlockHash, OutPoint, Txid};
 use ledger::survey::Aim;
@@ -29,7 +29,7 @@ use survey::Survey;
 pub const QUESTIONS_MAX: usize = 256;
 /// How long a question waits, milliseconds.
 pub const ANSWER_MS: u64 = 5_000;
-/// How long a survey of all coins waits for its next part.
+/// How long a survey of all coins waits for its next part. A decision too, after which coins may have to be made anew.
 pub const PART_MS: u64 = 600_000;
 
 /// A question that waits, and for what.
@@ -37,8 +37,10 @@ pub const PART_MS: u64 = 600_000;
 enum Waiting {
     /// The chain shard's answer in words.
     Reply,
+    /// The chain shard's word that a decision binds.
+    Decision,
     /// A world in which to look for a coin.
-    CoinWorld(OutPoint, Option<BlockHash>),
+    CoinWorld(OutPoint),
     /// The coin itself, in the world of this block.
     Coin(OutPoint, (u32, BlockHash)),
     /// The tip's world, for a survey of its coins.
@@ -88,6 +90,7 @@ impl Status {
                 };
                 Ok((Waiting::SurveyWorld(aim), Msg::WhichWorld { question, block: None }))
             }
+            ("invalidate" | "reconsider", rest) => self.ask_decision(question, &command, rest),
             (command, rest) => Err(match self.at_once(command) {
                 None => text::unknown(command),
                 Some(text) if rest.is_empty() => text,
@@ -100,7 +103,8 @@ impl Status {
                 answer(question, format!("error: {QUESTIONS_MAX} questions wait already; ask again in a moment"), cx);
             }
             Ok((waiting, word)) => {
-                let ms = if matches!(waiting, Waiting::SurveyWorld(_)) { PART_MS } else { ANSWER_MS };
+                let long = matches!(waiting, Waiting::SurveyWorld(_) | Waiting::Decision);
+                let ms = if long { PART_MS } else { ANSWER_MS };
                 let before = self.waiting.insert(question, (cx.now_ms + ms, waiting));
                 assert!(before.is_none(), "question {question} was asked twice");
                 cx.tell(ShardId::Chain, word);
@@ -132,40 +136,33 @@ impl Status {
         let at = at.concat();
         let block = match at.as_str() {
             "" => None,
-            at => Some(self.block_at(at.strip_prefix('@').ok_or(usage)?)?),
+            at => Some(which(at.strip_prefix('@').ok_or(usage)?)?),
         };
-        Ok((Waiting::CoinWorld(outpoint, block), Msg::WhichWorld { question, block }))
+        Ok((Waiting::CoinWorld(outpoint), Msg::WhichWorld { question, block }))
     }
 
-    /// A block by hash, or by height if it is on the tip's line and its world is live.
-    fn block_at(&self, at: &str) -> Result<BlockHash, Refusal> {
-        if let Ok(hash) = at.parse() {
-            return Ok(hash);
+    /// `HASH`: a decision, if this node takes any from here.
+    fn ask_decision(&self, question: u64, command: &str, rest: &[&str]) -> Result<(Waiting, Msg), Refusal> {
+        if !self.view.setup.may_write {
+            return Err(format!(
+                "error: {command} changes what the node holds to be the chain; start it with --monitor-write"
+            ));
         }
-        let height: u32 = at.parse().map_err(|_| "error: after @ goes a height or a block hash of 64 hex digits")?;
-        let chain = &self.view.chain;
-        let lines = chain.worlds.iter().filter(|world| world.active).map(|world| (world.height, world.hash));
-        lines
-            .chain([chain.root, (chain.height, chain.tip)])
-            .find(|(h, _)| *h == height)
-            .map(|(_, hash)| hash)
-            .ok_or_else(|| {
-                format!("error: no live world at height {height}; they reach from {} to {}", chain.root.0, chain.height)
-            })
+        let usage = || format!("error: say {command} HASH, 64 hex digits");
+        let [block] = rest else { return Err(usage()) };
+        let block = block.parse().map_err(|_| usage())?;
+        Ok((Waiting::Decision, Msg::Decide { question, block, out: command == "invalidate" }))
     }
 
-    fn world(&mut self, question: u64, world: Option<(WorldId, u32, BlockHash)>, cx: &mut Cx) {
+    fn world(&mut self, question: u64, world: Result<(WorldId, u32, BlockHash), String>, cx: &mut Cx) {
         let Some((until_ms, waiting)) = self.waiting.remove(&question) else { return };
-        let Some((world, height, hash)) = world else {
-            let text = match waiting {
-                Waiting::CoinWorld(_, Some(block)) => format!("error: block {block} has no live world; see \"worlds\""),
-                waiting => waiting.failed("there is no world yet"),
-            };
-            return answer(question, text, cx);
+        let (world, height, hash) = match world {
+            Ok(world) => world,
+            Err(why) => return answer(question, waiting.failed(&why), cx),
         };
         let workers = self.view.setup.plan.workers;
         let next = match waiting {
-            Waiting::CoinWorld(outpoint, _) => {
+            Waiting::CoinWorld(outpoint) => {
                 let partition = partition_of(&outpoint.txid);
                 let owner = (0..workers).find(|i| self.view.setup.plan.partitions(*i).contains(&partition));
                 let owner = ShardId::Utxo(owner.expect("every partition has an owner"));
@@ -224,7 +221,7 @@ impl Status {
 
     fn reply(&mut self, question: u64, text: String, cx: &mut Cx) {
         if let Some((_, waiting)) = self.waiting.remove(&question) {
-            assert!(matches!(waiting, Waiting::Reply), "a reply came for {waiting:?}");
+            assert!(matches!(waiting, Waiting::Reply | Waiting::Decision), "a reply came for {waiting:?}");
             answer(question, text, cx);
         }
     }
@@ -234,9 +231,20 @@ impl Status {
         let late = self.waiting.extract_if(.., |_, (until_ms, _)| *until_ms <= cx.now_ms);
         let late: Vec<(u64, Waiting)> = late.map(|(question, (_, waiting))| (question, waiting)).collect();
         for (question, waiting) in late {
-            answer(question, waiting.failed("no answer came in time; the node is very busy, ask again"), cx);
+            let why = match waiting {
+                Waiting::Decision => "it is not done yet; \"status\" tells what the node is at",
+                _ => "no answer came in time; the node is very busy, ask again",
+            };
+            answer(question, waiting.failed(why), cx);
         }
     }
+}
+
+/// A block by hash or by height.
+fn which(at: &str) -> Result<Which, Refusal> {
+    let hash = at.parse().map(Which::Hash).ok();
+    let which = hash.or_else(|| at.parse().map(Which::Height).ok());
+    which.ok_or_else(|| "error: after @ goes a height or a block hash of 64 hex digits".into())
 }
 
 impl Waiting {
@@ -266,7 +274,9 @@ impl Shard for Status {
             Input::Msg(Msg::Settled { peer, seq }) => {
                 cx.tell(ShardId::Peer(crate::msg::split_peer(peer).0), Msg::Settled { peer, seq });
             }
-            Input::Msg(Msg::Reply { question, text }) => self.reply(question, text, cx),
+            Input::Msg(Msg::Reply { question, text } | Msg::Decided { question, text }) => {
+                self.reply(question, text, cx)
+            }
             Input::Msg(Msg::World { question, world }) => self.world(question, world, cx),
             Input::Msg(Msg::Seen { question, finding }) => self.seen(question, finding, cx),
             Input::Tick => self.tick(cx),

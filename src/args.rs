@@ -132,6 +132,9 @@ struct Options {
     /// Answer questions on a unix socket, try `nc -U` [default path: caesure.bd in the network's folder]
     #[arg(short, long, global = true, value_name = "PATH", num_args = 0..=1, default_missing_value = "on", help_heading = "Looking in")]
     monitor: Option<String>,
+    /// Let the monitor change things too: invalidate and reconsider blocks
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Looking in")]
+    monitor_write: Option<String>,
     /// Show the status page, http://127.0.0.1:8380/admin/status if nothing else is said
     #[arg(short = 'a', long, global = true, value_name = "[IP:]PORT", num_args = 0..=1, default_missing_value = "on", help_heading = "Looking in")]
     webui: Option<String>,
@@ -157,6 +160,15 @@ struct Options {
     /// Believe the scripts in this block and its ancestors; 0 to verify all [default: the chain's]
     #[arg(long, global = true, value_name = "HASH|0", help_heading = "Data")]
     assumevalid: Option<String>,
+    /// Bytes a second that checkpoints of the coins may take; 0 for none: every start replays all blocks [default: 16M]
+    #[arg(long, global = true, value_name = "BYTES", help_heading = "Data")]
+    checkpoint_bandwidth: Option<String>,
+    /// Blocks after which a partition of the coins is written down again [default: 144]
+    #[arg(long, global = true, value_name = "BLOCKS", help_heading = "Data")]
+    checkpoint_interval: Option<String>,
+    /// Of the two checkpoints of a partition that are kept, the older lies so many blocks below the newer [default: 1000]
+    #[arg(long, global = true, value_name = "BLOCKS", help_heading = "Data")]
+    checkpoint_gap: Option<String>,
     /// TOML file with any of these, keys named as the long flags [default: caesure.toml in the base folder, if it exists]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Data")]
     config: Option<String>,
@@ -183,6 +195,9 @@ struct Options {
     /// One budget for buffers, window, worlds and queues, coins aside: 2G, 512M [default: 1 GiB + 256 MiB per core]
     #[arg(long, global = true, value_name = "BYTES", help_heading = "Machine")]
     memory: Option<String>,
+    /// Recent blocks whose worlds of coins are kept apart at the tip, 16 to 999; deeper branches are grown from genesis [default: 100]
+    #[arg(long, global = true, value_name = "BLOCKS", help_heading = "Machine")]
+    horizon: Option<String>,
 }
 
 impl Options {
@@ -194,6 +209,7 @@ impl Options {
             (Setting::Serve, self.serve),
             (Setting::Connect, self.connect),
             (Setting::Monitor, one(self.monitor)),
+            (Setting::MonitorWrite, one(self.monitor_write)),
             (Setting::Webui, one(self.webui)),
             (Setting::User, self.user),
             (Setting::Verbose, one(self.verbose)),
@@ -210,6 +226,10 @@ impl Options {
             (Setting::Cores, one(self.cores)),
             (Setting::NoPin, one(self.no_pin)),
             (Setting::Memory, one(self.memory)),
+            (Setting::CheckpointBandwidth, one(self.checkpoint_bandwidth)),
+            (Setting::CheckpointInterval, one(self.checkpoint_interval)),
+            (Setting::CheckpointGap, one(self.checkpoint_gap)),
+            (Setting::Horizon, one(self.horizon)),
         ]
         .into_iter()
         .filter(|(_, values)| !values.is_empty())

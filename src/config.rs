@@ -7,6 +7,7 @@ use crate::network;
 use crate::settings::{Around, Given, Layers, Setting, Source, path};
 use crate::values::{self, Target, User};
 use consensus::{BURIED, BlockHash, Deployment, Network, Params, Work};
+use shards::limits::{HORIZON_BLOCKS, HORIZON_MAX, HORIZON_SYNC_BLOCKS};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,12 @@ pub const CORES_MAX: usize = 256;
 pub const PEERS_MAX: usize = 10_000;
 /// Below this a budget holds no window of 4 MB blocks and is a slip of the unit, bytes.
 const MEMORY_MIN: u64 = 256 << 20;
+/// A tenth of what a disk takes: the coins of a long chain are written in ten minutes.
+const CHECKPOINT_BANDWIDTH: u64 = 16 << 20;
+/// A day of blocks.
+const CHECKPOINT_INTERVAL: u32 = 144;
+const CHECKPOINT_GAP: u32 = 1_000;
+const BLOCKS_MAX: usize = 1_000_000;
 /// The default budget: this, and [`MEMORY_CORE`] for each executor, bytes.
 const MEMORY_BASE: u64 = 1 << 30;
 const MEMORY_CORE: u64 = 256 << 20;
@@ -52,6 +59,8 @@ pub struct Config {
     pub connect: Vec<Target>,
     /// Path of the monitor's socket, absolute; none is no monitor.
     pub monitor: Option<PathBuf>,
+    /// Whether it may change what the node does.
+    pub monitor_write: bool,
     /// Where the status page listens; none is no page. `[::]` means all addresses, v4 too.
     pub webui: Option<SocketAddr>,
     /// Who may see the page; empty is whoever reaches it.
@@ -66,6 +75,14 @@ pub struct Config {
     pub pin: bool,
     /// Budget of everything but coins, bytes.
     pub memory: u64,
+    /// Bytes a second for checkpoints.
+    pub checkpoint_bandwidth: u64,
+    /// Blocks from one checkpoint of a partition to the next.
+    pub checkpoint_interval: u32,
+    /// Blocks between the two that are kept.
+    pub checkpoint_gap: u32,
+    /// Worlds kept apart at the tip, in blocks.
+    pub horizon: u32,
     /// Work a chain must show before its blocks are asked for.
     pub min_chain_work: Work,
     /// Scripts in this block and its ancestors are believed; none is to verify all.
@@ -98,11 +115,16 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         serve: l.list(Setting::Serve, |text| values::addr(text, params.port))?,
         connect: l.list(Setting::Connect, |text| values::target(text, params.port))?,
         monitor: l.one(Setting::Monitor, None, |text| monitor(text, &folder, around))?,
+        monitor_write: l.one(Setting::MonitorWrite, false, values::switch)?,
         webui: l.one(Setting::Webui, None, |text| values::webui(text, page_ip))?,
         verbose: l.one(Setting::Verbose, false, values::switch)?,
         log: l.one(Setting::Log, "info".to_owned(), log)?,
         pin: !l.one(Setting::NoPin, false, values::switch)?,
         memory: l.one(Setting::Memory, MEMORY_BASE + MEMORY_CORE * cores as u64, memory)?,
+        checkpoint_bandwidth: l.one(Setting::CheckpointBandwidth, CHECKPOINT_BANDWIDTH, values::bytes)?,
+        checkpoint_interval: l.one(Setting::CheckpointInterval, CHECKPOINT_INTERVAL, blocks)?,
+        checkpoint_gap: l.one(Setting::CheckpointGap, CHECKPOINT_GAP, blocks)?,
+        horizon: l.one(Setting::Horizon, HORIZON_BLOCKS, horizon)?,
         min_chain_work: l.one(Setting::MinChainWork, params.min_chain_work, work)?,
         assume_valid: l.one(Setting::Assumevalid, assumed, network::assume_valid)?,
         config: l.file.clone(),
@@ -150,6 +172,14 @@ fn memory(text: &str) -> Result<u64, String> {
     }
 }
 
+fn blocks(text: &str) -> Result<u32, String> {
+    values::whole(text, 1..=BLOCKS_MAX).map(|blocks| blocks as u32)
+}
+
+fn horizon(text: &str) -> Result<u32, String> {
+    values::whole(text, HORIZON_SYNC_BLOCKS as usize..=HORIZON_MAX as usize).map(|blocks| blocks as u32)
+}
+
 fn work(text: &str) -> Result<Work, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let hex = (1..=64).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -180,6 +210,9 @@ impl Config {
         let mut found = Vec::new();
         if !self.users.is_empty() && self.webui.is_none() {
             found.push("--user has no effect without --webui".to_owned());
+        }
+        if self.monitor_write && self.monitor.is_none() {
+            found.push("--monitor-write has no effect without --monitor".to_owned());
         }
         if self.source(Setting::Incoming) != Source::Default && self.serve.is_empty() {
             found.push("--incoming has no effect without --serve".to_owned());
@@ -214,6 +247,8 @@ impl Config {
             Setting::Serve => list(&self.serve, SocketAddr::to_string),
             Setting::Connect => list(&self.connect, Target::to_string),
             Setting::Monitor => path(&self.monitor, "off"),
+            Setting::MonitorWrite => self.monitor_write.to_string(),
+            Setting::Horizon => self.horizon.to_string(),
             Setting::Webui => self.webui.map_or("off".to_owned(), |addr| addr.to_string()),
             Setting::User => list(&self.users, |user| format!("{user:?}")),
             Setting::Verbose => self.verbose.to_string(),
@@ -221,6 +256,11 @@ impl Config {
             Setting::Cores => self.cores.to_string(),
             Setting::NoPin => (!self.pin).to_string(),
             Setting::Memory => format!("{} ({} MiB)", self.memory, self.memory >> 20),
+            Setting::CheckpointBandwidth => {
+                format!("{} ({} MiB/s)", self.checkpoint_bandwidth, self.checkpoint_bandwidth >> 20)
+            }
+            Setting::CheckpointInterval => self.checkpoint_interval.to_string(),
+            Setting::CheckpointGap => self.checkpoint_gap.to_string(),
             Setting::MinChainWork => self.min_chain_work.to_string(),
             Setting::Assumevalid => self.assume_valid.map_or("0".to_owned(), |hash| hash.to_string()),
             Setting::SignetChallenge => match self.params.signet_challenge {

@@ -1,6 +1,7 @@
 //! The files of a core: blocks.bin for the store shard (direct writes, fdatasync), positional reads for peer shards, and
-//! the two small files. It never looks at a byte but to take off a key that an imported file was masked with.
+//! the small files. It never looks at a byte but to take off a key that an imported file was masked with.
 
+use crate::checkpoints;
 use crate::pump::Core;
 use bytes::Bytes;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions as OpenDirect};
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 /// The block index's name in the folder.
 pub const BLOCK_INDEX: &str = "blocks.idx";
+/// The name of the file of blocks invalidated by hand.
+pub const INVALIDATED: &str = "invalidated";
 /// Imported files that a core keeps open. They are numbered in the order of their blocks, so the lowest is needed least.
 const HANDLES_MAX: usize = 64;
 
@@ -117,11 +120,38 @@ impl Disk {
                 })
                 .detach();
             }
+            Effect::SaveCheckpoint { partition, height, at, bytes, last } => {
+                let folder = self.folder.clone();
+                let save = move || checkpoints::save(&folder, (partition, height), at, &bytes, last);
+                let saved = move |saved: std::io::Result<()>| {
+                    let failed = saved.err().map(|why| why.to_string());
+                    Event::SavedCheckpoint { partition, failed }
+                };
+                of_coins(core, save, saved);
+            }
+            Effect::LoadCheckpoint { partition, height, at, len } => {
+                let folder = self.folder.clone();
+                let load = move || checkpoints::load(&folder, (partition, height), at, len);
+                let loaded = move |bytes: std::io::Result<Vec<u8>>| {
+                    let bytes = bytes.map(Bytes::from).map_err(|why| why.to_string());
+                    Event::LoadedCheckpoint { partition, height, at, bytes }
+                };
+                of_coins(core, load, loaded);
+            }
             Effect::Dump { question, at, bytes } => self.dump(core, question, at, bytes),
             Effect::Index(_) | Effect::Remember(_) | Effect::SaveAddresses(_) if self.look.is_some() => {}
             Effect::SaveAddresses(bytes) => {
                 let path = self.folder.join("peers");
                 blocking(move || replace(&path, &bytes), "the file of known addresses was not written");
+            }
+            Effect::Keep(bytes) => {
+                let (core, path) = (core.clone(), self.folder.join(INVALIDATED));
+                glommio::spawn_local(async move {
+                    let shown = path.display().to_string();
+                    let done = glommio::executor().spawn_blocking(move || replace(&path, &bytes)).await;
+                    core.event(ShardId::Chain, Event::Kept(done.map_err(|why| format!("{shown}: {why}"))));
+                })
+                .detach();
             }
             Effect::Index(bytes) => self.append_rows(&bytes),
             Effect::Remember(line) => {
@@ -268,6 +298,21 @@ fn failed(doing: &str, why: glommio::GlommioError<()>) -> Event {
     };
     let full = matches!(code.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG));
     Event::Failed { full, what: format!("{doing}: {code}") }
+}
+
+/// Does this off the executor, and tells the utxo shard of this core what came of it.
+fn of_coins<T: Send + 'static>(
+    core: &Core,
+    job: impl FnOnce() -> T + Send + 'static,
+    event: impl FnOnce(T) -> Event + 'static,
+) {
+    let core = core.clone();
+    let shard = core.utxo_shard().expect("only utxo shards have checkpoints");
+    glommio::spawn_local(async move {
+        let done = glommio::executor().spawn_blocking(job).await;
+        core.event(shard, event(done));
+    })
+    .detach();
 }
 
 fn blocking(job: impl FnOnce() -> std::io::Result<()> + Send + 'static, complaint: &'static str) {

@@ -1,7 +1,7 @@
 //! The network's folder: who may use it, which version wrote it, what lies in blocks.bin and in files to be imported.
 //! All of it is ordinary blocking work before any executor runs. It decides nothing about blocks.
 
-use crate::disk::{BLOCK_INDEX, Source, replace};
+use crate::disk::{BLOCK_INDEX, INVALIDATED, Source, replace};
 use crate::exit::Fatal;
 use consensus::{BlockHash, Network, Params};
 use ledger::block_index::{self, Rows};
@@ -130,6 +130,30 @@ impl Folder {
             Some((hash.parse().ok()?, why.to_owned()))
         };
         String::from_utf8_lossy(&text).lines().filter_map(line).collect()
+    }
+
+    /// Blocks that were invalidated by hand: one hash a line.
+    pub fn invalidated(&self) -> Result<Vec<BlockHash>, Fatal> {
+        let path = self.path.join(INVALIDATED);
+        let text = match std::fs::read_to_string(&path) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read.map_err(|why| Fatal::DiskFailed { path: path.clone(), doing: "read of".into(), why })?,
+        };
+        let hash = |line: &str| {
+            line.trim().parse().map_err(|_| Fatal::Damaged {
+                path: path.clone(),
+                what: format!("{line:?} is no block hash"),
+                mend: format!(
+                    "mend that line, or rm {}, which forgets every block invalidated by hand",
+                    path.display()
+                ),
+            })
+        };
+        let hashes: Vec<BlockHash> = text.lines().map(hash).collect::<Result<_, _>>()?;
+        if !hashes.is_empty() {
+            tracing::warn!("{} block(s) invalidated by hand stay so: see {}", hashes.len(), path.display());
+        }
+        Ok(hashes)
     }
 
     /// Opens or makes blocks.bin, finds its records with the help of the block index, brings that up to date, and cuts a

@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod checkpoints;
 mod coins;
 mod config;
 mod demo;

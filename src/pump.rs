@@ -327,8 +327,11 @@ impl Core {
             | Effect::Write { .. }
             | Effect::Sync
             | Effect::SaveAddresses(_)
+            | Effect::Keep(_)
             | Effect::Index(_)
             | Effect::Dump { .. }
+            | Effect::SaveCheckpoint { .. }
+            | Effect::LoadCheckpoint { .. }
             | Effect::Remember(_) => self.0.disk.carry_out(self, effect),
             Effect::Log(Level::Warn, line) => tracing::warn!("{line}"),
             Effect::Log(Level::Info, line) => tracing::info!("{line}"),
@@ -350,6 +353,11 @@ impl Core {
     /// The sockets of this core.
     pub fn net(&self) -> &Net {
         &self.0.net
+    }
+
+    /// The utxo shard of this core.
+    pub fn utxo_shard(&self) -> Option<ShardId> {
+        self.0.shards.borrow().keys().copied().find(|shard| matches!(shard, ShardId::Utxo(_)))
     }
 
     /// The peer shard of this core.

@@ -1,5 +1,6 @@
 //! A node from a checked configuration: folder, plan, one executor per core, ready or not, until it stops.
 
+use crate::checkpoints;
 use crate::config::{Config, cpus_allowed};
 use crate::disk::{Access, Disk, Source};
 use crate::exit::Fatal;
@@ -61,7 +62,9 @@ struct Blueprint {
     sources: Vec<Source>,
     indexes: Vec<Arc<Index>>,
     refused: Vec<(consensus::BlockHash, String)>,
+    invalidated: Vec<consensus::BlockHash>,
     addresses: Option<Vec<u8>>,
+    checkpoints: Vec<(u16, u32, consensus::BlockHash)>,
     opened: Opened,
     nonce: u64,
     cache: ScriptCache,
@@ -146,7 +149,9 @@ impl Node {
             indexes,
             // What was refused once is audited like the rest.
             refused: if audit.is_some() { Vec::new() } else { folder.refused() },
+            invalidated: if audit.is_some() { Vec::new() } else { folder.invalidated()? },
             addresses: folder.read("peers"),
+            checkpoints: checkpoints::find(&folder.path, params)?,
             opened,
             nonce: entropy(),
             cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
@@ -398,7 +403,10 @@ impl Blueprint {
                 min_work: config.min_chain_work,
                 assume_valid: config.assume_valid,
                 budget: self.budget,
+                horizon: config.horizon,
                 refused: self.refused.clone(),
+                checkpoints: self.checkpoints.clone(),
+                invalidated: self.invalidated.clone(),
                 offline: self.offline,
                 audit: self.audit,
             })),
@@ -409,6 +417,7 @@ impl Blueprint {
                 pages: self.pages.clone(),
                 budget: self.budget,
                 version: format!("caesure {}", env!("CARGO_PKG_VERSION")),
+                may_write: config.monitor_write,
             })),
             ShardId::Book => {
                 let wanted = config.connect.iter().map(|target| match target {
@@ -435,9 +444,21 @@ impl Blueprint {
                 nonce: self.nonce,
                 verbose: config.verbose,
             })),
-            ShardId::Utxo(number) => {
-                Box::new(utxo::Utxo::new(number, plan.partitions(number), self.pages.clone(), core))
-            }
+            ShardId::Utxo(number) => Box::new(utxo::Utxo::new(utxo::Config {
+                number,
+                workers: plan.workers,
+                partitions: plan.partitions(number),
+                seed: entropy(),
+                policy: utxo::Policy {
+                    network: params.magic,
+                    bandwidth: if self.read_only { 0 } else { config.checkpoint_bandwidth },
+                    interval: config.checkpoint_interval,
+                    gap: config.checkpoint_gap,
+                },
+                genesis: params.genesis_hash,
+                core,
+                pages: self.pages.clone(),
+            })),
             ShardId::Verify(number) => Box::new(verify::Verify::new(verify::Config {
                 number,
                 workers: plan.workers,

@@ -180,7 +180,7 @@ fn a_page_of_zeros_is_named_and_its_blocks_had_again() {
 /// Inputs run, and what the log says of the index, of a node that is started on this folder without peers. It ends once
 /// the index says that all is stored and valid.
 fn started_again(chain: &Made, base: &Folder) -> (u64, Vec<String>) {
-    let node = Node::start(base, &Setup::regtest(&[]));
+    let node = Node::start(base, &Setup::regtest(&[]).with(&["--checkpoint-bandwidth", "0"]));
     let status = node.wait_tip(&chain.tip, 60);
     assert_eq!(status["coins"], chain.coins);
     let height = status["height"].as_u64().expect("a height");

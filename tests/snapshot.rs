@@ -108,7 +108,7 @@ fn compare(core: &Core, line: &Line) -> (Vec<u8>, Vec<digest::Coin>) {
 
     // From coins in the order of numbers.
     let (mut in_order, mut writer, mut written) =
-        (HashSerialized::default(), Writer::new(&head, decompress), head.to_bytes().to_vec());
+        (HashSerialized::default(), Writer::new(decompress), head.to_bytes().to_vec());
     let mut sorted = coins.clone();
     sorted.sort();
     for digest::Coin { txid, vout, height, coinbase, value, script } in &sorted {

@@ -3,10 +3,12 @@
 //! [`chain`] invents a regtest chain of today's script types that consensus accepts, [`block`] and
 //! [`keys`] are the parts it is made of (tests assemble broken blocks from the same parts), and
 //! [`pump`] is a peer that serves any file of blocks. Nothing here knows how a node decides: it shares
-//! no code with the rules it exercises, so that an error in one cannot hide in the other.
+//! no code with the rules it exercises, so that an error in one cannot hide in the other; but for [`coins`],
+//! which measures the ledger itself.
 
 pub mod block;
 pub mod chain;
+pub mod coins;
 pub mod keys;
 pub mod p2p;
 pub mod pump;

@@ -1,6 +1,7 @@
-//! The command line of the factory and the pump: parses, calls, says how far it is.
+//! The command line of the factory, the pump and the measurements: parses, calls, says how far it is.
 
 use caesure_bench::chain::{Factory, Spec};
+use caesure_bench::coins::table;
 use caesure_bench::pump::{Options, Pump};
 use caesure_bench::records::{Chain, Fork, write_chain};
 use caesure_bench::tx::show;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Makes chains and serves them.
+/// Makes chains, serves them, and measures
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -27,6 +28,8 @@ enum Command {
     Chain(ChainArgs),
     /// Serve a file of block records, of any network, to every peer that connects
     Pump(PumpArgs),
+    /// Measure the coins of the ledger: memory, operations a second, longest steps
+    Ledger(LedgerArgs),
 }
 
 #[derive(Args)]
@@ -49,6 +52,16 @@ struct ChainArgs {
     /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+#[derive(Args)]
+struct LedgerArgs {
+    /// Coins to make, and then to take and make
+    #[arg(long, default_value_t = 20_000_000)]
+    coins: u64,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -88,6 +101,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Chain(args) => make_chain(args),
         Command::Pump(args) => serve(args),
+        Command::Ledger(LedgerArgs { coins, json }) => {
+            table::run(coins, json);
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

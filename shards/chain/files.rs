@@ -4,7 +4,7 @@
 use super::obtain::{OWN_TARGETS_MAX, Target};
 use super::{Chain, Stored, Verdict};
 use crate::effect::{Effect, FileId, Level, Stop};
-use crate::limits::{HORIZON_BLOCKS, LOADING_MAX};
+use crate::limits::LOADING_MAX;
 use crate::msg::{From, Msg, Place};
 use crate::{Cx, ShardId};
 use consensus::{BlockHash, Rule};
@@ -83,9 +83,12 @@ impl Chain {
         self.obtain.begun = true;
         self.obtain.start_leaf = leaf;
         self.obtain.replaying = leaf != 0;
+        if self.config.audit.is_none() && !self.restore.is_empty() {
+            self.reset_worlds(leaf, cx);
+        }
         self.add_target(leaf);
         for node in whole {
-            let recent = self.height(node) + HORIZON_BLOCKS >= self.height(leaf);
+            let recent = self.height(node) + self.config.horizon >= self.height(leaf);
             if (self.config.offline || recent) && self.obtain.targets.len() < OWN_TARGETS_MAX && node != leaf {
                 let fresh = self.fresh_target(node);
                 self.obtain.targets.push(Target { own: true, ..fresh });
@@ -97,7 +100,11 @@ impl Chain {
         if leaf != 0 {
             cx.log(
                 Level::Info,
-                format!("{} headers from files; reading {} blocks back", self.tree.len() - 1, self.height(leaf)),
+                format!(
+                    "{} headers from files; reading {} blocks back",
+                    self.tree.len() - 1,
+                    self.height(leaf) - self.height(self.worlds[&self.root].node)
+                ),
             );
         }
         let orphans: usize = self.obtain.orphans.values().map(Vec::len).sum();
@@ -113,13 +120,13 @@ impl Chain {
         }
     }
 
-    /// Leaves of those branches that lie whole, from genesis on, in our files.
+    /// Leaves of those branches that lie whole, from genesis on, in our files, as far as they are in the running.
     fn whole_branches(&self) -> Vec<NodeId> {
         let (mut whole, mut is_end) = (vec![false; self.lives.len()], vec![true; self.lives.len()]);
         whole[0] = true;
         for node in 1..self.lives.len() as NodeId {
             let parent = self.tree.node(node).parent as usize;
-            whole[node as usize] = whole[parent] && self.life(node).place.is_some();
+            whole[node as usize] = whole[parent] && self.life(node).place.is_some() && !self.life(node).out;
             is_end[parent] &= !whole[node as usize];
         }
         let ends = (1..self.lives.len()).filter(|&node| whole[node] && is_end[node]);
@@ -129,14 +136,22 @@ impl Chain {
     pub(super) fn load(&mut self, cx: &mut Cx) {
         while self.obtain.loading.len() < LOADING_MAX
             && (self.pipeline_room() || self.obtain.loading.is_empty() && self.growing == 0)
-            && let Some(&(height, node)) = self.obtain.to_load.first()
-            && self.may_park(height)
+            && let Some((height, node)) = self.next_to_load()
         {
-            self.obtain.to_load.pop_first();
+            self.obtain.to_load.remove(&(height, node));
             if let Some(place) = self.life(node).place {
                 self.load_from(node, place, cx);
             }
         }
+    }
+
+    /// The lowest that may wait in memory, or need not: those above a damaged block wait for long, and must not keep
+    /// another branch from growing.
+    fn next_to_load(&self) -> Option<(u32, NodeId)> {
+        let grows = |node: NodeId| self.life(self.tree.node(node).parent).world.is_some();
+        let first = self.obtain.to_load.first().copied()?;
+        let next = || self.obtain.to_load.iter().copied().find(|(_, node)| grows(*node));
+        if self.may_park(first.0) { Some(first) } else { next() }
     }
 
     /// Whether a block of this height that was read may wait in memory: few of those are let in, and always the one
@@ -189,6 +204,7 @@ impl Chain {
         // What is still to be loaded is no work under way: `load` has just taken all that may be parked, and the rest
         // stands above a damaged block.
         let busy = self.growing > 0
+            || self.restore.is_waiting()
             || !self.obtain.loading.is_empty()
             || !self.ready.is_empty()
             || self.held.values().any(|held| held.appending);

@@ -5,7 +5,7 @@ use super::cut::cut;
 use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::Level;
 use crate::limits::GROWING_MAX;
-use crate::msg::{From, Job, Msg, Place, ScriptFailure};
+use crate::msg::{From, Job, Msg, Place, ScriptFailure, Scripts};
 use crate::{Cx, ShardId};
 use consensus::script::ScriptError;
 use consensus::{Rule, Spends, check_coinbase_value, check_totals, time_lock_ok};
@@ -63,6 +63,10 @@ impl Chain {
             && (self.pipeline_room() || self.growing == 0)
             && let Some((_, node)) = self.ready.pop_first()
         {
+            if !self.above_root(node) {
+                self.let_go(node, cx);
+                continue;
+            }
             let body = self.held.get_mut(&node).and_then(|held| held.body.take()).expect("ready blocks are held");
             self.begin_world(node, body, cx);
         }
@@ -74,14 +78,18 @@ impl Chain {
         let world = self.next_world;
         self.next_world += 1;
         let (height, hash) = (self.height(node), self.tree.node(node).hash);
-        let scripts = self.scripts_of(node, cx);
         let workers = self.config.workers;
-        let cuts = cut(&body.block, workers.into());
+        let (scripts, cuts) = match self.is_applied(node) {
+            true => (Scripts::Skip, Vec::new()),
+            false => (self.scripts_of(node, cx), cut(&body.block, workers.into())),
+        };
         let mut parts = Vec::with_capacity(cuts.len());
         for (txs, _) in &cuts {
             parts.push((self.next_verify, txs.clone()));
             self.next_verify = (self.next_verify + 1) % workers;
         }
+        // All inputs but the coinbase's.
+        let taken = body.block.inputs.len().saturating_sub(1);
         let job = Arc::new(Job {
             world,
             parent,
@@ -110,7 +118,8 @@ impl Chain {
         let state = WorldState::Growing(Box::new(growing));
         let bytes = self.held.get(&node).map_or(0, |held| held.bytes) * VERSION_BYTES_PER_BYTE;
         self.worlds_bytes += bytes;
-        self.worlds.insert(world, World { node, parent, children: Vec::new(), state, coins: 0, bytes });
+        let taken = taken as i64;
+        self.worlds.insert(world, World { node, parent, children: Vec::new(), state, coins: 0, taken, net: 0, bytes });
         self.worlds.get_mut(&parent).expect("lives").children.push(world);
         self.life_mut(node).world = Some(world);
         self.growing += 1;
@@ -191,8 +200,12 @@ impl Chain {
         }
     }
 
-    pub(super) fn grown(&mut self, world: WorldId, grown: Grown, cx: &mut Cx) {
+    pub(super) fn grown(&mut self, world: WorldId, grown: Grown, missing: u64, cx: &mut Cx) {
         let Some(growing) = self.growing(world) else { return };
+        if missing > 0 && growing.job.parts.is_empty() {
+            let height = growing.job.height;
+            return self.lacks_coins(height, missing, cx);
+        }
         growing.utxos_left -= 1;
         growing.net += grown.net;
         growing.duplicate = match (growing.duplicate, grown.duplicate) {
@@ -239,7 +252,7 @@ impl Chain {
         let from = held.from;
         self.release(node);
         let this = self.worlds.get_mut(&world).expect("just seen");
-        (this.state, this.coins) = (WorldState::Checked(result, from), net);
+        (this.state, this.net) = (WorldState::Checked(result, from), net);
         self.retire(world, cx);
     }
 
@@ -247,6 +260,9 @@ impl Chain {
     /// to other threads, have the last word.
     fn judge(&self, node: NodeId, growing: &Growing) -> Result<(), Refusal> {
         let (params, job) = (self.config.params, &growing.job);
+        if job.parts.is_empty() {
+            return Ok(());
+        }
         let block = &job.body.block;
         let refuse = |rule, tx| Err(Refusal { tx, ..Refusal::from(rule) });
         if let Some(tx) = growing.duplicate {
@@ -296,7 +312,7 @@ impl Chain {
             if !matches!(parent.state, WorldState::Valid) {
                 continue;
             }
-            let coins = parent.coins + this.coins;
+            let coins = parent.coins + this.net;
             match result {
                 Ok(()) => {
                     self.life_mut(node).verdict = Verdict::Valid;
@@ -320,7 +336,7 @@ impl Chain {
 
     /// Has it noted for later runs that a block is valid, once it is that and durable. An audit finds nothing valid: it
     /// does not refuse what fails.
-    fn note_valid(&mut self, node: NodeId, cx: &mut Cx) {
+    pub(super) fn note_valid(&mut self, node: NodeId, cx: &mut Cx) {
         let life = self.life(node);
         let new = life.verdict == Verdict::Valid && life.stored == Stored::Durable && !life.known;
         if let Some(place) = life.place.filter(|_| new && self.config.audit.is_none()) {

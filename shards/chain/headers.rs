@@ -1,7 +1,7 @@
 //! Which headers are believed, and whom to ask for more. One peer at a time is asked; a chain that has not shown
 //! enough work yet goes through `wire::presync` first and leaves nothing behind until it has.
 
-use super::{Chain, Peer, UNBORN};
+use super::{Chain, Life, Peer, UNBORN};
 use crate::Cx;
 use crate::limits::{EARLY_MAX, HEADERS_MAX, UNCONNECTED_MAX};
 use crate::msg::{Msg, PeerId, Seq};
@@ -252,18 +252,20 @@ impl Chain {
             now_unix: if self.obtain.begun() { cx.unix } else { u64::MAX },
         })?;
         let node = self.tree.insert(parent, *header, hash);
-        self.lives.push(UNBORN);
+        // Headers above a block invalidated by hand are kept, and held against nobody: it may be let in again.
+        let out = self.life(parent).out || self.hand.marks.contains(&hash);
+        self.lives.push(Life { out, ..UNBORN });
         assert_eq!(self.lives.len(), self.tree.len());
-        if self.work(node) > self.work(self.best) {
+        if !out && self.work(node) > self.work(self.best) {
             self.best = node;
         }
         Ok(node)
     }
 
-    /// The best header, anew from all of them: after a refusal took the best away.
+    /// The best header, anew from all of them: after it was refused, or invalidated by hand.
     pub(super) fn find_best(&mut self) {
-        if self.refused(self.best).is_some() {
-            let sound = (0..self.tree.len() as NodeId).filter(|node| self.refused(*node).is_none());
+        if !self.in_running(self.best) {
+            let sound = (0..self.tree.len() as NodeId).filter(|node| self.in_running(*node));
             let better = |best, node| if self.work(node) > self.work(best) { node } else { best };
             self.best = sound.fold(0, better);
         }

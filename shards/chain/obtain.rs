@@ -84,7 +84,10 @@ impl Chain {
         }
         self.add_target(self.best);
         let near = self.height(node) + RIVAL_BLOCKS >= self.height(self.best);
-        if near && self.work(node) >= self.work(self.tip) && self.life(node).verdict == Verdict::Unknown {
+        let life = self.life(node);
+        // A rival grows only where there is room for its worlds.
+        let wanted = life.verdict == Verdict::Unknown && !life.out && !self.is_full();
+        if near && wanted && self.work(node) >= self.work(self.tip) {
             self.add_target(node);
         }
     }
@@ -98,9 +101,10 @@ impl Chain {
             below.leaf = leaf;
             return;
         }
-        if targets.len() >= TARGETS_MAX && leaf == self.best {
-            // Headers without bodies must not keep the best chain out.
-            let rivals = self.obtain.targets.iter().enumerate().filter(|(_, target)| !target.own);
+        if targets.len() >= TARGETS_MAX && (leaf == self.best || leaf == self.tip) {
+            // Headers without bodies must not keep the best chain out, nor the tip's coins.
+            let dear = |target: &Target| target.own || target.leaf == self.tip;
+            let rivals = self.obtain.targets.iter().enumerate().filter(|(_, target)| !dear(target));
             self.obtain.crowded_out =
                 rivals.min_by_key(|(_, target)| self.work(target.leaf)).map(|(_, target)| target.leaf);
         }
@@ -111,7 +115,7 @@ impl Chain {
     }
 
     /// A target is given up: nothing that only it wanted is asked for or kept any longer.
-    fn drop_target(&mut self, index: usize, cx: &mut Cx) {
+    pub(super) fn drop_target(&mut self, index: usize, cx: &mut Cx) {
         let target = self.obtain.targets.swap_remove(index);
         let mut at = target.leaf;
         while self.height(at) > target.in_hand {
@@ -124,15 +128,18 @@ impl Chain {
         }
     }
 
+    /// Every target is looked at anew: worlds that some counted as in hand were dropped.
+    pub(super) fn recount_targets(&mut self) {
+        for index in 0..self.obtain.targets.len() {
+            let Target { leaf, own, .. } = self.obtain.targets[index];
+            self.obtain.targets[index] = Target { own, ..self.fresh_target(leaf) };
+        }
+    }
+
     pub(super) fn fresh_target(&self, leaf: NodeId) -> Target {
         let root = self.worlds[&self.root].node;
         let start = self.height(self.tree.fork_of(leaf, root));
         Target { leaf, in_hand: start, asked: start, own: false }
-    }
-
-    /// Whether the branch can be grown from the base as it is.
-    pub(super) fn above_root(&self, leaf: NodeId) -> bool {
-        self.tree.descends(leaf, self.worlds[&self.root].node)
     }
 
     /// Moves every target's cursors, asks peers, reads files.
@@ -148,16 +155,28 @@ impl Chain {
         let mut index = 0;
         while index < self.obtain.targets.len() {
             let target = self.obtain.targets[index];
-            if self.refused(target.leaf).is_some() || self.lost(&target) {
+            if !self.in_running(target.leaf) || self.lost(&target) || self.has_no_room(&target) {
                 self.drop_target(index, cx);
-                self.new_leaf(self.best);
+                // The clock brings back a best header that had to wait.
+                if target.leaf != self.best {
+                    self.new_leaf(self.best);
+                }
                 continue;
             }
             let moved = self.walk(target);
             self.obtain.targets[index] = moved;
             if moved.in_hand == self.height(moved.leaf) {
-                if !self.above_root(moved.leaf) && self.work(moved.leaf) > self.work(self.tip) {
-                    return self.rebuild(moved.leaf, cx);
+                // What our own files hold that is better is on its way.
+                let replayed =
+                    if self.obtain.replaying { self.work(self.obtain.start_leaf) } else { self.work(self.tip) };
+                let wins = self.work(moved.leaf) > self.work(self.tip).max(replayed) || moved.leaf == self.tip;
+                if !self.above_root(moved.leaf) && wins {
+                    if self.lead() == Some(moved.leaf) {
+                        return self.rebuild(moved.leaf, "a branch with more work leaves", cx);
+                    }
+                    // One that is better still grows already.
+                    index += 1;
+                    continue;
                 }
                 self.obtain.targets.swap_remove(index);
                 continue;
@@ -174,6 +193,34 @@ impl Chain {
         if self.config.offline {
             self.stop_when_idle(cx);
         }
+    }
+
+    /// A rival that would grow worlds for which there is no room. The best header's branch waits only where another leads
+    /// and there is no room at all, and leads as soon as it lies on disk.
+    fn has_no_room(&self, target: &Target) -> bool {
+        let leaf = target.leaf;
+        let replayed = self.obtain.replaying && leaf == self.obtain.start_leaf;
+        let tips = self.life(self.tip).world.is_some() && self.tree.descends(leaf, self.tip);
+        let dear = replayed || tips || leaf == self.best && !self.is_overfull();
+        self.is_full() && !dear && self.above_root(leaf) && self.lead() != Some(leaf)
+    }
+
+    /// The rival that goes first where there is no room for all, the tip's own branch among them while the tip has no
+    /// world: of those that lie whole on disk, or else of all, the one with the most work.
+    pub(super) fn lead(&self) -> Option<NodeId> {
+        let tipless = self.life(self.tip).world.is_none();
+        let leaves = self.obtain.targets.iter().map(|target| target.leaf);
+        let rivals = leaves.filter(|leaf| tipless || !self.tree.descends(*leaf, self.tip));
+        rivals.max_by_key(|leaf| (self.lies_whole(*leaf), self.work(*leaf), std::cmp::Reverse(*leaf)))
+    }
+
+    /// Whether a branch is durable as far down as worlds have to be grown for it.
+    fn lies_whole(&self, leaf: NodeId) -> bool {
+        let (mut at, fork) = (leaf, self.tree.fork_of(leaf, self.worlds[&self.root].node));
+        while at != fork && self.life(at).stored == Stored::Durable {
+            at = self.tree.node(at).parent;
+        }
+        at == fork
     }
 
     /// A rival that the tip has left behind.
@@ -273,19 +320,29 @@ impl Chain {
         if self.life(self.best).verdict == Verdict::Unknown {
             self.new_leaf(self.best);
         }
+        // A branch for which all coins were rebuilt may have turned out invalid, or does not come.
+        let tipless = self.obtain.begun && self.life(self.tip).world.is_none();
+        if tipless && !self.lead().is_some_and(|leaf| self.lies_whole(leaf)) {
+            self.add_target(self.tip);
+        }
         for peer in self.fetch.stalled(cx.now_ms) {
             self.punish(peer, "it holds up the download: asked for blocks and does not send them".into(), cx);
         }
     }
 
-    /// A rival from below the root has more work: its worlds must be grown from genesis.
-    fn rebuild(&mut self, leaf: NodeId, cx: &mut Cx) {
+    /// A branch from below the root wins: its coins must be made from older checkpoints, or from genesis on.
+    pub(super) fn rebuild(&mut self, leaf: NodeId, why: &str, cx: &mut Cx) {
         let root = self.worlds[&self.root].node;
         cx.log(Level::Warn, format!(
-            "a branch with more work leaves ours below the oldest world kept (height {}): rebuilding all coins from blocks.bin along block {} (height {})",
+            "{why} ours below the oldest world kept (height {}): rebuilding all coins from blocks.bin along block {} (height {})",
             self.height(root), self.tree.node(leaf).hash, self.height(leaf)
         ));
-        self.reset_worlds(cx);
+        self.start_over(leaf, cx);
+    }
+
+    /// All coins are made anew for this branch.
+    pub(super) fn start_over(&mut self, leaf: NodeId, cx: &mut Cx) {
+        self.reset_worlds(leaf, cx);
         let targets: Vec<NodeId> = self.obtain.targets.drain(..).map(|t| t.leaf).collect();
         self.obtain.to_load.clear();
         self.add_target(leaf);

@@ -15,8 +15,10 @@ const STALL_MS: u64 = 60_000;
 const OLD_TIP_S: u64 = 90 * 60;
 /// Rates are taken over this long.
 const RATE_MS: u64 = 10_000;
-/// Worlds and leaves listed.
-const LISTED_MAX: usize = 256;
+/// Leaves listed.
+const LEAVES_MAX: usize = 256;
+/// Worlds listed: two branches of the longest horizon.
+const WORLDS_MAX: usize = 2_048;
 /// Leaves this far below the tip are history.
 const LEAF_BLOCKS: u32 = 1_000;
 
@@ -102,6 +104,9 @@ impl Chain {
         if !self.obtain.begun() || self.obtain.replaying() {
             return (State::Starting, "reading blocks.bin".into());
         }
+        if self.life(self.tip).world.is_none() {
+            return (State::Starting, "rebuilding all coins from blocks.bin".into());
+        }
         if behind && cx.now_ms.saturating_sub(self.stats.last_block_ms) > STALL_MS {
             let lowest = self.fetch.lowest_missing().map(|node| {
                 format!(" since; block {} at height {} is missing", self.tree.node(node).hash, self.height(node))
@@ -161,6 +166,9 @@ impl Chain {
             window_bytes: (self.pipeline_bytes + self.fetch.parked_bytes(), self.config.budget.window),
             tips: self.leaves(),
             worlds: self.list_worlds(),
+            live: self.worlds.len() - 1,
+            worlds_bytes: (self.worlds_bytes, self.config.budget.worlds),
+            horizon: self.config.horizon,
             root: (root.height, root.hash),
             switches: self.stats.switches,
             deployments: self.deployments(self.tip),
@@ -180,7 +188,7 @@ impl Chain {
         leaves.push(self.best);
         leaves.sort_by_key(|node| std::cmp::Reverse((self.height(*node), *node)));
         leaves.dedup();
-        leaves.truncate(LISTED_MAX);
+        leaves.truncate(LEAVES_MAX);
         leaves.into_iter().map(|node| self.leaf(node)).collect()
     }
 
@@ -189,6 +197,7 @@ impl Chain {
         let status = match self.life(node).verdict {
             _ if node == self.tip => "active".into(),
             Verdict::Refused(why) => format!("refused: {why}"),
+            _ if self.life(node).out => "invalidated by hand".into(),
             Verdict::Valid => "valid-fork".into(),
             Verdict::Unknown if self.tree.descends(self.best, node) => "downloading".into(),
             Verdict::Unknown if self.life(node).stored == Stored::Durable => "stored".into(),
@@ -199,7 +208,8 @@ impl Chain {
     }
 
     fn list_worlds(&self) -> Vec<report::World> {
-        let mut worlds: Vec<_> = self.worlds.values().collect();
+        let root = self.worlds[&self.root].node;
+        let mut worlds: Vec<_> = self.worlds.values().filter(|world| world.node != root).collect();
         worlds.sort_by_key(|world| std::cmp::Reverse((self.height(world.node), world.node)));
         let row = |world: &super::World| {
             let node = self.tree.node(world.node);
@@ -214,10 +224,13 @@ impl Chain {
                 parent: node.header.prev,
                 active: self.tree.descends(self.tip, world.node),
                 status,
+                invalidated: self.life(world.node).out,
                 coins: (status == "valid").then_some(world.coins.max(0) as u64),
+                delta: (status != "growing").then_some(((world.net + world.taken).max(0) as u64, world.taken as u64)),
+                bytes: world.bytes,
             }
         };
-        worlds.into_iter().take(LISTED_MAX).map(row).collect()
+        worlds.into_iter().take(WORLDS_MAX).map(row).collect()
     }
 
     /// `block HEIGHT|HASH` or `deployments [HEIGHT|HASH]`, in plain text.
@@ -258,6 +271,7 @@ impl Chain {
             None if node == 0 => "genesis, built in".into(),
             None => "not stored".into(),
         };
+        let out = if life.out { ", invalidated by hand" } else { "" };
         let verdict = match life.verdict {
             Verdict::Unknown => "unknown".into(),
             Verdict::Valid => "valid".into(),
@@ -265,7 +279,7 @@ impl Chain {
         };
         let line = if self.tree.descends(self.tip, node) { "on the tip's branch" } else { "not on the tip's branch" };
         format!(
-            "block   {}\nheight  {} ({line})\nparent  {}\nversion {:#010x}\nmerkle  {}\ntime    {} (median of its past {})\nbits    {:08x}\nnonce   {}\nwork    {}\nverdict {verdict}\nworld   {}\nbytes   {place}",
+            "block   {}\nheight  {} ({line})\nparent  {}\nversion {:#010x}\nmerkle  {}\ntime    {} (median of its past {})\nbits    {:08x}\nnonce   {}\nwork    {}\nverdict {verdict}{out}\nworld   {}\nbytes   {place}",
             at.hash,
             at.height,
             at.header.prev,

@@ -38,7 +38,7 @@ impl Chain {
     }
 
     pub(super) fn find(&mut self, peer: PeerId, hash: BlockHash, cx: &mut Cx) {
-        let valid = |node: &NodeId| self.life(*node).verdict == Verdict::Valid;
+        let valid = |node: &NodeId| self.life(*node).verdict == Verdict::Valid && !self.life(*node).out;
         let place = self.tree.find(&hash).filter(valid).and_then(|node| self.life(node).place);
         let place = place.filter(|place| place.file == 0);
         self.tell_peer(peer, Msg::Found { peer, hash, place }, cx);

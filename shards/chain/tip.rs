@@ -3,8 +3,8 @@
 
 use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::Level;
-use crate::limits::{FAR_BLOCKS, HORIZON_BLOCKS, HORIZON_SYNC_BLOCKS};
-use crate::msg::Msg;
+use crate::limits::{FAR_BLOCKS, HORIZON_SYNC_BLOCKS, WORLDS_HARD};
+use crate::msg::{Msg, Which};
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
 use ledger::{NodeId, WorldId};
@@ -40,7 +40,7 @@ impl Chain {
     }
 
     /// Nobody waits for this world any longer; answers that still come for it mean nothing.
-    fn end_world(&mut self, world: &World, cx: &mut Cx) {
+    pub(super) fn end_world(&mut self, world: &World, cx: &mut Cx) {
         self.worlds_bytes -= world.bytes;
         if matches!(world.state, WorldState::Growing(_)) {
             self.growing -= 1;
@@ -51,36 +51,12 @@ impl Chain {
         self.settle_now(world.node, cx);
     }
 
-    /// Everything but genesis is forgotten by the utxo shards; headers, verdicts and the tip stay.
-    pub(super) fn reset_worlds(&mut self, cx: &mut Cx) {
-        let root = self.next_world;
-        self.next_world += 1;
-        for world in std::mem::take(&mut self.worlds).into_values() {
-            self.end_world(&world, cx);
-        }
-        assert_eq!(self.worlds_bytes, 0, "no world is left");
-        for (_, node) in std::mem::take(&mut self.ready) {
-            self.settle_now(node, cx);
-            self.waiting.entry(self.tree.node(node).parent).or_default().insert(node);
-        }
-        self.worlds.insert(
-            root,
-            World { node: 0, parent: root, children: Vec::new(), state: WorldState::Valid, coins: 0, bytes: 0 },
-        );
-        self.root = root;
-        self.life_mut(0).world = Some(root);
-        (0..self.config.workers).for_each(|utxo| cx.tell(ShardId::Utxo(utxo), Msg::Reset(root)));
-        for child in self.waiting.remove(&0).unwrap_or_default() {
-            self.ready.insert((1, child));
-        }
-    }
-
     /// The tip moves to a block that is valid, durable with all below it, and has more work than the tip.
     pub(super) fn candidate(&mut self, node: NodeId, cx: &mut Cx) {
         let mut next = vec![node];
         while let Some(node) = next.pop() {
             let life = *self.life(node);
-            if life.verdict != Verdict::Valid || life.stored != Stored::Durable {
+            if life.verdict != Verdict::Valid || life.stored != Stored::Durable || life.out {
                 continue;
             }
             // Of equals in our own file the first is the one that was the tip before.
@@ -155,44 +131,66 @@ impl Chain {
         self.life(self.tip).world.and_then(|world| self.worlds.get(&world)).map_or(0, |world| world.coins)
     }
 
+    /// The worlds take more memory than is meant for them.
+    pub(super) fn is_full(&self) -> bool {
+        self.worlds_bytes > self.config.budget.worlds
+    }
+
+    /// They take far more.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.worlds_bytes > self.config.budget.worlds.saturating_mul(WORLDS_HARD)
+    }
+
     /// While all coins are rebuilt along another branch the tip has no world: what was regrown folds nevertheless, up to
-    /// where the tip's branch is left, so that both stay possible.
+    /// where the tip's branch is left, so that both stay possible; and as far as it can where there is no room for both.
     pub(super) fn fold_rebuilt(&mut self, node: NodeId, cx: &mut Cx) {
-        if self.life(self.tip).world.is_none() {
+        let tipless = self.life(self.tip).world.is_none();
+        let rivals = !self.tree.descends(node, self.tip) && !self.tree.descends(self.tip, node);
+        if self.is_overfull() && rivals && self.lead().is_some_and(|lead| self.tree.descends(lead, node)) {
+            self.fold(node, node, cx);
+        } else if tipless {
             self.fold(node, self.tree.fork_of(node, self.tip), cx);
         }
     }
 
     /// Moves the root up to the horizon below `top`, and not above `cap`, if every world that may still win descends
-    /// from there. Branches whose leaf lies below the horizon have lost and are dropped.
-    fn fold(&mut self, top: NodeId, cap: NodeId, cx: &mut Cx) {
+    /// from there. Branches whose leaf lies below the horizon have lost and are dropped; so are others that hold the root
+    /// down while the worlds take too much memory.
+    pub(super) fn fold(&mut self, top: NodeId, cap: NodeId, cx: &mut Cx) {
         let far = self.height(self.best).saturating_sub(self.height(top)) > FAR_BLOCKS;
-        let full = self.worlds_bytes > self.config.budget.worlds;
-        let horizon = if far || full { HORIZON_SYNC_BLOCKS } else { HORIZON_BLOCKS };
+        let (full, overfull) = (self.is_full(), self.is_overfull());
+        let horizon = if far || full { HORIZON_SYNC_BLOCKS } else { self.config.horizon };
         let cutoff = self.height(top).saturating_sub(horizon).min(self.height(cap));
         let root = self.worlds[&self.root].node;
         if self.life(top).world.is_none() || cutoff < self.height(root) + if far { FOLD_BLOCKS } else { 1 } {
             return;
         }
         let mut to = self.tree.ancestor(top, cutoff).expect("below it");
-        let mut lost = Vec::new();
+        let (mut lost, mut crowded) = (Vec::new(), Vec::new());
+        let lead = if full { self.lead() } else { None };
         for world in self.worlds.values().filter(|world| world.children.is_empty()) {
             if self.tree.descends(world.node, to) {
                 continue;
             }
-            let beaten = self.work(world.node) < self.work(self.tip) && !self.is_wanted(world.node);
+            let weaker = self.work(world.node) < self.work(self.tip) && !self.is_wanted(world.node);
+            let beaten = self.life(world.node).out || weaker;
             if self.height(world.node) < cutoff && beaten {
                 lost.push(world.node);
+            } else if overfull || full && !lead.is_some_and(|lead| self.tree.descends(lead, world.node)) {
+                crowded.push(world.node);
             } else {
                 to = self.tree.fork_of(to, world.node);
             }
         }
         self.drop_lost(&lost, top, cx);
+        self.drop_crowded(&crowded, top, cx);
         let world = self.life(to).world.expect("between the root and the tip");
         if world == self.root {
             return;
         }
-        (0..self.config.workers).for_each(|utxo| cx.tell(ShardId::Utxo(utxo), Msg::Fold(world)));
+        let (height, block) = self.block_of(world);
+        let fold = |utxo| cx.tell(ShardId::Utxo(utxo), Msg::Fold { world, height, block });
+        (0..self.config.workers).for_each(fold);
         let mut at = self.worlds[&world].parent;
         loop {
             let gone = self.worlds.remove(&at).expect("between the root and the new root");
@@ -204,12 +202,35 @@ impl Chain {
             at = gone.parent;
         }
         self.root = world;
+        self.root_moved();
         self.let_stranded_go(cx);
+        if !crowded.is_empty() {
+            self.recount_targets();
+        }
+    }
+
+    /// Branches that would have been kept, had there been room.
+    fn drop_crowded(&mut self, leaves: &[NodeId], top: NodeId, cx: &mut Cx) {
+        for &leaf in leaves {
+            let at = self.tree.node(leaf);
+            let fork = self.height(self.tree.fork_of(leaf, top));
+            let line = format!(
+                "the worlds take {} MB, more than the {} MB meant for them (a fifth of --memory): those of the branch that \
+                 leaves after height {fork} and ends with block {} (height {}) are dropped; it lies in blocks.bin, and is \
+                 grown anew if it wins",
+                self.worlds_bytes / 1_000_000,
+                self.config.budget.worlds / 1_000_000,
+                at.hash,
+                at.height
+            );
+            cx.log(Level::Warn, line);
+        }
+        self.drop_lost(leaves, top, cx);
     }
 
     /// Blocks in memory that can no longer grow, because the root has passed where their branch leaves: their bytes are on
     /// disk, or on their way there.
-    fn let_stranded_go(&mut self, cx: &mut Cx) {
+    pub(super) fn let_stranded_go(&mut self, cx: &mut Cx) {
         let stranded = |(&node, held): (&NodeId, &super::Held)| {
             let idle = held.body.is_some() && self.life(node).stored != Stored::No && !self.above_root(node);
             idle.then_some(node)
@@ -237,9 +258,40 @@ impl Chain {
         }
     }
 
-    pub(super) fn which_world(&self, block: Option<BlockHash>) -> Option<(WorldId, u32, BlockHash)> {
-        let node = block.map_or(Some(self.tip), |hash| self.tree.find(&hash))?;
+    /// The world that a person means, or why there is none.
+    pub(super) fn which_world(&self, block: Option<Which>) -> Result<(WorldId, u32, BlockHash), String> {
+        let lives = |node: &NodeId| self.life(*node).world.is_some();
+        let node = match block {
+            None => self.tip,
+            Some(Which::Hash(hash)) => self.tree.find(&hash).ok_or_else(|| format!("no block {hash} is known"))?,
+            Some(Which::Height(height)) => match self.tree.ancestor(self.tip, height).filter(lives) {
+                Some(node) => node,
+                None => self.only_world_at(height)?,
+            },
+        };
         let at = self.tree.node(node);
-        self.life(node).world.map(|world| (world, at.height, at.hash))
+        match self.life(node).world {
+            Some(world) => Ok((world, at.height, at.hash)),
+            None => Err(format!("block {} at height {} has no live world; {}", at.hash, at.height, self.which_live())),
+        }
+    }
+
+    /// The one world of that height off the tip's branch.
+    fn only_world_at(&self, height: u32) -> Result<NodeId, String> {
+        let nodes = self.worlds.values().map(|world| world.node).filter(|node| self.height(*node) == height);
+        let nodes: Vec<NodeId> = nodes.collect();
+        let hashes = || nodes.iter().map(|node| self.tree.node(*node).hash.to_string()).collect::<Vec<_>>().join(", ");
+        match nodes.as_slice() {
+            [] => Err(format!("no world at height {height} lives; {}", self.which_live())),
+            [node] => Ok(*node),
+            _ => Err(format!("more than one world lives at height {height}; say which: {}", hashes())),
+        }
+    }
+
+    fn which_live(&self) -> String {
+        let heights = self.worlds.values().map(|world| self.height(world.node));
+        let (root, top) = (self.height(self.worlds[&self.root].node), heights.max().expect("the root"));
+        let rebuilt = if self.life(self.tip).world.is_none() { " (all coins are being rebuilt)" } else { "" };
+        format!("those that live reach from height {root} to {top}{rebuilt}; \"worlds\" lists them")
     }
 }

@@ -66,12 +66,11 @@ role=img aria-label=\"recent worlds\">"
     for (world, place) in &drawn {
         let (x, y) = pixel(*place);
         let line = if place.1 == 0 { "" } else { " rival" };
+        let (class, hand) = (escape(world.status, 12), if world.invalidated { ", invalidated by hand" } else { "" });
         let _ = write!(
             out,
-            "<circle class=\"{}{line}\" cx={x} cy={y} r=5><title>{} {} {:.16}</title></circle>",
-            escape(world.status, 12),
+            "<circle class=\"{class}{line}\" cx={x} cy={y} r=5><title>{} {class}{hand} {:.16}</title></circle>",
             world.height,
-            escape(world.status, 12),
             world.hash.to_string().trim_start_matches('0'),
         );
     }
@@ -90,7 +89,10 @@ mod tests {
             parent: BlockHash([parent; 32]),
             active,
             status: "valid",
+            invalidated: false,
             coins: None,
+            delta: None,
+            bytes: 0,
         }
     }
 

@@ -45,6 +45,9 @@ struct Status<'a> {
     cores: Vec<Core>,
     partitions: Vec<u32>,
     root: Block,
+    horizon: u32,
+    worlds_live: usize,
+    worlds_bytes: u64,
     tips: Vec<Tip>,
     worlds: Vec<World>,
     blocks_bin: Blocks,
@@ -140,7 +143,11 @@ struct World {
     parent: String,
     active: bool,
     status: &'static str,
+    invalidated: bool,
     coins: Option<u64>,
+    made: Option<u64>,
+    taken: Option<u64>,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -158,6 +165,7 @@ struct Ledger {
     versions: u64,
     nursery: u64,
     folded: u64,
+    nursery_percent: f64,
 }
 
 #[derive(Serialize)]
@@ -239,6 +247,9 @@ pub fn json(view: &View) -> String {
         cores: (0..pages.cores()).map(|core| self::core(view, core)).collect(),
         partitions: view.coins.iter().flat_map(|(_, partitions)| partitions).copied().collect(),
         root: Block { height: chain.root.0, hash: chain.root.1.to_string() },
+        horizon: chain.horizon,
+        worlds_live: chain.live,
+        worlds_bytes: chain.worlds_bytes.0,
         tips: tips(view),
         worlds: worlds(view),
         blocks_bin: Blocks {
@@ -323,18 +334,24 @@ fn worlds(view: &View) -> Vec<World> {
         parent: world.parent.to_string(),
         active: world.active,
         status: world.status,
+        invalidated: world.invalidated,
         coins: world.coins,
+        made: world.delta.map(|(made, _)| made),
+        taken: world.delta.map(|(_, taken)| taken),
+        bytes: world.bytes,
     };
     view.chain.worlds.iter().map(world).collect()
 }
 
 fn ledger(view: &View) -> Ledger {
+    let (spent, all) = view.nursery();
     let sum = |of: fn(&ledger::worlds::Tally) -> u64| view.coins.iter().map(|(tally, _)| of(tally)).sum();
     Ledger {
         base_coins: sum(|tally| tally.base_coins),
         base_bytes: sum(|tally| tally.base_bytes),
         versions: sum(|tally| tally.versions),
-        nursery: sum(|tally| tally.nursery),
-        folded: sum(|tally| tally.folded),
+        nursery: spent,
+        folded: all - spent,
+        nursery_percent: rounded(percent(spent, all)),
     }
 }

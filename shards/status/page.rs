@@ -12,6 +12,8 @@ use std::fmt::Write;
 const PEERS_MAX: usize = 32;
 /// Cores shown one by one.
 const CORES_MAX: usize = 32;
+/// Worlds shown in words, the highest.
+const WORLDS_MAX: usize = 12;
 /// Leaves of the header tree shown.
 const TIPS_MAX: usize = 12;
 
@@ -138,33 +140,75 @@ fn partitions(view: &View, out: &mut String) {
 role=img aria-label=\"coins in each of 256 partitions\">\
 <path d=\"{even}\"/><path class=odd d=\"{odd}\"/></svg>"
     );
+    let (spent, all) = view.nursery();
     let sum = |of: fn(&ledger::worlds::Tally) -> u64| view.coins.iter().map(|(tally, _)| of(tally)).sum::<u64>();
     let _ = write!(
         out,
         "<div class=keys style=\"margin-top:12px\"><span>in the base</span>{} coins, {}\
 <span>in recent worlds</span>{} versions\
-<span>spent before the base</span>{} coins</div></section>",
+<span>spent before the base</span>{} coins, {}</div></section>",
         thousands(sum(|tally| tally.base_coins)),
         bytes(sum(|tally| tally.base_bytes)),
         thousands(sum(|tally| tally.versions)),
-        thousands(sum(|tally| tally.nursery)),
+        thousands(spent),
+        percent_text(spent, all),
     );
 }
 
 fn worlds(view: &View, out: &mut String) {
     let chain = &view.chain;
-    let right = format!("{} live over the base at {}", chain.worlds.len(), thousands(chain.root.0.into()));
+    let (used, most) = chain.worlds_bytes;
+    let root = thousands(chain.root.0.into());
+    let right = format!("{} live over the base at {root}, {} of {}", chain.live, bytes(used), bytes(most));
     heading(out, "worlds", &right);
     let (picture, left) = forks::svg(&chain.worlds);
     let left = if left > 0 { format!("{left} rivals not drawn · ") } else { String::new() };
     let _ = write!(
         out,
         "<div class=\"scroll end\">{picture}</div><p class=soft>filled: valid, hollow: growing or being checked · \
-{left}branches left by the tip: {}</p>\
-<p class=tip><span class=soft>tip</span> <code>{}</code></p></section>",
+{left}horizon {} blocks · branches left by the tip: {}</p>\
+<p class=tip><span class=soft>tip</span> <code>{}</code></p>",
+        chain.horizon,
         thousands(chain.switches),
         chain.tip,
     );
+    world_rows(view, out);
+    out.push_str("</section>");
+}
+
+/// The highest worlds, and what each changes.
+fn world_rows(view: &View, out: &mut String) {
+    let chain = &view.chain;
+    out.push_str(
+        "<div class=scroll><table><tr><th class=n>height<th>hash<th>grew from<th>line<th>status<th class=n>coins\
+<th class=n>made<th class=n>taken<th class=n>memory</tr>",
+    );
+    for world in chain.worlds.iter().take(WORLDS_MAX) {
+        let (hash, parent) = (world.hash.to_string(), world.parent.to_string());
+        let line = match world.active {
+            _ if world.hash == chain.tip => "tip",
+            true => "active",
+            false => "–",
+        };
+        let number = |n: Option<u64>| n.map_or("–".to_string(), thousands);
+        let _ = write!(
+            out,
+            "<tr><td class=n>{}<td title={hash}><code>…{}</code><td title={parent}><code>…{}</code><td>{line}<td>{}\
+<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+            thousands(world.height.into()),
+            &hash[48..],
+            &parent[48..],
+            if world.invalidated { "invalidated by hand" } else { world.status },
+            number(world.coins),
+            number(world.delta.map(|(made, _)| made)),
+            number(world.delta.map(|(_, taken)| taken)),
+            bytes(world.bytes),
+        );
+    }
+    out.push_str("</table></div>");
+    if chain.live > WORLDS_MAX {
+        let _ = write!(out, "<p class=soft>and {} more</p>", chain.live - WORLDS_MAX.min(chain.worlds.len()));
+    }
 }
 
 fn tips(view: &View, out: &mut String) {

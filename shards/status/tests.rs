@@ -20,6 +20,7 @@ fn node(cores: usize, network: Network) -> (Status, Cx) {
         pages: Pages::new(cores),
         budget: Budget::split(Budget::default_total(cores)).unwrap(),
         version: "caesure 0.1.0".to_string(),
+        may_write: false,
     };
     (Status::new(setup), Cx { now_ms: 7_000, unix: 1_700_000_000, ..Cx::new(1) })
 }
@@ -87,6 +88,9 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
         parent: hash(parent),
         active,
         status,
+        invalidated: name == 300,
+        delta: Some((4_000, 3_900)),
+        bytes: 6_000_000,
         coins: Some(43_210_000 + u64::from(height)),
     };
     let mut worlds: Vec<World> = (0..16).map(|i| world(123_464 + i, 100 + i, 99 + i, false, "growing")).rev().collect();
@@ -132,7 +136,10 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
                 leaf(700_001, 901, 1, "headers-only"),
                 leaf(99_000, 902, 3, "refused: bad-cb-amount"),
             ],
+            live: worlds.len(),
             worlds,
+            worlds_bytes: (714_000_000, 1_073_741_824),
+            horizon: 100,
             root: (123_363, hash(77)),
             switches: 3,
             deployments: vec![crate::report::Deployment { name: "testdummy", state: "locked_in", since: 122_976 }],
@@ -217,7 +224,7 @@ fn what_cannot_be_understood_is_refused_with_the_way_out() {
         format!("coin {zeros}:-1"),
         format!("coin {zeros}:0 5"),
         format!("coin {zeros}:0 @x"),
-        format!("coin {zeros}:0 @5"),
+        format!("coin {zeros}:0 @123456789012"),
     ];
     for wrong in wrong {
         let text = at_once(&mut status, &mut cx, &wrong);
@@ -236,6 +243,31 @@ fn a_block_is_asked_of_the_chain() {
         status.step(Input::Msg(Msg::Reply { question: 9, text: "here\n it is".to_string() }), &mut cx);
     }
     assert_eq!(answers(&mut cx), [(9, "here\n it is".to_string())], "once");
+}
+
+#[test]
+fn decisions_are_passed_on_only_where_the_prompt_may_write() {
+    let (mut status, mut cx) = node(2, Network::Main);
+    let line = format!("invalidate {HASH}");
+    let refused = at_once(&mut status, &mut cx, &line);
+    assert!(refused.starts_with("error: invalidate ") && refused.contains("--monitor-write"), "{refused}");
+    status.view.setup.may_write = true;
+    assert_eq!(at_once(&mut status, &mut cx, "reconsider 7"), "error: say reconsider HASH, 64 hex digits");
+    for (question, verb, wanted) in [(2, "INVALIDATE", true), (3, "reconsider", false)] {
+        ask(&mut status, &mut cx, question, &format!("{verb} {HASH}"));
+        let Some((ShardId::Chain, word)) = cx.words.pop() else { panic!("{:?}", cx.words) };
+        assert!(!word.is_question(), "it changes something, so it keeps its turn");
+        let Msg::Decide { question: asked, block, out } = word else { panic!("{word:?}") };
+        assert_eq!((asked, block.to_string().as_str(), out), (question, HASH, wanted));
+    }
+    cx.now_ms += ANSWER_MS;
+    status.step(Input::Tick, &mut cx);
+    assert!(cx.effects.is_empty(), "coins may have to be grown anew for it");
+    status.step(Input::Msg(Msg::Decided { question: 3, text: "tip is now there".into() }), &mut cx);
+    assert_eq!(answers(&mut cx), [(3, "tip is now there".to_string())]);
+    cx.now_ms += PART_MS;
+    status.step(Input::Tick, &mut cx);
+    assert!(answer_to(&mut cx, 2).contains("not done yet"));
 }
 
 #[test]
@@ -260,8 +292,8 @@ fn a_coin_is_looked_up_where_it_lives_in_the_world_asked_for() {
     ask(&mut status, &mut cx, 4, &format!("coin {txid}:3 @123460"));
     let wanted = hash(96);
     let (ShardId::Chain, Msg::WhichWorld { question: 4, block: Some(block) }) = cx.words.remove(0) else { panic!() };
-    assert_eq!(block, wanted, "the world on the tip's line, not its rival of that height");
-    status.step(Input::Msg(Msg::World { question: 4, world: Some((55, 123_460, wanted)) }), &mut cx);
+    assert_eq!(block, Which::Height(123_460));
+    status.step(Input::Msg(Msg::World { question: 4, world: Ok((55, 123_460, wanted)) }), &mut cx);
     let (ShardId::Utxo(owner), Msg::Look { question: 4, what: Question::Coin(outpoint, 55) }) = cx.words.remove(0)
     else {
         panic!()
@@ -276,13 +308,15 @@ fn a_coin_is_looked_up_where_it_lives_in_the_world_asked_for() {
     }
 
     ask(&mut status, &mut cx, 5, &format!("coin {txid}:3 @{HASH}"));
-    status.step(Input::Msg(Msg::World { question: 5, world: None }), &mut cx);
-    let text = answer_to(&mut cx, 5);
-    assert!(text.starts_with("error: ") && text.contains(HASH));
+    assert!(
+        matches!(cx.words.last(), Some((_, Msg::WhichWorld { block: Some(Which::Hash(hash)), .. })) if hash.to_string() == HASH)
+    );
+    status.step(Input::Msg(Msg::World { question: 5, world: Err("it does not live".into()) }), &mut cx);
+    assert_eq!(answer_to(&mut cx, 5), "error: it does not live");
 
     ask(&mut status, &mut cx, 6, &format!("coin {txid}:3"));
     assert!(matches!(cx.words.last(), Some((_, Msg::WhichWorld { block: None, .. }))));
-    status.step(Input::Msg(Msg::World { question: 6, world: Some((56, 8, wanted)) }), &mut cx);
+    status.step(Input::Msg(Msg::World { question: 6, world: Ok((56, 8, wanted)) }), &mut cx);
     status.step(Input::Msg(Msg::Seen { question: 6, finding: Finding::Coin(None) }), &mut cx);
     let text = answer_to(&mut cx, 6);
     assert_eq!(text, format!("coin {txid}:3 is not unspent in the world of block {wanted} at height 8"));
@@ -307,7 +341,7 @@ fn whoever_waits_too_long_is_told_so_once() {
     assert_eq!(answers(&mut cx).iter().map(|(question, _)| *question).collect::<Vec<_>>(), [2, 3]);
     // What comes after that is for nobody.
     status.step(Input::Msg(Msg::Reply { question: 1, text: String::new() }), &mut cx);
-    status.step(Input::Msg(Msg::World { question: 3, world: None }), &mut cx);
+    status.step(Input::Msg(Msg::World { question: 3, world: Err(String::new()) }), &mut cx);
     status.step(Input::Msg(Msg::Seen { question: 2, finding: Finding::Coin(None) }), &mut cx);
     status.step(Input::Tick, &mut cx);
     assert!(cx.effects.is_empty());

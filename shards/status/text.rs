@@ -12,14 +12,16 @@ const PEERS_MAX: usize = 200;
 const NEAR_MAX: usize = 3;
 
 /// What may be asked: how it is written, and what it tells.
-pub const COMMANDS: [(&str, &str); 8] = [
+pub const COMMANDS: [(&str, &str); 10] = [
     ("help", "this list"),
     ("status", "what the node is at, in one screen"),
     ("peers", "who is connected"),
-    ("worlds", "tips and live worlds, forks included"),
+    ("worlds", "tips and live worlds, forks included, and what each changes"),
     ("block HEIGHT|HASH", "one block of the header tree"),
     ("deployments [HEIGHT|HASH]", "which rules have begun to bind, and what blocks signal for"),
-    ("coin TXID:N [@HEIGHT|@HASH]", "is this coin unspent, in the tip's world or in that block's"),
+    ("coin TXID:N [@HEIGHT|@HASH]", "is this coin unspent, in the tip's world or in that live one"),
+    ("invalidate HASH", "take a block out of the running, with all above it (needs --monitor-write)"),
+    ("reconsider HASH", "let it in again, with all above and below it (needs --monitor-write)"),
     ("topology", "which shard lives on which core"),
 ];
 
@@ -99,7 +101,12 @@ pub fn status(view: &View) -> String {
             bytes(most)
         ),
     );
-    line("worlds", format!("{} live over the base at {}", chain.worlds.len(), thousands(chain.root.0.into())));
+    let (used, most) = chain.worlds_bytes;
+    let (live, root, horizon) = (chain.live, thousands(chain.root.0.into()), chain.horizon);
+    line(
+        "worlds",
+        format!("{live} live over the base at {root}, {} of {}, horizon {horizon}", bytes(used), bytes(most)),
+    );
     line(
         "blocks.bin",
         format!("{}, durable up to {}, {} syncs", bytes(store.end), bytes(store.durable), thousands(store.syncs)),
@@ -155,14 +162,44 @@ pub fn worlds(view: &View) -> String {
         let branch = if leaf.branch_len == 0 { "-".to_string() } else { leaf.branch_len.to_string() };
         let _ = writeln!(out, "{:>9}  {}  {branch:>6}  {}", leaf.height, leaf.hash, clean(&leaf.status, 80));
     }
-    let _ = writeln!(out, "\n{:>9}  {:<64}  line    status   {:>11}", "world at", "hash", "coins");
+    let _ = writeln!(
+        out,
+        "\n{:>9}  {:<64}  grew from         line    status       {:>11}  {:>14}  {:>8}",
+        "world at", "hash", "coins", "delta", "memory"
+    );
     for world in &chain.worlds {
-        let line = if world.active { "active" } else { "-" };
+        let line = match world.active {
+            _ if world.hash == chain.tip => "tip",
+            true => "active",
+            false => "-",
+        };
+        let status = if world.invalidated { "invalidated" } else { world.status };
         let coins = world.coins.map_or("-".to_string(), thousands);
-        let _ = writeln!(out, "{:>9}  {}  {line:<6}  {:<7}  {coins:>11}", world.height, world.hash, world.status);
+        let delta = world.delta.map_or("-".to_string(), |(made, taken)| format!("+{made} -{taken}"));
+        let (at, hash, memory) = (world.height, world.hash, bytes(world.bytes));
+        // The end of a hash tells more than its zeros.
+        let parent = &world.parent.to_string()[48..];
+        let _ =
+            writeln!(out, "{at:>9}  {hash}  {parent}  {line:<6}  {status:<11}  {coins:>11}  {delta:>14}  {memory:>8}");
     }
-    let _ =
-        write!(out, "{:>9}  {}  the base; branches left by the tip: {}", chain.root.0, chain.root.1, chain.switches);
+    if chain.live > chain.worlds.len() {
+        let _ = writeln!(out, "and {} more", chain.live - chain.worlds.len());
+    }
+    let ((used, most), (spent, all)) = (chain.worlds_bytes, view.nursery());
+    let _ = write!(
+        out,
+        "{:>9}  {}  the root, below which all is one base\nhorizon {} blocks; the worlds take about {} of {}\n\
+nursery: {} of {} coins ({}) were spent before they reached the base\nbranches left by the tip: {}",
+        chain.root.0,
+        chain.root.1,
+        chain.horizon,
+        bytes(used),
+        bytes(most),
+        thousands(spent),
+        thousands(all),
+        percent_text(spent, all),
+        thousands(chain.switches),
+    );
     out
 }
 

@@ -22,6 +22,8 @@ pub struct Setup {
     pub budget: Budget,
     /// Name and version of the program.
     pub version: String,
+    /// Whether the prompt may change what the node does.
+    pub may_write: bool,
 }
 
 /// What the page, the JSON and the prompt are made from.
@@ -94,6 +96,13 @@ impl View {
             0 => (u64::from(self.chain.state == State::Synced), 1),
             headers => (self.chain.height.into(), headers.into()),
         }
+    }
+
+    /// Of the coins that left recent worlds, over all shards: how many never reached the base, and all of them.
+    pub fn nursery(&self) -> (u64, u64) {
+        let sum = |of: fn(&Tally) -> u64| self.coins.iter().map(|(tally, _)| of(tally)).sum::<u64>();
+        let spent = sum(|tally| tally.nursery);
+        (spent, spent + sum(|tally| tally.folded))
     }
 
     /// Scripts of this run, over all cores: inputs run, signatures settled, scripts run again.

@@ -46,6 +46,7 @@ fn defaults_of_each_chain() {
     }
     let config = with(&[]).unwrap();
     assert_eq!((config.chain, config.outgoing, config.cores, config.pin), (Network::Main, 10, 4, true));
+    assert_eq!((config.horizon, config.monitor_write), (100, false));
     assert_eq!(config.memory, 2 << 30, "1 GiB and four times 256 MiB");
     assert_eq!(config.min_chain_work, Params::of(Network::Main).min_chain_work);
     assert!(config.monitor.is_none() && config.webui.is_none() && config.warnings.is_empty());
@@ -117,6 +118,10 @@ fn bad_values_say_where_and_what_would_be_right() {
         (Setting::Cores, "0"),
         (Setting::Cores, "257"),
         (Setting::Memory, "512"),
+        (Setting::Horizon, "15"),
+        (Setting::Horizon, "1000"),
+        (Setting::Horizon, "many"),
+        (Setting::MonitorWrite, "yes"),
         (Setting::MinChainWork, "xyz"),
         (Setting::MinChainWork, ""),
         (Setting::Assumevalid, "1"),
@@ -225,6 +230,7 @@ fn users_open_the_page_to_all_addresses_unless_one_is_given() {
 fn surprises_are_said() {
     let said = |pairs: &[_]| with(pairs).unwrap().warnings.join("; ");
     assert!(said(&[(Setting::User, "ann:pass")]).contains("--user has no effect"));
+    assert!(said(&[(Setting::MonitorWrite, "on")]).contains("--monitor-write has no effect"));
     assert!(said(&[(Setting::Incoming, "5")]).contains("--incoming has no effect"));
     assert!(said(&[(Setting::Webui, "0.0.0.0:80")]).contains("asks nobody for a password"));
     assert_eq!(said(&[(Setting::Webui, "on"), (Setting::Incoming, "5"), (Setting::Serve, "[::]:1")]), "");
@@ -252,4 +258,13 @@ fn which_file_is_read() {
     assert!(resolve(Given::new(), Some(&Command::Demo), &around()).is_ok(), "the demo reads no file it was not given");
     let missing = resolve(flags(&[(Setting::Config, "x.toml")]), None, &around()).unwrap_err();
     assert!(missing.starts_with("/here/x.toml cannot be read"), "{missing}");
+}
+
+#[test]
+fn the_horizon_has_bounds_that_are_told() {
+    for blocks in [16, 100, 999] {
+        assert_eq!(with(&[(Setting::Horizon, &blocks.to_string())]).unwrap().horizon, blocks);
+    }
+    let error = with(&[(Setting::Horizon, "15")]).unwrap_err();
+    assert_eq!(error, "--horizon: \"15\" is not a whole number from 16 to 999");
 }

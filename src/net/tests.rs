@@ -2,7 +2,7 @@
 //! belongs to somebody else is touched.
 
 use super::*;
-use crate::disk::{Disk, Source};
+use crate::disk::{Access, Disk, Source};
 use crate::links::{Links, wire};
 use crate::pump::Parts;
 use glommio::{LocalExecutorBuilder, Placement};
@@ -77,7 +77,7 @@ fn serve(name: &'static str) -> (SocketAddr, Arc<Seen>) {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("blocks.bin");
         std::fs::write(&path, [7; 4096]).unwrap();
-        let disk = Disk::open(vec![Source { path, key: [0; 8] }], folder.clone(), false).await.unwrap();
+        let disk = Disk::open(vec![Source { path, key: [0; 8] }], folder.clone(), Access::Read).await.unwrap();
         std::fs::remove_dir_all(folder).unwrap();
         let plan = shards::plan(1);
         let (links, _) = Links::connect(wire(&plan).remove(0)).await;

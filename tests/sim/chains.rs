@@ -4,7 +4,7 @@
 use caesure_bench::block::Block as Plain;
 use caesure_bench::chain::{Factory, Spec};
 use consensus::{Block, BlockHash, Header, Network, OutPoint, Params, is_unspendable};
-use ledger::{Coin, CoinDigest, PARTITIONS, partition_of};
+use ledger::{Coin, CoinDigest, PARTITIONS, PartitionDigest, partition_of};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -161,9 +161,9 @@ pub fn oracle(branch: &Branch) -> Truth {
             None => break,
         }
     }
-    let mut partitions = vec![Vec::new(); PARTITIONS];
-    coins.iter().for_each(|(outpoint, coin)| partitions[partition_of(&outpoint.txid)].push((*outpoint, coin)));
-    let digests: Vec<_> = partitions.iter_mut().map(|coins| CoinDigest::of_partition(coins)).collect();
+    let mut partitions = vec![PartitionDigest::default(); PARTITIONS];
+    coins.iter().for_each(|(outpoint, coin)| partitions[partition_of(&outpoint.txid)].add(*outpoint, &coin.view()));
+    let digests: Vec<_> = partitions.into_iter().map(PartitionDigest::digest).collect();
     Truth { height, tip, coins: coins.len() as u64, digest: CoinDigest::of_all(&digests) }
 }
 

@@ -28,8 +28,10 @@ impl Sim {
                 }
             }
             Msg::TipMoved { headers, .. } => {
-                let tip = headers.last().expect("a tip above genesis").hash();
-                self.tip_named(tip);
+                // None where a hand took the tip back: the report names it.
+                if let Some(tip) = headers.last() {
+                    self.tip_named(tip.hash());
+                }
             }
             Msg::Report(report) => {
                 if let Report::Chain(chain) = &**report {

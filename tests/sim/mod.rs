@@ -6,18 +6,20 @@
 //! that follows the tip leaves after that block is durable.
 
 pub mod chains;
+mod checkpoints;
 mod checks;
 pub mod disk;
 mod net;
 pub mod peers;
 pub mod scenario;
 
+use checkpoints::Checkpoints;
 use consensus::{BlockHash, Network, Params};
 use disk::Disk;
 use ledger::WorldId;
 use peers::{End, Remote};
 use shards::effect::{ConnId, Effect, Event, Level, ReadError};
-use shards::limits::{Budget, link_depth};
+use shards::limits::{Budget, HORIZON_BLOCKS, link_depth};
 use shards::metrics::Pages;
 use shards::report;
 use shards::script_cache::ScriptCache;
@@ -36,6 +38,7 @@ enum Due {
     Event(ShardId, Event),
     Written(u64),
     Synced,
+    Kept,
     /// Bytes of the node reach the peer.
     Deliver(Key, Vec<u8>),
     /// Bytes of the peer may reach the node.
@@ -77,8 +80,21 @@ pub struct Sim {
     /// The disk.
     pub disk: Disk,
     refused: Vec<(BlockHash, String)>,
+    /// The file of blocks invalidated by hand, and what it is being replaced by.
+    invalidated: Vec<u8>,
+    keeping: Option<Vec<u8>>,
+    /// How memory is split, from the next restart on.
+    pub budget: Budget,
+    /// Worlds kept apart at the tip, in blocks; the same.
+    pub horizon: u32,
+    /// The log, but for what is only for debugging.
+    pub log: Vec<String>,
     /// The file of the block index.
     rows: Vec<u8>,
+    /// Checkpoints of coins, and how they are made.
+    pub checkpoints: Checkpoints,
+    /// How they are made.
+    pub policy: utxo::Policy,
     /// Blocks that were called durable.
     durable: BTreeSet<BlockHash>,
     /// Parents by block, of everything that was called durable.
@@ -120,7 +136,14 @@ impl Sim {
             offline: false,
             disk: Disk::default(),
             refused: Vec::new(),
+            invalidated: Vec::new(),
+            keeping: None,
+            budget: Budget::split(256 << 20).expect("the least there is"),
+            horizon: HORIZON_BLOCKS,
+            log: Vec::new(),
             rows: Vec::new(),
+            checkpoints: Checkpoints::default(),
+            policy: utxo::Policy { network: Params::of(Network::Regtest).magic, bandwidth: 0, interval: 1, gap: 1 },
             durable: BTreeSet::new(),
             parents: BTreeMap::new(),
             tip: Params::of(Network::Regtest).genesis_hash,
@@ -142,6 +165,11 @@ impl Sim {
     pub fn restart(&mut self, cores: usize) {
         self.disk.cut(&mut self.rng);
         self.cut_rows();
+        self.checkpoints.cut();
+        // A file that is replaced is the old one or the new one.
+        if let Some(fresh) = self.keeping.take().filter(|_| self.rng.below(2) == 0) {
+            self.invalidated = fresh;
+        }
         self.boot(cores);
     }
 
@@ -162,7 +190,7 @@ impl Sim {
         let params = Params::of(Network::Regtest);
         self.plan = plan(cores);
         let (workers, pages) = (self.plan.workers, Pages::new(cores));
-        let budget = Budget::split(256 << 20).expect("the least there is");
+        let budget = self.budget;
         self.queues.clear();
         self.due.clear();
         self.links.clear();
@@ -184,13 +212,23 @@ impl Sim {
             min_work: consensus::Work::ZERO,
             assume_valid: None,
             budget,
+            horizon: self.horizon,
             refused: self.refused.clone(),
+            checkpoints: self.checkpoints.find(),
+            invalidated: self.by_hand(),
             offline: false,
             audit: None,
         };
         let wanted = self.remotes.iter().map(|remote| book::Wanted::Address(remote.address)).collect();
         let book = book::Config { params, workers, outgoing: 0, incoming: 8, wanted, saved: None };
-        let setup = status::Setup { params, plan: self.plan.clone(), pages: pages.clone(), budget, version: "".into() };
+        let setup = status::Setup {
+            params,
+            plan: self.plan.clone(),
+            pages: pages.clone(),
+            budget,
+            version: "".into(),
+            may_write: true,
+        };
         let shards = &mut self.shards;
         shards.clear();
         shards.insert(ShardId::Chain, Box::new(chain::Chain::new(chain)));
@@ -204,7 +242,17 @@ impl Sim {
                 peer::Config { params, number: i, workers, core, pages: pages.clone(), budget, nonce, verbose: false };
             shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
             let partitions = self.plan.partitions(i);
-            shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(i, partitions, pages.clone(), core)));
+            let config = utxo::Config {
+                number: i,
+                workers,
+                partitions,
+                seed: 7,
+                policy: self.policy,
+                genesis: params.genesis_hash,
+                core,
+                pages: pages.clone(),
+            };
+            shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(config)));
             let cache = ScriptCache::new(1 << 12, [7; 32]);
             let config = verify::Config { number: i, workers, core, pages: pages.clone(), cache };
             shards.insert(ShardId::Verify(i), Box::new(verify::Verify::new(config)));
@@ -320,6 +368,18 @@ impl Sim {
                 self.after(soon * 3, Due::Synced);
             }
             Effect::Index(bytes) => self.rows.extend(bytes),
+            Effect::SaveCheckpoint { partition, height, at, bytes, last } => {
+                self.checkpoints.save(partition, height, at, &bytes, last);
+                self.after(soon, Due::Event(shard, Event::SavedCheckpoint { partition, failed: None }));
+            }
+            Effect::LoadCheckpoint { partition, height, at, len } => {
+                let bytes = self.checkpoints.load(partition, height, at, len);
+                self.after(soon, Due::Event(shard, Event::LoadedCheckpoint { partition, height, at, bytes }));
+            }
+            Effect::Keep(bytes) => {
+                assert!(self.keeping.replace(bytes).is_none(), "one decision at a time");
+                self.after(soon * 3, Due::Kept);
+            }
             Effect::Remember(line) => {
                 let (hash, why) = line.split_once(' ').expect("hash and reason");
                 self.refused.push((hash.parse().expect("a hash"), why.into()));
@@ -329,6 +389,9 @@ impl Sim {
                     eprintln!("{:>8} ms {shard} {level:?} {line}", self.now_ms);
                 }
                 assert!(level != Level::Warn || !line.is_empty());
+                if level != Level::Debug {
+                    self.log.push(line);
+                }
             }
             Effect::Answer { question, text } => self.answers.push((question, text)),
             Effect::SaveAddresses(_) => {}
@@ -356,6 +419,10 @@ impl Sim {
                 self.disk.synced();
                 self.step(ShardId::Store, Input::Event(Event::Synced));
             }
+            Due::Kept => {
+                self.invalidated = self.keeping.take().expect("asked for");
+                self.step(ShardId::Chain, Input::Event(Event::Kept(Ok(()))));
+            }
             Due::Deliver(key, bytes) => self.deliver(key, &bytes),
             Due::Arrive(key) => self.arrive(key),
             Due::Close(key, why) => {
@@ -365,6 +432,12 @@ impl Sim {
                 }
             }
         }
+    }
+
+    /// Blocks that were invalidated by hand, as far as that is durable.
+    pub fn by_hand(&self) -> Vec<BlockHash> {
+        let text = String::from_utf8_lossy(&self.invalidated);
+        text.lines().map(|line| line.parse().expect("a hash")).collect()
     }
 
     /// Asks the page for something.

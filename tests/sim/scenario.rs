@@ -5,6 +5,7 @@ use super::chains::{Branch, Chains, Truth, busy, deep};
 use super::peers::{Remote, Script};
 use consensus::BlockHash;
 use shards::Rng;
+use shards::utxo::Policy;
 
 /// Virtual time within which an honest peer brings everything, milliseconds.
 const LIVE_MS: u64 = 20 * 60_000;
@@ -60,16 +61,70 @@ pub fn run(seed: u64) -> Result<u64, String> {
     let all = if rng.below(6) == 0 { deep() } else { busy() };
     let peers = draw_peers(&mut rng, all);
     let mut sim = Sim::new(rng.bits(), cores, peers);
+    if rng.below(3) > 0 {
+        let (interval, gap) = (1 + rng.below(40) as u32, rng.below(80) as u32);
+        sim.policy = Policy { bandwidth: 1 << (14 + rng.below(16)), interval, gap, ..sim.policy };
+    }
     for _ in 0..rng.below(3) {
         sim.cut_at = Some(sim.disk_effects + 1 + rng.below(200));
         live(&mut sim, &all.best)?;
         let told = sim.tip;
+        if rng.below(3) == 0 {
+            sim.checkpoints.rot(&mut rng);
+        }
         sim.restart(CORES[rng.below(4) as usize]);
         stands_again(&mut sim, all, told)?;
     }
     live(&mut sim, &all.best)?;
     same_coins(&mut sim, &all.best)?;
     Ok(sim.trace)
+}
+
+/// What checkpoints were good for in a run.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Pieces read.
+    pub reads: u64,
+    /// Restarts that found one of them damaged.
+    pub rotten: u64,
+}
+
+/// Runs one seed whose restarts come late, when there are checkpoints; between them, peers may change to the rival.
+pub fn run_late(seed: u64) -> Result<Restored, String> {
+    let mut rng = Rng(seed);
+    let all = deep();
+    let mut peer = honest(&all.main);
+    (peer.latency_ms, peer.chunk) = (1 + rng.below(100), 1 << (10 + rng.below(7)));
+    if rng.below(2) == 0 {
+        peer.later = Some((1_000 + rng.below(120_000), all.rival.clone()));
+    } else {
+        peer.branch = all.rival.clone();
+    }
+    let mut sim = Sim::new(rng.bits(), CORES[rng.below(4) as usize], vec![remote(0, peer)]);
+    let (interval, gap) = (1 + rng.below(30) as u32, rng.below(60) as u32);
+    sim.policy = Policy { bandwidth: 1 << (16 + rng.below(12)), interval, gap, ..sim.policy };
+    let mut restored = Restored::default();
+    for _ in 0..1 + rng.below(4) {
+        let stop = 130 + rng.below(110) as usize;
+        for _ in 0..TURNS_MAX {
+            if all.height(sim.tip) >= stop || sim.tip == all.best.tip {
+                break;
+            }
+            sim.turn();
+        }
+        (0..rng.below(30_000)).for_each(|_| sim.turn());
+        let told = sim.tip;
+        if rng.below(3) == 0 && !sim.checkpoints.files.is_empty() {
+            sim.checkpoints.rot(&mut rng);
+            restored.rotten += 1;
+        }
+        sim.restart(CORES[rng.below(4) as usize]);
+        stands_again(&mut sim, all, told)?;
+    }
+    live(&mut sim, &all.best)?;
+    same_coins(&mut sim, &all.best)?;
+    restored.reads = sim.checkpoints.reads;
+    Ok(restored)
 }
 
 /// Until the node has reached the best tip, or the power goes.

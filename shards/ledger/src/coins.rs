@@ -1,7 +1,7 @@
 //! A coin, the fixed partitions that coins live in, and the digest over sorted coins by which two
 //! sets are compared. Knows nothing of worlds.
 
-use bitcoin_hashes::sha256;
+use bitcoin_hashes::{HashEngine, sha256};
 use consensus::{CoinView, OutPoint, Txid};
 
 /// Coins are spread over this many partitions by the first byte of their txid, for good: cores own
@@ -44,9 +44,9 @@ impl Coin {
         CoinView { value: self.value, height: self.height(), coinbase: self.coinbase(), script: &self.script }
     }
 
-    /// Bytes of memory it holds, table slot aside.
-    pub fn bytes(&self) -> usize {
-        size_of::<Coin>() + self.script.len()
+    /// A copy of one that is looked at.
+    pub fn of(view: &CoinView) -> Coin {
+        Coin::new(view.value, view.height, view.coinbase, view.script)
     }
 }
 
@@ -57,24 +57,40 @@ impl Coin {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CoinDigest(pub [u8; 32]);
 
-impl CoinDigest {
-    /// Digest of one partition's coins; sorts them.
-    pub fn of_partition(coins: &mut [(OutPoint, &Coin)]) -> CoinDigest {
-        coins.sort_unstable_by_key(|(outpoint, _)| *outpoint);
-        let mut engine = sha256::Hash::engine();
-        for (outpoint, coin) in coins {
-            use bitcoin_hashes::HashEngine;
-            let script_len = u32::try_from(coin.script.len()).expect("scripts of coins are short");
-            engine.input(&outpoint.txid.0);
-            engine.input(&outpoint.vout.to_le_bytes());
-            engine.input(&coin.height_and_coinbase.to_le_bytes());
-            engine.input(&coin.value.to_le_bytes());
-            engine.input(&script_len.to_le_bytes());
-            engine.input(&coin.script);
-        }
-        CoinDigest(sha256::Hash::from_engine(engine).to_byte_array())
+/// The digest of one partition on its way.
+#[derive(Clone, Debug)]
+pub struct PartitionDigest {
+    engine: sha256::HashEngine,
+    last: Option<OutPoint>,
+}
+
+impl Default for PartitionDigest {
+    fn default() -> PartitionDigest {
+        PartitionDigest { engine: sha256::Hash::engine(), last: None }
+    }
+}
+
+impl PartitionDigest {
+    /// Adds the next coin in ascending order.
+    pub fn add(&mut self, outpoint: OutPoint, coin: &CoinView) {
+        assert!(self.last.is_none_or(|last| last < outpoint), "coins are hashed in their order");
+        self.last = Some(outpoint);
+        let script_len = u32::try_from(coin.script.len()).expect("scripts of coins are short");
+        self.engine.input(&outpoint.txid.0);
+        self.engine.input(&outpoint.vout.to_le_bytes());
+        self.engine.input(&(coin.height << 1 | u32::from(coin.coinbase)).to_le_bytes());
+        self.engine.input(&coin.value.to_le_bytes());
+        self.engine.input(&script_len.to_le_bytes());
+        self.engine.input(coin.script);
     }
 
+    /// The digest of all that were added.
+    pub fn digest(self) -> CoinDigest {
+        CoinDigest(sha256::Hash::from_engine(self.engine).to_byte_array())
+    }
+}
+
+impl CoinDigest {
     /// Digest of the whole set from those of its partitions, in order.
     pub fn of_all(partitions: &[CoinDigest]) -> CoinDigest {
         assert_eq!(partitions.len(), PARTITIONS);
@@ -106,18 +122,24 @@ mod tests {
     /// SHA-256 of nothing is known; that of 256 of it was made with `sha256sum`.
     #[test]
     fn the_digest_of_no_coins() {
-        let none = CoinDigest::of_partition(&mut []);
+        let none = PartitionDigest::default().digest();
         assert_eq!(none.to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         let all = CoinDigest::of_all(&[none; PARTITIONS]);
         assert_eq!(all.to_string(), "0e89e7ed74c9a5944c886585d634e3c68f4dccd0a31968fe52d6df0873ccdec6");
     }
 
+    /// The digest is SHA-256 of the bytes that the format says.
     #[test]
-    fn the_digest_does_not_depend_on_the_order() {
-        let coins = [1, 2].map(|value| Coin::new(value, 3, false, &[]));
-        let at = |vout| OutPoint { txid: Txid([5; 32]), vout };
-        let one = CoinDigest::of_partition(&mut [(at(0), &coins[0]), (at(256), &coins[1])]);
-        assert_eq!(one, CoinDigest::of_partition(&mut [(at(256), &coins[1]), (at(0), &coins[0])]));
-        assert_ne!(one, CoinDigest::of_partition(&mut [(at(256), &coins[0]), (at(0), &coins[1])]));
+    fn the_digest_of_two_coins() {
+        let (mut digest, mut bytes) = (PartitionDigest::default(), Vec::new());
+        for (vout, script) in [(1_u32, &[0x51][..]), (256, &[])] {
+            let coin = Coin::new(7, 3, vout == 1, script);
+            digest.add(OutPoint { txid: Txid([5; 32]), vout }, &coin.view());
+            bytes.extend([5; 32]);
+            bytes.extend([vout.to_le_bytes(), [6 + u8::from(vout == 1), 0, 0, 0], [7, 0, 0, 0], [0; 4]].concat());
+            bytes.extend((script.len() as u32).to_le_bytes());
+            bytes.extend(script);
+        }
+        assert_eq!(digest.digest().0, consensus::sha256(&bytes));
     }
 }

@@ -1,13 +1,14 @@
 //! What the coins of one partition come to: how many, how much, their hashes, their bytes in a snapshot; and what all
 //! partitions come to, put together in ascending order. Never sees a world.
 
+use crate::coins::PartitionDigest;
 use crate::compress::Decompress;
 use crate::hash_serialized::put_coin;
 use crate::muhash::MuHash;
-use crate::snapshot::{Metadata, Writer};
-use crate::{Coin, CoinDigest};
+use crate::snapshot::Writer;
+use crate::{CoinDigest, WorldId, Worlds};
 use bitcoin_hashes::{HashEngine, sha256d};
-use consensus::{BlockHash, CoinsHash, OutPoint};
+use consensus::CoinsHash;
 
 /// What is wanted of the coins, besides their sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,30 +46,29 @@ pub struct Part {
 const BOGO_BYTES: u64 = 32 + 4 + 4 + 8 + 2;
 
 impl Part {
-    /// Surveys a partition's coins; sorts them.
-    pub fn of(coins: &mut [(OutPoint, &Coin)], aim: Aim, decompress: Decompress) -> Part {
-        let mut part = Part { coins: coins.len() as u64, ..Part::default() };
-        if aim == Aim::Digest {
-            part.digest = Some(CoinDigest::of_partition(coins));
-        }
-        coins.sort_unstable_by_key(|(outpoint, _)| *outpoint);
-        let head = Metadata { magic: [0; 4], base: BlockHash::default(), coins: part.coins };
-        let mut writer = (aim == Aim::Snapshot).then(|| Writer::new(&head, decompress));
+    /// Surveys the partition with this index among those of `worlds`, as seen from a live world.
+    pub fn of(worlds: &Worlds, index: usize, world: WorldId, aim: Aim, decompress: Decompress) -> Part {
+        let mut part = Part::default();
+        let mut digest = PartitionDigest::default();
         let mut muhash = (aim == Aim::Hashes).then(Box::<MuHash>::default);
+        let mut snapshot = (aim == Aim::Snapshot).then(|| Writer::new(decompress));
         let mut last = None;
-        for (outpoint, coin) in coins.iter().map(|(outpoint, coin)| (outpoint, coin.view())) {
+        worlds.each_coin(index, world, |outpoint, coin| {
+            part.coins += 1;
             part.txs += u64::from(last != Some(outpoint.txid));
             last = Some(outpoint.txid);
             part.value += coin.value;
             part.bogo_size += BOGO_BYTES + coin.script.len() as u64;
-            if aim != Aim::Digest {
-                let start = part.serialized.len();
-                put_coin(&mut part.serialized, outpoint, &coin);
-                muhash.iter_mut().for_each(|muhash| muhash.insert(&part.serialized[start..]));
+            if aim == Aim::Digest {
+                return digest.add(outpoint, &coin);
             }
-            writer.iter_mut().for_each(|writer| writer.add(outpoint, &coin, &mut part.snapshot));
-        }
-        writer.into_iter().for_each(|writer| writer.end(&mut part.snapshot));
+            let start = part.serialized.len();
+            put_coin(&mut part.serialized, &outpoint, &coin);
+            muhash.iter_mut().for_each(|muhash| muhash.insert(&part.serialized[start..]));
+            snapshot.iter_mut().for_each(|writer| writer.add(&outpoint, &coin, &mut part.snapshot));
+        });
+        snapshot.into_iter().for_each(|writer| writer.end(&mut part.snapshot));
+        part.digest = (aim == Aim::Digest).then(|| digest.digest());
         part.muhash = muhash;
         part
     }

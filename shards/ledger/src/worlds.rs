@@ -10,12 +10,20 @@
 //!                      └─ w4            seen from w2: the coin; from w3: none; from w4: the coin
 //! ```
 //!
+//! While a partition is frozen its base stays as of the world it was frozen at, and the versions of worlds up to the
+//! root stay with it: they are then on every live line.
+//!
 //! It decides no rule: it says what was found, and whether a coin was made twice (BIP30).
 
+mod checkpoint;
+mod fold;
+mod partition;
+
+use crate::base::{Room, Seed};
 use crate::body::{Body, Op};
-use crate::coins::{Coin, CoinDigest, PARTITIONS, partition_of};
-use consensus::{OutPoint, is_unspendable};
-use hashbrown::HashMap;
+use crate::coins::{Coin, PARTITIONS, partition_of};
+use consensus::{Block, CoinView, OutPoint, is_unspendable};
+use partition::{Line, Name, Partition, coin_of, put_made};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -23,33 +31,25 @@ use std::ops::Range;
 /// child's. The genesis world is 0.
 pub type WorldId = u32;
 
-/// What one world says of one coin.
-#[derive(Clone, Debug)]
-struct Version {
-    world: WorldId,
-    /// The coin it made; none when it took it.
-    coin: Option<Coin>,
-}
-
-/// All versions of one coin, oldest first; the first is held inline because most have one.
-#[derive(Debug)]
-struct Versions {
-    first: Version,
-    more: Vec<Version>,
-}
+/// Operations whose memory is asked for together.
+const BATCH: usize = 32;
 
 #[derive(Debug, Default)]
-struct Partition {
-    base: HashMap<OutPoint, Coin>,
-    recent: HashMap<OutPoint, Versions>,
-}
-
-#[derive(Debug)]
 struct World {
     parent: WorldId,
     height: u32,
-    /// Every coin it has a version of, once each.
-    touched: Vec<OutPoint>,
+    /// Places of all its versions, by partition.
+    touched: Vec<u32>,
+    /// Where in `touched` those of each partition begin, and where the last ones end.
+    starts: Vec<u32>,
+    /// The coins it made.
+    made: Vec<u8>,
+}
+
+impl World {
+    fn touched(&self, index: usize) -> &[u32] {
+        &self.touched[self.starts[index] as usize..self.starts[index + 1] as usize]
+    }
 }
 
 /// What growing one world did in these partitions.
@@ -61,12 +61,12 @@ pub struct Grown {
     pub duplicate: Option<u32>,
 }
 
-/// Counters of one shard's coins; bytes are estimates from sizes, slack of tables aside.
+/// Counters of one shard's coins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     /// Coins in the base.
     pub base_coins: u64,
-    /// Bytes of the base.
+    /// Bytes of memory of the base.
     pub base_bytes: u64,
     /// Versions held by recent worlds.
     pub versions: u64,
@@ -80,260 +80,231 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Worlds {
     first: usize,
+    seed: Seed,
     partitions: Vec<Partition>,
+    /// All above the root, and below it those that a frozen partition has yet to fold.
     worlds: BTreeMap<WorldId, World>,
     root: WorldId,
     tally: Tally,
+    /// Worlds that were folded or dropped, for their memory.
+    spare: Vec<World>,
 }
 
-/// A world with its ancestors down to (not including) the root, ascending.
-struct Line(Vec<WorldId>);
-
-impl Line {
-    fn holds(&self, world: WorldId) -> bool {
-        self.0.binary_search(&world).is_ok()
-    }
+/// What a block does to one coin.
+#[derive(Clone, Copy)]
+enum Deed {
+    /// Its input with this index takes it.
+    Take(u32),
+    /// Its transaction with this index makes it, with its output of this index.
+    Make(u32, u32),
 }
 
-impl Versions {
-    /// The newest version on this line, older than world `before`.
-    fn seen_from(&self, line: &Line, before: WorldId) -> Option<&Version> {
-        let newest_first = self.more.iter().rev().chain([&self.first]);
-        newest_first.into_iter().find(|v| v.world < before && line.holds(v.world))
-    }
-}
-
-impl Partition {
-    fn coin(&self, line: &Line, before: WorldId, outpoint: &OutPoint) -> Option<&Coin> {
-        match self.recent.get(outpoint).and_then(|versions| versions.seen_from(line, before)) {
-            Some(version) => version.coin.as_ref(),
-            None => self.base.get(outpoint),
-        }
-    }
-
-    /// Writes this world's version; whether it is its first of that coin.
-    fn write(&mut self, world: WorldId, outpoint: OutPoint, coin: Option<Coin>) -> bool {
-        let version = Version { world, coin };
-        match self.recent.entry(outpoint) {
-            hashbrown::hash_map::Entry::Vacant(slot) => {
-                slot.insert(Versions { first: version, more: Vec::new() });
-                true
-            }
-            hashbrown::hash_map::Entry::Occupied(mut slot) => {
-                let versions = slot.get_mut();
-                let last = versions.more.last_mut().unwrap_or(&mut versions.first);
-                assert!(last.world <= world, "worlds grow in the order of their names");
-                if last.world == world {
-                    *last = version;
-                    return false;
-                }
-                versions.more.push(version);
-                true
-            }
-        }
-    }
-
-    /// Takes this world's version out.
-    fn remove(&mut self, world: WorldId, outpoint: &OutPoint) -> Version {
-        let versions = self.recent.get_mut(outpoint).expect("a touched coin has versions");
-        if versions.first.world != world {
-            let at = versions.more.iter().position(|v| v.world == world).expect("a version per touch");
-            return versions.more.remove(at);
-        }
-        if versions.more.is_empty() {
-            return self.recent.remove(outpoint).expect("just seen").first;
-        }
-        std::mem::replace(&mut versions.first, versions.more.remove(0))
-    }
+/// One operation of a block, on its way.
+struct Step {
+    index: usize,
+    deed: Deed,
+    name: Name,
 }
 
 impl Worlds {
-    /// No coins, only the genesis world, for these partitions.
-    pub fn new(partitions: Range<usize>) -> Worlds {
+    /// No coins, only the genesis world, for these partitions. Nobody else may know the seed; answers do not depend on it.
+    pub fn new(partitions: Range<usize>, seed: u64) -> Worlds {
+        Worlds::with_seed(partitions, Seed::new(seed))
+    }
+
+    fn with_seed(partitions: Range<usize>, seed: Seed) -> Worlds {
         assert!(partitions.end <= PARTITIONS);
         Worlds {
             first: partitions.start,
-            partitions: partitions.map(|_| Partition::default()).collect(),
+            seed,
+            partitions: partitions.map(|_| Partition::new(seed)).collect(),
             worlds: BTreeMap::new(),
             root: 0,
             tally: Tally::default(),
+            spare: Vec::new(),
         }
     }
 
     /// Forgets every coin and world; `root` is the new name of the genesis world.
     pub fn reset(&mut self, root: WorldId) {
-        *self = Worlds::new(self.first..self.first + self.partitions.len());
+        *self = Worlds::with_seed(self.first..self.first + self.partitions.len(), self.seed);
         self.root = root;
     }
 
+    /// A live world with its ancestors.
     fn line(&self, world: WorldId) -> Line {
-        let (mut line, mut at) = (Vec::with_capacity(128), world);
+        let (mut above, mut at) = (Vec::with_capacity(128), world);
         while at != self.root {
-            line.push(at);
+            above.push(at);
             at = self.worlds.get(&at).expect("a live world has its line up to the root").parent;
         }
-        line.reverse();
-        Line(line)
-    }
-
-    fn partition(&self, outpoint: &OutPoint) -> Option<&Partition> {
-        self.partitions.get(partition_of(&outpoint.txid).wrapping_sub(self.first))
+        above.reverse();
+        Line { root: self.root, above }
     }
 
     /// Whether this world can be looked at.
     pub fn alive(&self, world: WorldId) -> bool {
-        world == self.root || self.worlds.contains_key(&world)
+        world == self.root || world > self.root && self.worlds.contains_key(&world)
     }
 
     /// Grows `world` from `parent`'s by the operations of `body` that fall into these partitions.
     /// `taken` gets every input's index with the coin it takes, or none where it is missing; a
-    /// missing coin changes nothing. Answers always, also for blocks that will be refused.
+    /// missing coin changes nothing. Answers always, also for blocks that will be refused. Partitions that are ahead of
+    /// this height are passed over: nothing is reported of them.
     pub fn grow(
         &mut self,
         world: WorldId,
         parent: WorldId,
         height: u32,
         body: &Body,
-        mut taken: impl FnMut(u32, Option<&Coin>),
+        mut taken: impl FnMut(u32, Option<CoinView>),
     ) -> Grown {
         assert!(self.alive(parent), "world {world} grows from a live parent, not from {parent}");
         assert!(world > parent && self.worlds.last_key_value().is_none_or(|(newest, _)| world > *newest));
-        let mut line = self.line(parent);
-        line.0.push(world);
-        let block = &body.block;
-        let (mut touched, mut grown) = (Vec::new(), Grown::default());
-        for (index, partition) in self.partitions.iter_mut().enumerate() {
-            for op in body.ops(self.first + index) {
-                match op {
-                    Op::Take(input) => {
-                        let outpoint = block.outpoint(&block.inputs[input as usize]);
-                        let coin = partition.coin(&line, WorldId::MAX, &outpoint);
-                        taken(input, coin);
-                        if coin.is_some() {
-                            grown.net -= 1;
-                            if partition.write(world, outpoint, None) {
-                                touched.push(outpoint);
-                            }
-                        }
+        let (line, block, mut grown) = (self.line(parent), &body.block, Grown::default());
+        let mut new = World { parent, height, ..self.spare.pop().unwrap_or_default() };
+        let (first, count) = (self.first, self.partitions.len());
+        let behind: Vec<usize> =
+            (0..count).filter(|i| self.partitions[*i].ahead.is_none_or(|at| height > at)).collect();
+        let deeds = |index: usize| body.ops(first + index).flat_map(move |op| deeds_of(block, op));
+        let mut all = behind.iter().flat_map(|index| deeds(*index).map(move |deed| (*index, deed)));
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            batch.extend(all.by_ref().take(BATCH).map(|(index, (deed, outpoint))| {
+                let name = Name::new(&self.seed, outpoint);
+                self.partitions[index].prefetch(&name);
+                Step { index, deed, name }
+            }));
+            if batch.is_empty() {
+                break;
+            }
+            for step in &batch {
+                self.partitions[step.index].prefetch_record(&step.name);
+            }
+            for step in &batch {
+                self.partitions[step.index].prefetch_made(&step.name, &self.worlds);
+            }
+            for step in batch.drain(..) {
+                // Every partition up to this one begins here or before.
+                new.starts.resize(new.starts.len().max(step.index + 1), new.touched.len() as u32);
+                match step.deed {
+                    Deed::Take(input) => {
+                        self.take(world, &mut new, &line, &step, &mut grown, |coin| taken(input, coin))
                     }
-                    Op::Make(tx_index) => {
-                        let tx = &block.txs[tx_index as usize];
-                        for (vout, output) in (0..).zip(&block.outputs[tx.outputs.0 as usize..tx.outputs.1 as usize]) {
-                            let script = block.script(output.script);
-                            if is_unspendable(script) {
-                                continue;
-                            }
-                            let outpoint = OutPoint { txid: tx.txid, vout };
-                            if partition.coin(&line, world, &outpoint).is_some() {
-                                grown.duplicate = Some(grown.duplicate.map_or(tx_index, |d| d.min(tx_index)));
-                            }
-                            // A coin that is replaced (BIP30 exceptions) was there before.
-                            grown.net += i64::from(partition.coin(&line, WorldId::MAX, &outpoint).is_none());
-                            let coin = Coin::new(output.value, height, tx_index == 0, script);
-                            if partition.write(world, outpoint, Some(coin)) {
-                                touched.push(outpoint);
-                            }
-                        }
+                    Deed::Make(tx, output) => {
+                        let output = &block.outputs[output as usize];
+                        let coin = (output.value, tx, block.script(output.script));
+                        self.make(world, &mut new, &line, &step, coin, &mut grown);
                     }
                 }
             }
         }
-        self.tally.versions += touched.len() as u64;
-        self.worlds.insert(world, World { parent, height, touched });
+        new.starts.resize(count + 1, new.touched.len() as u32);
+        self.tally.versions += new.touched.len() as u64;
+        self.worlds.insert(world, new);
         grown
     }
 
-    /// Drops worlds that lost or were refused. Their children must be dropped before or with them,
-    /// children after parents or not: order does not matter.
-    pub fn drop_worlds(&mut self, worlds: &[WorldId]) {
-        for &name in worlds {
-            let world = self.worlds.remove(&name).expect("only live worlds are dropped, once");
-            self.tally.versions -= world.touched.len() as u64;
-            for outpoint in world.touched {
-                self.partitions[partition_of(&outpoint.txid) - self.first].remove(name, &outpoint);
-            }
+    fn take(
+        &mut self,
+        world: WorldId,
+        new: &mut World,
+        line: &Line,
+        step: &Step,
+        grown: &mut Grown,
+        taken: impl FnOnce(Option<CoinView>),
+    ) {
+        let (partition, name, mut room): (_, _, Room) = (&mut self.partitions[step.index], &step.name, [0; _]);
+        let seen = partition.seen(line, world, name);
+        let coin = match seen.own.or(seen.older) {
+            Some(at) => coin_of(&self.worlds, (world, new), partition.version(at)),
+            None => partition.base.get(name.group, &name.outpoint, &mut room),
+        };
+        let found = coin.is_some();
+        taken(coin);
+        if found {
+            grown.net -= 1;
+            new.touched.extend(partition.write(seen.own, world, name, None, &self.seed));
         }
-        debug_assert!(self.worlds.values().all(|w| self.alive(w.parent)), "no orphan worlds");
     }
 
-    /// Folds all worlds from the root up to and including `to` into the base; `to` becomes the root.
-    /// Every other live world must descend from it.
-    pub fn fold(&mut self, to: WorldId) {
-        for name in self.line(to).0 {
-            let world = self.worlds.remove(&name).expect("on the line");
-            self.tally.versions -= world.touched.len() as u64;
-            for outpoint in world.touched {
-                let partition = &mut self.partitions[partition_of(&outpoint.txid) - self.first];
-                let version = partition.remove(name, &outpoint);
-                // A later world of the same fold has the last word on this coin. All others descend from `to`.
-                if partition.recent.get(&outpoint).is_some_and(|later| later.first.world <= to) {
-                    continue;
-                }
-                match version.coin {
-                    Some(coin) => {
-                        self.tally.base_bytes += (coin.bytes() + size_of::<OutPoint>()) as u64;
-                        self.tally.folded += 1;
-                        if let Some(old) = partition.base.insert(outpoint, coin) {
-                            self.tally.base_bytes -= (old.bytes() + size_of::<OutPoint>()) as u64;
-                        }
-                    }
-                    None => match partition.base.remove(&outpoint) {
-                        Some(coin) => self.tally.base_bytes -= (coin.bytes() + size_of::<OutPoint>()) as u64,
-                        None => self.tally.nursery += 1,
-                    },
-                }
-            }
+    fn make(
+        &mut self,
+        world: WorldId,
+        new: &mut World,
+        line: &Line,
+        step: &Step,
+        (value, tx, script): (u64, u32, &[u8]),
+        grown: &mut Grown,
+    ) {
+        let (partition, name) = (&mut self.partitions[step.index], &step.name);
+        let seen = partition.seen(line, world, name);
+        let before = match seen.older {
+            Some(at) => !partition.version(at).gone(),
+            None => partition.base.holds(name.group, &name.outpoint),
+        };
+        if before {
+            grown.duplicate = Some(grown.duplicate.map_or(tx, |d| d.min(tx)));
         }
-        self.root = to;
-        debug_assert!(self.worlds.values().all(|w| self.alive(w.parent)), "no rival from below the root");
+        // A coin that is replaced (BIP30 exceptions) was there before.
+        let now = seen.own.map_or(before, |at| !partition.version(at).gone());
+        grown.net += i64::from(!now);
+        let made = put_made(&mut new.made, value, tx == 0, script);
+        new.touched.extend(partition.write(seen.own, world, name, Some(made), &self.seed));
     }
 
     /// Whether and how this coin is unspent in that world; none when the world is not alive here or
     /// the coin is not of these partitions.
-    pub fn coin(&self, world: WorldId, outpoint: &OutPoint) -> Option<&Coin> {
+    pub fn coin(&self, world: WorldId, outpoint: &OutPoint) -> Option<Coin> {
         if !self.alive(world) {
             return None;
         }
-        self.partition(outpoint)?.coin(&self.line(world), WorldId::MAX, outpoint)
-    }
-
-    /// Every coin of one of these partitions, by its own index here, as seen from a live world; in no order.
-    pub fn coins(&self, index: usize, world: WorldId) -> Vec<(OutPoint, &Coin)> {
-        let (line, partition) = (self.line(world), &self.partitions[index]);
-        let in_base = partition.base.iter().filter(|(outpoint, _)| {
-            partition.recent.get(*outpoint).is_none_or(|v| v.seen_from(&line, WorldId::MAX).is_none())
-        });
-        let recent = partition.recent.iter().filter_map(|(outpoint, versions)| {
-            let coin = versions.seen_from(&line, WorldId::MAX)?.coin.as_ref()?;
-            Some((*outpoint, coin))
-        });
-        in_base.map(|(outpoint, coin)| (*outpoint, coin)).chain(recent).collect()
-    }
-
-    /// Count and digest of each of these partitions in a live world, in order.
-    pub fn digests(&self, world: WorldId) -> Vec<(u64, CoinDigest)> {
-        let each = |index| {
-            let mut coins = self.coins(index, world);
-            (coins.len() as u64, CoinDigest::of_partition(&mut coins))
+        let partition = self.partitions.get(partition_of(&outpoint.txid).wrapping_sub(self.first))?;
+        let (name, mut room): (_, Room) = (Name::new(&self.seed, *outpoint), [0; _]);
+        let coin = match partition.seen(&self.line(world), WorldId::MAX, &name).older {
+            Some(at) => {
+                let version = partition.version(at);
+                version.coin(&self.worlds[&version.world])
+            }
+            None => partition.base.get(name.group, outpoint, &mut room),
         };
-        (0..self.partitions.len()).map(each).collect()
+        coin.map(|coin| Coin::of(&coin))
     }
 
     /// Live worlds above the root: name, parent, height, coins touched.
     pub fn list(&self) -> impl Iterator<Item = (WorldId, WorldId, u32, usize)> {
-        self.worlds.iter().map(|(name, world)| (*name, world.parent, world.height, world.touched.len()))
+        let live = self.worlds.range(self.root + 1..);
+        live.map(|(name, world)| (*name, world.parent, world.height, world.touched.len()))
     }
 
     /// Counters as of now.
     pub fn tally(&self) -> Tally {
-        let base_coins = self.partitions.iter().map(|p| p.base.len() as u64).sum();
-        Tally { base_coins, ..self.tally }
+        let (mut base_coins, mut base_bytes) = (0, 0);
+        for partition in &self.partitions {
+            base_coins += partition.base.len() as u64;
+            base_bytes += partition.base.bytes() as u64;
+        }
+        Tally { base_coins, base_bytes, ..self.tally }
     }
 
     /// Coins in the base of each partition, in order.
     pub fn base_lens(&self) -> impl Iterator<Item = usize> {
         self.partitions.iter().map(|partition| partition.base.len())
     }
+}
+
+/// The coins that an operation is about.
+fn deeds_of(block: &Block, op: Op) -> impl Iterator<Item = (Deed, OutPoint)> {
+    let (input, tx, outputs) = match op {
+        Op::Take(input) => (Some(input), 0, 0..0),
+        Op::Make(tx) => (None, tx, block.txs[tx as usize].outputs.0..block.txs[tx as usize].outputs.1),
+    };
+    let take = input.map(|input| (Deed::Take(input), block.outpoint(&block.inputs[input as usize])));
+    let first = outputs.start;
+    let made = outputs.filter(|output| !is_unspendable(block.script(block.outputs[*output as usize].script)));
+    take.into_iter().chain(made.map(move |output| {
+        (Deed::Make(tx, output), OutPoint { txid: block.txs[tx as usize].txid, vout: output - first })
+    }))
 }
 
 #[cfg(test)]

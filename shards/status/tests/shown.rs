@@ -69,7 +69,38 @@ fn json_has_its_keys_and_the_validated_height_comes_first() {
     assert_eq!(parsed["coins"], 43_333_463);
     assert_eq!((&parsed["scripts_verified"], &parsed["signatures_settled"]), (&false.into(), &0.into()));
     assert_eq!(parsed["peer_count"], 1_500);
+    // Twice 812,345 that never reached the base, and two that did.
+    assert_eq!(parsed["ledger"]["nursery"], 1_624_690);
+    assert_eq!((&parsed["ledger"]["folded"], &parsed["ledger"]["nursery_percent"]), (&2.into(), &100.0.into()));
+    assert_eq!((&parsed["horizon"], &parsed["worlds_live"]), (&100.into(), &119.into()));
+    assert_eq!(parsed["worlds_bytes"], 714_000_000);
+    let rival =
+        parsed["worlds"].as_array().unwrap().iter().find(|world| world["hash"] == hash(300).to_string()).unwrap();
+    let shown = ["parent", "invalidated", "made", "taken", "bytes"].map(|key| rival[key].to_string().replace('"', ""));
+    assert_eq!(shown, [&hash(95).to_string(), "true", "4000", "3900", "6000000"]);
     assert_eq!(parsed["peers"].as_array().unwrap().len(), 1_024);
     assert_eq!(parsed["partitions"].as_array().unwrap().len(), PARTITIONS);
     assert_eq!(parsed["cores"][1]["shards"][0], "store");
+}
+
+#[test]
+fn every_live_world_is_told_with_what_it_changes() {
+    let (mut status, mut cx) = sample(2, 0, "");
+    let text = at_once(&mut status, &mut cx, "worlds");
+    let row =
+        |name: u32| text.lines().find(|line| line.contains(&hash(name).to_string()) && line.contains('+')).unwrap();
+    let words = |name| row(name).split_whitespace().map(String::from).collect::<Vec<_>>();
+    let parent = &hash(95).to_string()[48..];
+    let wanted =
+        ["123460", &hash(300).to_string(), parent, "-", "invalidated", "43,333,460", "+4000", "-3900", "6.00", "MB"];
+    assert_eq!(words(300), wanted);
+    assert_eq!((&words(99)[3], &words(98)[3]), (&"tip".to_string(), &"active".to_string()));
+    for told in ["horizon 100 blocks; the worlds take about 714 MB of 1.07 GB", "1,624,690 of 1,624,692 coins (99.9 %)"]
+    {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+    let page = at_once(&mut status, &mut cx, "page");
+    assert!(
+        page.contains("horizon 100 blocks") && page.contains("119 live over the base") && page.contains(", 99.9 %")
+    );
 }

@@ -27,7 +27,7 @@ fn the_digest_is_made_of_all_partitions() {
         let (mut status, mut cx) = node(cores, Network::Regtest);
         ask(&mut status, &mut cx, 3, "digest");
         assert!(matches!(cx.words.pop(), Some((ShardId::Chain, Msg::WhichWorld { question: 3, block: None }))));
-        status.step(Input::Msg(Msg::World { question: 3, world: Some((7, 12, hash(12))) }), &mut cx);
+        status.step(Input::Msg(Msg::World { question: 3, world: Ok((7, 12, hash(12))) }), &mut cx);
         let most = seen_all(&mut status, &mut cx, |p| Some(part(p)));
         assert!(most <= 2 * usize::from(status.view.setup.plan.workers), "{most} parts in memory");
         let bytes: Vec<u8> = (0..=255u8).flat_map(|p| [p; 32]).collect();
@@ -38,7 +38,7 @@ fn the_digest_is_made_of_all_partitions() {
     let (mut status, mut cx) = node(2, Network::Regtest);
     ask(&mut status, &mut cx, 3, "digest");
     cx.words.clear();
-    status.step(Input::Msg(Msg::World { question: 3, world: Some((7, 12, hash(12))) }), &mut cx);
+    status.step(Input::Msg(Msg::World { question: 3, world: Ok((7, 12, hash(12))) }), &mut cx);
     seen_all(&mut status, &mut cx, |p| (p != 1).then(|| part(p)));
     assert!(answers(&mut cx)[0].1.starts_with("{\"error\":"), "a shard no longer had that world");
 }
@@ -49,7 +49,7 @@ fn a_snapshot_is_written_piece_by_piece_and_its_head_last() {
     for failing in [None, Some(20)] {
         let (mut status, mut cx) = node(2, Network::Regtest);
         ask(&mut status, &mut cx, 3, "dump");
-        status.step(Input::Msg(Msg::World { question: 3, world: Some((7, 12, hash(12))) }), &mut cx);
+        status.step(Input::Msg(Msg::World { question: 3, world: Ok((7, 12, hash(12))) }), &mut cx);
         cx.words.remove(0);
         let (mut file, mut asked, mut last) = (vec![0; 51], Vec::new(), 0);
         'all: loop {

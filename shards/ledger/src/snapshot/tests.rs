@@ -56,7 +56,7 @@ fn spelled() -> (Vec<Coin>, Vec<u8>) {
 
 fn write<'a>(coins: impl IntoIterator<Item = &'a Coin> + Clone) -> Vec<u8> {
     let head = head(coins.clone().into_iter().count() as u64);
-    let (mut out, mut writer) = (head.to_bytes().to_vec(), Writer::new(&head, curve));
+    let (mut out, mut writer) = (head.to_bytes().to_vec(), Writer::new(curve));
     for (outpoint, value, height, coinbase, script) in coins {
         let coin = CoinView { value: *value, height: *height, coinbase: *coinbase, script };
         writer.add(outpoint, &coin, &mut out);

@@ -1,6 +1,5 @@
 //! Coins to bytes of a snapshot, byte for byte as Core writes them. Knows no more than one transaction's coins at a time.
 
-use super::Metadata;
 use crate::compress::{Decompress, compress_amount, put_compact, put_script, put_varint, varint_order};
 use crate::group::Group;
 use crate::hash_serialized::height_and_coinbase;
@@ -8,15 +7,14 @@ use consensus::{CoinView, OutPoint, is_unspendable};
 
 /// Writes the bytes behind the head of a snapshot, in pieces of one transaction.
 pub struct Writer {
-    left: u64,
     decompress: Decompress,
     group: Group,
 }
 
 impl Writer {
-    /// A writer that stands behind the head: [`Metadata::to_bytes`] comes first.
-    pub fn new(head: &Metadata, decompress: Decompress) -> Writer {
-        Writer { left: head.coins, decompress, group: Group::default() }
+    /// A writer that stands behind the head: [`Metadata::to_bytes`](super::Metadata::to_bytes) comes first.
+    pub fn new(decompress: Decompress) -> Writer {
+        Writer { decompress, group: Group::default() }
     }
 
     /// Takes the next coin; may append the coins of the transaction before. Transactions MUST ascend by txid as in memory
@@ -26,7 +24,6 @@ impl Writer {
         if self.group.is_other(&outpoint.txid) {
             self.flush(out);
         }
-        self.left = self.left.checked_sub(1).expect("no more coins than the head says");
         self.group.add(outpoint.txid, varint_order(outpoint.vout), |out| {
             put_compact(out, outpoint.vout.into());
             put_varint(out, height_and_coinbase(coin).into());
@@ -37,7 +34,6 @@ impl Writer {
 
     /// Appends the coins of the last transaction.
     pub fn end(mut self, out: &mut Vec<u8>) {
-        assert_eq!(self.left, 0, "as many coins as the head says");
         self.flush(out);
     }
 

@@ -1,18 +1,20 @@
 //! Many worlds against a naive model that keeps every coin of every world, and the cases worth telling one by one.
 
+mod checkpoint;
 mod model;
 
 use super::*;
+use crate::coins::CoinDigest;
 use crate::testing::{Rng, Tx, block, coinbase};
 use model::Model;
 use std::slice::from_ref;
 
-/// The same worlds, kept by several owners of partitions.
-struct Split(Vec<Worlds>);
+/// The same worlds, kept by several owners of partitions; whether some are frozen now and then.
+struct Split(Vec<Worlds>, bool);
 
 impl Split {
     fn new(edges: &[usize]) -> Split {
-        Split(edges.windows(2).map(|edge| Worlds::new(edge[0]..edge[1])).collect())
+        Split(edges.windows(2).map(|edge| Worlds::new(edge[0]..edge[1], edge[1] as u64)).collect(), false)
     }
 
     fn grow(
@@ -25,7 +27,10 @@ impl Split {
         let (mut all, mut taken) = (Grown::default(), BTreeMap::new());
         for owner in &mut self.0 {
             let grown = owner.grow(world, parent, height, body, |input, coin| {
-                assert!(taken.insert(input, coin.cloned()).is_none(), "an input takes its coin in one partition");
+                assert!(
+                    taken.insert(input, coin.map(|coin| Coin::of(&coin))).is_none(),
+                    "an input takes its coin in one partition"
+                );
             });
             all.net += grown.net;
             all.duplicate = [all.duplicate, grown.duplicate].into_iter().flatten().min();
@@ -37,10 +42,11 @@ impl Split {
         let mut all = BTreeMap::new();
         for owner in &self.0 {
             for index in 0..owner.partitions.len() {
-                for (outpoint, coin) in owner.coins(index, world) {
+                owner.each_coin(index, world, |outpoint, coin| {
                     assert_eq!(partition_of(&outpoint.txid), owner.first + index);
-                    assert!(all.insert(outpoint, coin.clone()).is_none(), "{outpoint:?} is listed twice");
-                }
+                    assert!(all.last_key_value().is_none_or(|(last, _)| *last < outpoint), "{outpoint:?} out of order");
+                    all.insert(outpoint, Coin::of(&coin));
+                });
             }
         }
         all
@@ -64,7 +70,7 @@ impl Split {
             for _ in 0..4 {
                 let outpoint = model.known[rng.below(model.known.len())];
                 let found: Vec<_> = self.0.iter().filter_map(|owner| owner.coin(world, &outpoint)).collect();
-                assert_eq!(found, coins.get(&outpoint).into_iter().collect::<Vec<_>>());
+                assert_eq!(found, coins.get(&outpoint).cloned().into_iter().collect::<Vec<_>>());
             }
         }
         for dead in model.dead.iter().rev().take(5) {
@@ -72,7 +78,13 @@ impl Split {
             assert!(self.0.iter().all(|owner| !owner.alive(*dead) && owner.coin(*dead, &outpoint).is_none()));
         }
         let tally = self.tally();
-        assert_eq!(tally, model.tally());
+        let frozen = self.0.iter().any(|owner| (0..owner.partitions.len()).any(|i| owner.base_root(i) != owner.root));
+        if !self.1 {
+            assert_eq!(Tally { base_bytes: 0, ..tally }, model.tally());
+        } else if !frozen {
+            // What was folded late was folded in fewer steps.
+            assert_eq!((tally.base_coins, tally.versions), (model.tally().base_coins, model.tally().versions));
+        }
         let lens: usize = self.0.iter().flat_map(Worlds::base_lens).sum();
         assert_eq!(lens as u64, tally.base_coins);
         for owner in &self.0 {
@@ -87,10 +99,12 @@ fn worlds_do_as_a_map_per_world_would() {
     let mut tried = [0; 4];
     for seed in 0..30 {
         let mut rng = Rng(seed);
-        let edges: [&[usize]; 3] = [&[0, 256], &[0, 100, 256], &[0, 1, 60, 61, 200, 256]];
+        let edges: [&[usize]; 4] = [&[0, 256], &[0, 100, 256], &[0, 1, 60, 61, 200, 256], &[0, 170, 256]];
         let (mut splits, mut model) = (edges.map(Split::new), Model::new());
+        splits[3].1 = true;
         for _ in 0..50 {
             step(&mut splits, &mut model, &mut rng);
+            splits[3].0.iter_mut().for_each(|owner| freeze_and_thaw(owner, &mut rng));
             splits.iter().for_each(|split| split.check(&model, &mut rng));
         }
         (0..4).for_each(|kind| tried[kind] += model.tried[kind]);
@@ -98,7 +112,18 @@ fn worlds_do_as_a_map_per_world_would() {
     assert!(tried.iter().all(|count| *count > 100), "folded, nursery, missing, duplicate: {tried:?} are too few");
 }
 
-fn step(splits: &mut [Split; 3], model: &mut Model, rng: &mut Rng) {
+/// Some partitions more stand still, and some no longer.
+fn freeze_and_thaw(owner: &mut Worlds, rng: &mut Rng) {
+    for index in 0..owner.partitions.len() {
+        match owner.partitions[index].frozen {
+            None if rng.chance(10) => owner.freeze(index),
+            Some(_) if rng.chance(30) => owner.thaw(index),
+            _ => {}
+        }
+    }
+}
+
+fn step(splits: &mut [Split; 4], model: &mut Model, rng: &mut Rng) {
     let live: Vec<WorldId> = model.coins.keys().copied().collect();
     let any = live[rng.below(live.len())];
     match rng.below(100) {
@@ -141,7 +166,7 @@ fn step(splits: &mut [Split; 3], model: &mut Model, rng: &mut Rng) {
 }
 
 fn all() -> Worlds {
-    Worlds::new(0..PARTITIONS)
+    Worlds::new(0..PARTITIONS, 7)
 }
 
 fn grow(worlds: &mut Worlds, world: WorldId, parent: WorldId, txs: &[Tx]) -> Grown {
@@ -205,7 +230,7 @@ fn a_coin_made_twice_is_reported_and_comes_back() {
     assert_eq!(grow(&mut worlds, 2, 1, from_ref(&twice)), Grown { net: 0, duplicate: Some(0) });
     let spends = [coinbase(3, 1), pay(vec![coin], vec![0x51], 0), twice.clone()];
     assert_eq!(grow(&mut worlds, 3, 1, &spends).duplicate, Some(2), "it was unspent before the block");
-    let height = |worlds: &Worlds, world| worlds.coin(world, &coin).map(Coin::height);
+    let height = |worlds: &Worlds, world| worlds.coin(world, &coin).map(|coin| coin.height());
     assert_eq!([1, 2, 3].map(|world| height(&worlds, world)), [Some(1), Some(2), Some(3)]);
     worlds.drop_worlds(&[2, 3]);
     assert_eq!(height(&worlds, 1), Some(1), "the old coin is back");

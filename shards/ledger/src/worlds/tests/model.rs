@@ -174,10 +174,9 @@ impl Model {
 
     pub fn tally(&self) -> Tally {
         let base = &self.coins[&self.root];
-        let bytes = |coin: &Coin| (size_of::<Coin>() + coin.script.len() + size_of::<OutPoint>()) as u64;
         Tally {
             base_coins: base.len() as u64,
-            base_bytes: base.values().map(bytes).sum(),
+            base_bytes: 0,
             versions: self.versions(),
             nursery: self.nursery,
             folded: self.folded,

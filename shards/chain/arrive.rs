@@ -1,0 +1,78 @@
+//! Bodies that came, from peers or from files of ours: welcome or not, and what bytes that break a rule say of their header.
+
+use super::Chain;
+use crate::Cx;
+use crate::msg::From;
+use consensus::{BlockHash, Rule};
+use ledger::{Body, NodeId};
+use std::sync::Arc;
+
+impl Chain {
+    /// A body came, whole and within the context-free rules.
+    pub(super) fn arrived(&mut self, from: From, body: Arc<Body>, cx: &mut Cx) {
+        let Some(node) = self.tree.find(&body.block.hash) else { return self.settle_from(from, cx) };
+        if !self.accept_arrival(from, node, body.len() as u32, cx) {
+            return self.settle_copy(from, node, cx);
+        }
+        let parent = self.tree.node(node).parent;
+        let context = consensus::BlockCx {
+            params: self.config.params,
+            height: self.height(node),
+            mtp_parent: self.tree.median_time(parent),
+        };
+        match consensus::check_block_context(&body.block, &context) {
+            Ok(()) => self.hold(node, from, body, cx),
+            Err(rule) => {
+                // It was booked as arrived: wanted again, of another.
+                if let From::Peer(peer, _) = from {
+                    self.fetch.refused_from(peer, node);
+                }
+                self.spoiled(from, body.block.hash, rule, cx);
+            }
+        }
+    }
+
+    /// A copy of a block that is under way already is settled with it.
+    fn settle_copy(&mut self, from: From, node: NodeId, cx: &mut Cx) {
+        match (from, self.settles.get_mut(&node)) {
+            (From::Peer(peer, seq), Some(others)) => others.push((peer, seq)),
+            _ => self.settle_from(from, cx),
+        }
+    }
+
+    /// Whether these bytes are welcome: asked for, or read by us; in the running; not here already.
+    fn accept_arrival(&mut self, from: From, node: NodeId, bytes: u32, cx: &mut Cx) -> bool {
+        let welcome = match from {
+            From::Peer(peer, _) => {
+                self.fetch.arrived(Some(peer), node, bytes, cx.now_ms) == wire::fetch::Arrival::Asked
+            }
+            From::File(_) => {
+                self.obtain.loaded(node);
+                true
+            }
+        };
+        let life = self.life(node);
+        welcome && self.in_running(node) && life.world.is_none() && !self.held.contains_key(&node)
+    }
+
+    /// Bytes that break a rule. Mutated ones say nothing of the header: another peer is asked.
+    pub(super) fn spoiled(&mut self, from: From, hash: BlockHash, rule: Rule, cx: &mut Cx) {
+        let node = self.tree.find(&hash);
+        match from {
+            From::File(file) => self.spoiled_in_file(file, hash, rule, cx),
+            From::Peer(peer, seq) => {
+                if let Some(node) = node {
+                    if self.fetch.arrived(Some(peer), node, 0, cx.now_ms) == wire::fetch::Arrival::Asked {
+                        self.fetch.refused_from(peer, node);
+                    }
+                    if rule.kind() == consensus::Kind::Invalid {
+                        self.refuse(node, rule.into(), cx);
+                    }
+                }
+                let height = node.map(|n| format!(" at height {}", self.height(n))).unwrap_or_default();
+                self.punish(peer, format!("{rule}: block {hash}{height}"), cx);
+                self.settle(peer, seq, cx);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What those need who write partitions down and read them back: a base that stands still, its pieces, and every coin of
+//! one world in order. Writes nothing itself.
+
+use super::partition::Version;
+use super::{WorldId, Worlds};
+use crate::base::Damage;
+use crate::coins::{CoinDigest, PartitionDigest};
+use consensus::{CoinView, OutPoint};
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+
+impl Worlds {
+    /// From now on the base of this partition (by its own index here) does not change, whatever is folded.
+    pub fn freeze(&mut self, index: usize) {
+        let frozen = self.partitions[index].frozen.replace(self.root);
+        assert!(frozen.is_none(), "partition {index} is frozen already");
+    }
+
+    /// Ends that, and folds what was put off.
+    pub fn thaw(&mut self, index: usize) {
+        let since = self.partitions[index].frozen.take().expect("a frozen partition");
+        let behind: Vec<WorldId> = self.worlds.range(since + 1..self.root + 1).map(|(name, _)| *name).collect();
+        for name in behind {
+            self.fold_world(name, self.root, &[index]);
+        }
+        self.bury();
+    }
+
+    /// The world that the base of this partition is of; for one that is ahead, only once the root has passed its height.
+    pub fn base_root(&self, index: usize) -> WorldId {
+        self.partitions[index].frozen.unwrap_or(self.root)
+    }
+
+    /// The `n`-th piece of the base of this partition, in the format of `base/chunk.rs`, or none behind the last. Only
+    /// pieces of a base that did not change meanwhile make a whole: freeze it first.
+    pub fn chunk(&self, index: usize, n: usize) -> Option<Vec<u8>> {
+        self.partitions[index].base.chunk(n)
+    }
+
+    /// Puts a piece into the base of this partition; how many coins. MUST come before any world grows. After an error
+    /// some of its coins are there: start anew.
+    pub fn load_chunk(&mut self, index: usize, chunk: &[u8]) -> Result<u64, Damage> {
+        assert!(self.worlds.is_empty(), "bases are loaded before worlds grow");
+        self.partitions[index].base.load_chunk((self.first + index) as u8, chunk)
+    }
+
+    /// The base of this partition was loaded as of the block at `height`, above the root: worlds up to there do nothing in
+    /// it. MUST come before any world grows; what these worlds show of this partition is what it was at `height`.
+    pub fn ahead(&mut self, index: usize, height: u32) {
+        assert!(self.worlds.is_empty(), "bases are loaded before worlds grow");
+        self.partitions[index].ahead = Some(height);
+    }
+
+    /// Calls with every coin of one partition as seen from a live world, ascending by txid (as in memory) and index.
+    pub fn each_coin(&self, index: usize, world: WorldId, mut each: impl FnMut(OutPoint, CoinView)) {
+        let partition = &self.partitions[index];
+        let behind = self.worlds.range(self.base_root(index) + 1..self.root + 1).map(|(name, _)| *name);
+        let mut said: BTreeMap<OutPoint, &Version> = BTreeMap::new();
+        for name in behind.chain(self.line(world).above) {
+            let touched = self.worlds[&name].touched(index).iter().map(|at| partition.version(*at));
+            said.extend(touched.map(|version| (version.outpoint, version)));
+        }
+        let mut said = said.into_iter().peekable();
+        for position in partition.base.sorted() {
+            partition.base.visit(position, |outpoint, coin| {
+                self.say(&mut said, |next| *next < outpoint, &mut each);
+                // A version of this coin comes in its place.
+                if said.peek().is_none_or(|(next, _)| *next != outpoint) {
+                    each(outpoint, coin);
+                }
+            });
+        }
+        self.say(&mut said, |_| true, &mut each);
+    }
+
+    /// Calls with the coins of those versions at the front that are `due`.
+    fn say<'v>(
+        &self,
+        said: &mut Peekable<impl Iterator<Item = (OutPoint, &'v Version)>>,
+        due: impl Fn(&OutPoint) -> bool,
+        each: &mut impl FnMut(OutPoint, CoinView),
+    ) {
+        while let Some((outpoint, version)) = said.next_if(|(next, _)| due(next)) {
+            if let Some(coin) = version.coin(&self.worlds[&version.world]) {
+                each(outpoint, coin);
+            }
+        }
+    }
+
+    /// Count and digest of each of these partitions in a live world, in order.
+    pub fn digests(&self, world: WorldId) -> Vec<(u64, CoinDigest)> {
+        let of = |index| {
+            let (mut count, mut digest) = (0, PartitionDigest::default());
+            self.each_coin(index, world, |outpoint, coin| {
+                count += 1;
+                digest.add(outpoint, &coin);
+            });
+            (count, digest.digest())
+        };
+        (0..self.partitions.len()).map(of).collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! How worlds end: dropped when they lost, or folded into the base when all that live descend from them.
+
+use super::partition::{Name, Partition};
+use super::{BATCH, World, WorldId, Worlds};
+use consensus::{CoinView, OutPoint};
+
+/// Worlds whose memory is kept for new ones: blocks come about as often as they are folded.
+const SPARE: usize = 4;
+
+/// Coins of one transaction on their way into the base.
+struct Run<'w> {
+    index: usize,
+    group: u64,
+    coins: Vec<(OutPoint, CoinView<'w>)>,
+}
+
+impl<'w> Run<'w> {
+    fn push(&mut self, index: usize, name: &Name, coin: CoinView<'w>, partitions: &mut [Partition]) {
+        let same = |(last, _): &(OutPoint, CoinView)| last.txid == name.outpoint.txid;
+        if (self.index, self.group) != (index, name.group) || !self.coins.last().is_some_and(same) {
+            self.flush(partitions);
+            (self.index, self.group) = (index, name.group);
+        }
+        self.coins.push((name.outpoint, coin));
+    }
+
+    fn flush(&mut self, partitions: &mut [Partition]) {
+        partitions[self.index].base.insert_all(self.group, &self.coins);
+        self.coins.clear();
+    }
+}
+
+impl Worlds {
+    /// Drops worlds that lost or were refused. Their children must be dropped before or with them,
+    /// children after parents or not: order does not matter.
+    pub fn drop_worlds(&mut self, worlds: &[WorldId]) {
+        for &name in worlds {
+            assert!(name > self.root, "only live worlds are dropped");
+            let world = self.worlds.remove(&name).expect("only live worlds are dropped, once");
+            self.tally.versions -= world.touched.len() as u64;
+            for (index, partition) in self.partitions.iter_mut().enumerate() {
+                for &at in world.touched(index) {
+                    let name = Name::new(&self.seed, partition.version(at).outpoint);
+                    partition.remove(at, &name, 0);
+                }
+            }
+            self.retire(world);
+        }
+        debug_assert!(self.worlds.values().all(|w| w.parent <= self.root || self.alive(w.parent)), "no orphan worlds");
+    }
+
+    /// Folds all worlds from the root up to and including `to` into the base; `to` becomes the root.
+    /// Every other live world must descend from it. Frozen partitions stay as they are.
+    pub fn fold(&mut self, to: WorldId) {
+        for name in self.line(to).above {
+            let moving: Vec<usize> =
+                (0..self.partitions.len()).filter(|index| self.partitions[*index].frozen.is_none()).collect();
+            self.fold_world(name, to, &moving);
+        }
+        self.root = to;
+        self.bury();
+        debug_assert!(self.worlds.range(to + 1..).all(|(_, w)| self.alive(w.parent)), "no rival from below the root");
+    }
+
+    /// Folds what one world says of some partitions. A later world up to `to` has the last word on a coin.
+    pub(super) fn fold_world(&mut self, world: WorldId, to: WorldId, indices: &[usize]) {
+        let (seed, said) = (&self.seed, &self.worlds[&world]);
+        let mut touched = indices.iter().flat_map(|index| said.touched(*index).iter().map(move |at| (*index, *at)));
+        let mut batch: Vec<(usize, u32, Name)> = Vec::with_capacity(BATCH);
+        let mut places = Vec::with_capacity(BATCH);
+        let mut run = Run { index: 0, group: 0, coins: Vec::with_capacity(BATCH) };
+        loop {
+            places.extend(touched.by_ref().take(BATCH));
+            for (index, at) in &places {
+                self.partitions[*index].prefetch_version(*at);
+            }
+            batch.extend(places.drain(..).map(|(index, at)| {
+                let name = Name::new(seed, self.partitions[index].version(at).outpoint);
+                self.partitions[index].prefetch(&name);
+                (index, at, name)
+            }));
+            if batch.is_empty() {
+                return;
+            }
+            for (index, _, name) in &batch {
+                self.partitions[*index].prefetch_record(name);
+            }
+            self.tally.versions -= batch.len() as u64;
+            for (index, at, name) in batch.drain(..) {
+                let partition = &mut self.partitions[index];
+                let version = *partition.version(at);
+                if partition.remove(at, &name, to) {
+                    continue;
+                }
+                match version.coin(said) {
+                    Some(coin) => {
+                        self.tally.folded += 1;
+                        run.push(index, &name, coin, &mut self.partitions);
+                    }
+                    None => {
+                        let held = partition.base.remove(name.group, &name.outpoint);
+                        self.tally.nursery += u64::from(!held);
+                    }
+                }
+            }
+            run.flush(&mut self.partitions);
+        }
+    }
+
+    /// Forgets worlds up to the root, once no frozen partition needs them.
+    pub(super) fn bury(&mut self) {
+        if self.partitions.iter().all(|partition| partition.frozen.is_none()) {
+            let above = self.worlds.split_off(&(self.root + 1));
+            std::mem::replace(&mut self.worlds, above).into_values().for_each(|world| self.retire(world));
+        }
+    }
+
+    fn retire(&mut self, mut world: World) {
+        if self.spare.len() < SPARE {
+            world.touched.clear();
+            world.starts.clear();
+            world.made.clear();
+            self.spare.push(world);
+        }
+    }
+}

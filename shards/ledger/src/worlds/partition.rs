@@ -1,0 +1,226 @@
+//! One partition in many worlds: its base, and what recent worlds say of its coins. Knows worlds by their names only.
+
+use super::{World, WorldId};
+use crate::base::{Base, Seed, Table, prefetch};
+use consensus::{CoinView, OutPoint};
+use std::collections::BTreeMap;
+
+/// In place of where a coin lies: the world took it.
+const GONE: u32 = u32::MAX;
+
+/// What one world says of one coin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Version {
+    pub outpoint: OutPoint,
+    pub world: WorldId,
+    /// Where in its world's `made` the coin lies that it made, or [`GONE`].
+    made: u32,
+}
+
+/// The coin that a world made, and its hash in both halves of a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub outpoint: OutPoint,
+    pub group: u64,
+    pub coin: u64,
+}
+
+impl Name {
+    #[inline]
+    pub fn new(seed: &Seed, outpoint: OutPoint) -> Name {
+        let group = seed.group(&outpoint);
+        Name { outpoint, group, coin: seed.coin(group, outpoint.vout) }
+    }
+}
+
+/// The worlds that a look-up sees: some one, with its ancestors.
+pub(super) struct Line {
+    /// All versions up to this world are of its ancestors.
+    pub root: WorldId,
+    /// Those above, ascending.
+    pub above: Vec<WorldId>,
+}
+
+impl Line {
+    #[inline]
+    fn holds(&self, world: WorldId) -> bool {
+        world <= self.root || self.above.binary_search(&world).is_ok()
+    }
+}
+
+/// The versions of a coin that a new world sees, by their places.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// Its own.
+    pub own: Option<u32>,
+    /// The newest of its ancestors.
+    pub older: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub base: Base,
+    /// Places of versions, by the hashes of their coins.
+    recent: Table,
+    versions: Vec<Version>,
+    idle: Vec<u32>,
+    /// At which world the base stands, while it must not move.
+    pub frozen: Option<WorldId>,
+    /// The height that the base is of, when it was loaded as of a higher one than others.
+    pub ahead: Option<u32>,
+}
+
+impl Partition {
+    pub fn new(seed: Seed) -> Partition {
+        let (recent, versions, idle) = Default::default();
+        Partition { base: Base::with_seed(seed), recent, versions, idle, frozen: None, ahead: None }
+    }
+
+    /// First hint that a coin is about to be wanted.
+    #[inline]
+    pub fn prefetch(&self, name: &Name) {
+        self.recent.prefetch(name.coin);
+        self.base.prefetch(name.group);
+    }
+
+    /// Second hint.
+    #[inline]
+    pub fn prefetch_record(&self, name: &Name) {
+        self.base.prefetch_record(name.group);
+        self.recent.find(name.coin, |_, at| {
+            self.prefetch_version(at);
+            false
+        });
+    }
+
+    /// Third hint, to a look-up: asks for what an old world made.
+    #[inline]
+    pub fn prefetch_made(&self, name: &Name, worlds: &BTreeMap<WorldId, World>) {
+        self.recent.find(name.coin, |_, at| {
+            let version = self.version(at);
+            if let Some(made) = worlds.get(&version.world).and_then(|world| world.made.get(version.made as usize)) {
+                prefetch(made);
+            }
+            false
+        });
+    }
+
+    /// Asks for a version.
+    #[inline]
+    pub fn prefetch_version(&self, at: u32) {
+        prefetch(self.version(at));
+    }
+
+    #[inline]
+    pub fn version(&self, at: u32) -> &Version {
+        &self.versions[at as usize]
+    }
+
+    /// The versions of a coin on a line whose newest world is `world`.
+    #[inline]
+    pub fn seen(&self, line: &Line, world: WorldId, name: &Name) -> Seen {
+        let mut seen = Seen::default();
+        self.recent.find(name.coin, |_, at| {
+            let version = self.version(at);
+            if version.outpoint != name.outpoint {
+            } else if version.world == world {
+                seen.own = Some(at);
+            } else if line.holds(version.world)
+                && seen.older.is_none_or(|older| self.version(older).world < version.world)
+            {
+                seen.older = Some(at);
+            }
+            false
+        });
+        seen
+    }
+
+    /// Writes this world's version; its place where it is its first of that coin.
+    pub fn write(
+        &mut self,
+        own: Option<u32>,
+        world: WorldId,
+        name: &Name,
+        made: Option<u32>,
+        seed: &Seed,
+    ) -> Option<u32> {
+        let made = made.unwrap_or(GONE);
+        if let Some(own) = own {
+            self.versions[own as usize].made = made;
+            return None;
+        }
+        let version = Version { outpoint: name.outpoint, world, made };
+        let at = self.idle.pop().unwrap_or(self.versions.len() as u32);
+        if at as usize == self.versions.len() {
+            self.versions.push(version);
+        } else {
+            self.versions[at as usize] = version;
+        }
+        let versions = &self.versions;
+        let ask = |held: u32| prefetch(&versions[held as usize]);
+        self.recent.insert(name.coin, at, ask, |held| Name::new(seed, versions[held as usize].outpoint).coin);
+        Some(at)
+    }
+
+    /// Forgets the version at that place; whether a world up to `to` has another of the same coin.
+    pub fn remove(&mut self, at: u32, name: &Name, to: WorldId) -> bool {
+        let (mut place, mut another) = (None, false);
+        self.recent.find(name.coin, |here, held| {
+            if held == at {
+                place = Some(here);
+            } else {
+                let version = &self.versions[held as usize];
+                another |= version.world <= to && version.outpoint == name.outpoint;
+            }
+            false
+        });
+        self.recent.remove(name.coin, place.expect("a version is found until it is removed"));
+        self.idle.push(at);
+        another
+    }
+}
+
+/// Bytes before the script of a coin that a world made: value, and length of the script × 2 + coinbase.
+const HEAD: usize = 12;
+
+/// Appends a coin to those that a world made; where it lies.
+pub(super) fn put_made(made: &mut Vec<u8>, value: u64, coinbase: bool, script: &[u8]) -> u32 {
+    let at = u32::try_from(made.len()).expect("a block is smaller");
+    let len = u32::try_from(script.len()).expect("a block is smaller");
+    made.extend_from_slice(&value.to_le_bytes());
+    made.extend_from_slice(&(len << 1 | u32::from(coinbase)).to_le_bytes());
+    made.extend_from_slice(script);
+    at
+}
+
+impl Version {
+    /// The coin, if it made one, out of its world.
+    #[inline]
+    pub fn coin<'w>(&self, world: &'w World) -> Option<CoinView<'w>> {
+        if self.made == GONE {
+            return None;
+        }
+        let bytes = &world.made[self.made as usize..];
+        let value = u64::from_le_bytes(*bytes.first_chunk().expect("as put"));
+        let code = u32::from_le_bytes(*bytes[8..].first_chunk().expect("as put"));
+        let script = &bytes[HEAD..HEAD + (code >> 1) as usize];
+        Some(CoinView { value, height: world.height, coinbase: code & 1 == 1, script })
+    }
+
+    /// Whether its world took the coin.
+    #[inline]
+    pub fn gone(&self) -> bool {
+        self.made == GONE
+    }
+}
+
+/// The coin that a version made, wherever its world is kept.
+#[inline]
+pub(super) fn coin_of<'w>(
+    worlds: &'w BTreeMap<WorldId, World>,
+    new: (WorldId, &'w World),
+    version: &Version,
+) -> Option<CoinView<'w>> {
+    let world = if version.world == new.0 { new.1 } else { &worlds[&version.world] };
+    version.coin(world)
+}
