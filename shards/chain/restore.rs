@@ -93,7 +93,7 @@ impl Chain {
         (node.height, node.hash)
     }
 
-    /// The only world is that of `lowest`; blocks up to `highest` are known to be valid.
+    /// The only world is that of `lowest`, which is valid with all below it; blocks up to `highest` are to be applied.
     fn begin_worlds(&mut self, lowest: NodeId, highest: NodeId, cx: &mut Cx) {
         let root = self.next_world;
         self.next_world += 1;
@@ -109,7 +109,7 @@ impl Chain {
             self.settle_now(node, cx);
             self.waiting.entry(self.tree.node(node).parent).or_default().insert(node);
         }
-        let mut at = highest;
+        let mut at = lowest;
         while self.life(at).verdict == Verdict::Unknown {
             self.life_mut(at).verdict = Verdict::Valid;
             self.note_valid(at, cx);

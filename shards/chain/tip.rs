@@ -59,6 +59,11 @@ impl Chain {
             if life.verdict != Verdict::Valid || life.stored != Stored::Durable || life.out {
                 continue;
             }
+            // A block may be valid from before coins were made anew: its world is not, until all answers are there.
+            let world = life.world.and_then(|world| self.worlds.get(&world));
+            if world.is_some_and(|world| !matches!(world.state, WorldState::Valid)) {
+                continue;
+            }
             // Of equals in our own file the first is the one that was the tip before.
             let (mine, tips) = (self.work(node), self.work(self.tip));
             let better = mine > tips || mine == tips && node < self.tip && self.obtain.replaying();

@@ -65,6 +65,10 @@ pub fn run(seed: u64) -> Result<u64, String> {
         let (interval, gap) = (1 + rng.below(40) as u32, rng.below(80) as u32);
         sim.policy = Policy { bandwidth: 1 << (14 + rng.below(16)), interval, gap, ..sim.policy };
     }
+    if rng.below(3) == 0 {
+        // So short that worlds fold while others above them still grow.
+        sim.horizon = 16 + rng.below(30) as u32;
+    }
     for _ in 0..rng.below(3) {
         sim.cut_at = Some(sim.disk_effects + 1 + rng.below(200));
         live(&mut sim, &all.best)?;
@@ -103,6 +107,7 @@ pub fn run_late(seed: u64) -> Result<Restored, String> {
     let mut sim = Sim::new(rng.bits(), CORES[rng.below(4) as usize], vec![remote(0, peer)]);
     let (interval, gap) = (1 + rng.below(30) as u32, rng.below(60) as u32);
     sim.policy = Policy { bandwidth: 1 << (16 + rng.below(12)), interval, gap, ..sim.policy };
+    sim.horizon = 16 + rng.below(100) as u32;
     let mut restored = Restored::default();
     for _ in 0..1 + rng.below(4) {
         let stop = 130 + rng.below(110) as usize;
