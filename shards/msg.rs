@@ -144,15 +144,6 @@ pub struct Files {
     pub stale: BTreeSet<u32>,
 }
 
-/// What a partition is to be made from.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// The height of the checkpoint; none for the coins of genesis.
-    pub height: Option<u32>,
-    /// All that there are.
-    pub files: Files,
-}
-
 /// A request for a piece of the header tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Want {
@@ -212,9 +203,9 @@ pub enum Msg {
     Fold { world: WorldId, height: u32, block: BlockHash },
     /// Drop these worlds. To verify, too: nobody waits for their scripts.
     Drop(Vec<WorldId>),
-    /// Forget everything; read these checkpoints, by partition. The world of that block, the lowest of them, has this name
+    /// Forget everything; read the newest checkpoint that is kept, if there is one, of each partition. The world of that block, the lowest of them, has this name
     /// now. Answered by Restored.
-    Restore { root: WorldId, height: u32, block: BlockHash, partitions: Arc<Vec<Wanted>> },
+    Restore { root: WorldId, height: u32, block: BlockHash, partitions: Arc<Vec<Files>> },
 
     // ---- chain → verify ----
     /// Check one part of a block, once the coins from every utxo shard are there.

@@ -24,6 +24,7 @@ use ledger::survey::Aim;
 use ledger::{WorldId, partition_of};
 use std::collections::BTreeMap;
 use survey::Survey;
+pub use survey::{Digest, Stats};
 
 /// Questions that may wait for other shards at once.
 pub const QUESTIONS_MAX: usize = 256;
@@ -160,18 +161,16 @@ impl Status {
             Ok(world) => world,
             Err(why) => return answer(question, waiting.failed(&why), cx),
         };
-        let workers = self.view.setup.plan.workers;
+        let plan = &self.view.setup.plan;
         let next = match waiting {
             Waiting::CoinWorld(outpoint) => {
-                let partition = partition_of(&outpoint.txid);
-                let owner = (0..workers).find(|i| self.view.setup.plan.partitions(*i).contains(&partition));
-                let owner = ShardId::Utxo(owner.expect("every partition has an owner"));
+                let owner = plan.owner(partition_of(&outpoint.txid));
                 cx.tell(owner, Msg::Look { question, what: Question::Coin(outpoint, world) });
                 Waiting::Coin(outpoint, (height, hash))
             }
             Waiting::SurveyWorld(aim) => {
                 let mut survey = Box::new(Survey::new(aim, (world, height, hash), cx));
-                survey.ask(question, &self.view.setup.plan, cx);
+                survey.ask(question, plan, cx);
                 Waiting::Survey(survey)
             }
             waiting => panic!("a world came for question {question}, which waits for {waiting:?}"),

@@ -84,6 +84,12 @@ impl Plan {
         start(i.into())..start(usize::from(i) + 1)
     }
 
+    /// The utxo shard that owns a partition.
+    pub fn owner(&self, partition: usize) -> ShardId {
+        let owner = (0..self.workers).find(|i| self.partitions(*i).contains(&partition));
+        ShardId::Utxo(owner.expect("every partition has an owner"))
+    }
+
     /// Ordered pairs of different cores; every core may speak to every other one, and each pair
     /// carries what its shards say in order. The depth is proven in `limits`.
     pub fn links(&self) -> impl Iterator<Item = (usize, usize, usize)> {

@@ -10,7 +10,7 @@ pub use checkpoint::Policy;
 
 use crate::effect::Event;
 use crate::metrics::{Pages, Work};
-use crate::msg::{CoinRow, Coins, Finding, Job, Msg, Question, Wanted};
+use crate::msg::{CoinRow, Coins, Files, Finding, Job, Msg, Question};
 use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
 use bytes::Bytes;
@@ -108,7 +108,7 @@ impl Utxo {
     }
 
     /// Starts anew from checkpoints. Whatever still waits is of worlds that are gone.
-    fn restore(&mut self, root: WorldId, block: (u32, BlockHash), wanted: &[Wanted], cx: &mut Cx) {
+    fn restore(&mut self, root: WorldId, block: (u32, BlockHash), files: &[Files], cx: &mut Cx) {
         if let Some(restoring) = self.restoring.take() {
             for word in restoring.later {
                 if let Msg::Grow(job) = word {
@@ -118,9 +118,9 @@ impl Utxo {
         }
         self.worlds.reset(root);
         (self.root, self.restored) = (block, root);
-        let mine = &wanted[self.config.partitions.clone()];
-        self.checkpoints.reset(&mine.iter().map(|wanted| wanted.files.clone()).collect::<Vec<_>>());
-        let heights = mine.iter().enumerate().filter_map(|(index, wanted)| Some((index, wanted.height?)));
+        let mine = &files[self.config.partitions.clone()];
+        self.checkpoints.reset(mine);
+        let heights = mine.iter().enumerate().filter_map(|(index, files)| Some((index, *files.kept.last()?)));
         heights
             .clone()
             .filter(|(_, height)| *height > block.0)
@@ -148,6 +148,13 @@ impl Utxo {
         cx.tell(ShardId::Chain, Msg::Restored { root: self.restored, coins });
         if done && let Some(restoring) = self.restoring.take() {
             restoring.later.into_iter().for_each(|word| self.obey(Input::Msg(word), cx));
+        }
+    }
+
+    /// Writes the next partition down, if it is time.
+    fn checkpoint(&mut self, cx: &mut Cx) {
+        if self.restoring.is_none() {
+            self.checkpoints.begin(self.root, &mut self.worlds, cx);
         }
     }
 
@@ -204,14 +211,10 @@ impl Utxo {
             }
             Input::Event(Event::SavedCheckpoint { partition, failed }) => {
                 self.checkpoints.saved(partition, failed, &mut self.worlds, cx);
-                if self.restoring.is_none() {
-                    self.checkpoints.begin(self.root, &mut self.worlds, cx);
-                }
+                self.checkpoint(cx);
             }
             Input::Tick => {
-                if self.restoring.is_none() {
-                    self.checkpoints.begin(self.root, &mut self.worlds, cx);
-                }
+                self.checkpoint(cx);
                 let lens = self.worlds.base_lens().map(|len| len as u32).collect();
                 let report = Report::Coins(self.config.number, self.worlds.tally(), lens);
                 cx.tell(ShardId::Status, Msg::Report(Box::new(report)));

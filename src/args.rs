@@ -195,7 +195,7 @@ struct Options {
     /// One budget for buffers, window, worlds and queues, coins aside: 2G, 512M [default: 1 GiB + 256 MiB per core]
     #[arg(long, global = true, value_name = "BYTES", help_heading = "Machine")]
     memory: Option<String>,
-    /// Recent blocks whose worlds of coins are kept apart at the tip, 16 to 999; deeper branches are grown from genesis [default: 100]
+    /// Recent blocks whose worlds of coins are kept apart at the tip, 16 to 999; for a deeper branch all coins are made anew [default: 100]
     #[arg(long, global = true, value_name = "BLOCKS", help_heading = "Machine")]
     horizon: Option<String>,
 }

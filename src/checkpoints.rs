@@ -1,6 +1,7 @@
 //! The files of checkpoints: `coins/PARTITION-HEIGHT` in the network's folder, written beside their names and put in their
 //! places whole. Looks at nothing but their heads.
 
+use crate::disk::{put_in_place, read_up_to};
 use crate::exit::Fatal;
 use consensus::{BlockHash, Network, Params};
 use ledger::checkpoint::{HEAD_LEN, head};
@@ -66,9 +67,7 @@ pub fn save(
     let file = OpenOptions::new().write(true).create(true).truncate(at == 0).open(&path)?;
     file.write_all_at(bytes, at)?;
     let Some(gone) = last else { return Ok(()) };
-    file.sync_all()?;
-    std::fs::rename(&path, place(folder, partition, height))?;
-    File::open(folder.join(FOLDER))?.sync_all()?;
+    put_in_place(&file, &path, &place(folder, partition, height))?;
     for height in gone {
         match std::fs::remove_file(place(folder, partition, height)) {
             Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
@@ -81,13 +80,8 @@ pub fn save(
 /// Up to `len` bytes, fewer only at the end of the file.
 pub fn load(folder: &Path, (partition, height): (u16, u32), at: u64, len: u32) -> std::io::Result<Vec<u8>> {
     let file = File::open(place(folder, partition, height))?;
-    let (mut bytes, mut got) = (vec![0; len as usize], 0);
-    while got < bytes.len() {
-        match file.read_at(&mut bytes[got..], at + got as u64)? {
-            0 => break,
-            more => got += more,
-        }
-    }
+    let mut bytes = vec![0; len as usize];
+    let got = read_up_to(&file, at, &mut bytes)?;
     bytes.truncate(got);
     Ok(bytes)
 }

@@ -3,9 +3,11 @@
 
 use crate::args::Coins;
 use crate::config::Config;
+use crate::disk::put_in_place;
 use crate::exit::Fatal;
 use crate::run::Purpose;
 use serde::de::DeserializeOwned;
+use shards::status::{Digest, Stats};
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -36,30 +38,10 @@ fn survey<T: DeserializeOwned>(config: Config, question: &str, dump: Option<File
 }
 
 fn digest(config: Config) -> Result<(), Fatal> {
-    #[derive(serde::Deserialize)]
-    struct Digest {
-        height: u64,
-        tip: String,
-        coins: u64,
-        digest: String,
-    }
     let Digest { height, tip, coins, digest } = survey(config, "digest", None)?;
     eprintln!("height {height}  tip {tip}  coins {coins}");
     println!("{digest}");
     Ok(())
-}
-
-/// By the names of `gettxoutsetinfo`.
-#[derive(serde::Deserialize)]
-struct Stats {
-    height: u64,
-    bestblock: String,
-    txouts: u64,
-    transactions: u64,
-    bogosize: u64,
-    total_satoshi: u64,
-    muhash: Option<String>,
-    hash_serialized_3: String,
 }
 
 fn stats(config: Config, json: bool) -> Result<(), Fatal> {
@@ -109,8 +91,7 @@ fn dump(config: Config, path: &Path) -> Result<(), Fatal> {
     let file = options.map_err(|why| Fatal::Usage(format!("cannot write {}: {why}", incomplete.display())))?;
     let kept = file.try_clone().map_err(|why| failed("opening of", why))?;
     let Stats { height, bestblock, txouts, hash_serialized_3, .. } = survey(config, "dump", Some(file))?;
-    kept.sync_all().map_err(|why| failed("sync of", why))?;
-    std::fs::rename(&incomplete, path).map_err(|why| failed("renaming of", why))?;
+    put_in_place(&kept, &incomplete, path).map_err(|why| failed("sync or renaming of", why))?;
     println!("coins_written      {txouts}\nbase_hash          {bestblock}\nbase_height        {height}");
     println!("path               {shown}\ntxoutset_hash      {hash_serialized_3}");
     Ok(())

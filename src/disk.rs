@@ -60,12 +60,11 @@ pub struct Disk {
     writer: Option<Rc<DmaFile>>,
     rows: Rc<Appends>,
     folder: PathBuf,
-    /// Nothing of the node's is written; the snapshot that is, if one is.
-    look: Option<Option<Arc<File>>>,
+    access: Access,
 }
 
 /// What a core may do with the folder.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Access {
     /// Append to blocks.bin, too: the store's core.
     Append,
@@ -99,9 +98,8 @@ impl Disk {
         } else {
             None
         };
-        let look = if let Access::Look(snapshot) = access { Some(snapshot) } else { None };
         // After the direct one: see above what the first file decides.
-        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, rows: Rc::default(), folder, look })
+        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, rows: Rc::default(), folder, access })
     }
 
     /// Carries out one effect.
@@ -139,7 +137,8 @@ impl Disk {
                 of_coins(core, load, loaded);
             }
             Effect::Dump { question, at, bytes } => self.dump(core, question, at, bytes),
-            Effect::Index(_) | Effect::Remember(_) | Effect::SaveAddresses(_) if self.look.is_some() => {}
+            Effect::Index(_) | Effect::Remember(_) | Effect::SaveAddresses(_)
+                if matches!(self.access, Access::Look(_)) => {}
             Effect::SaveAddresses(bytes) => {
                 let path = self.folder.join("peers");
                 blocking(move || replace(&path, &bytes), "the file of known addresses was not written");
@@ -166,11 +165,11 @@ impl Disk {
     }
 
     fn dump(&self, core: &Core, question: u64, at: u64, bytes: Bytes) {
-        let (core, file) = (core.clone(), self.look.clone().flatten());
+        let (core, access) = (core.clone(), self.access.clone());
         glommio::spawn_local(async move {
-            let write = move || match file {
-                Some(file) => file.write_all_at(&bytes, at),
-                None => Err(std::io::Error::other("to no file: say caesure coins dump FILE")),
+            let write = move || match access {
+                Access::Look(Some(file)) => file.write_all_at(&bytes, at),
+                _ => Err(std::io::Error::other("to no file: say caesure coins dump FILE")),
             };
             let failed = glommio::executor().spawn_blocking(write).await.err();
             let failed = failed.map(|why| format!("the snapshot cannot be written: {why}"));
@@ -329,9 +328,28 @@ pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
     let mut file = File::create(&fresh)?;
     file.write_all(bytes)?;
+    put_in_place(&file, &fresh, path)
+}
+
+/// Makes a file that was written under another name durable, and gives it its own, durably too.
+pub fn put_in_place(file: &File, fresh: &Path, path: &Path) -> std::io::Result<()> {
     file.sync_all()?;
-    std::fs::rename(&fresh, path)?;
-    File::open(path.parent().expect("a file lies in a folder"))?.sync_all()
+    std::fs::rename(fresh, path)?;
+    // A bare name lies in the working folder.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Reads from `at` on until the buffer is full or the file ends; how much that was.
+pub fn read_up_to(file: &File, at: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match file.read_at(&mut buffer[got..], at + got as u64)? {
+            0 => break,
+            more => got += more,
+        }
+    }
+    Ok(got)
 }
 
 fn append_line(path: &Path, line: &str) -> std::io::Result<()> {

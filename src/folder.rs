@@ -1,7 +1,7 @@
 //! The network's folder: who may use it, which version wrote it, what lies in blocks.bin and in files to be imported.
 //! All of it is ordinary blocking work before any executor runs. It decides nothing about blocks.
 
-use crate::disk::{BLOCK_INDEX, INVALIDATED, Source, replace};
+use crate::disk::{BLOCK_INDEX, INVALIDATED, Source, read_up_to, replace};
 use crate::exit::Fatal;
 use consensus::{BlockHash, Network, Params};
 use ledger::block_index::{self, Rows};
@@ -102,11 +102,11 @@ impl Folder {
         let old = self.read(BLOCK_INDEX);
         let block_index::Opened { index, keep, append, rows, taken } =
             index(params, source, old.as_deref().unwrap_or_default())?;
-        if keep == 0 && old.is_some() && self.lock.is_some() {
-            tracing::warn!("{} is damaged, or of other blocks; it is made anew from blocks.bin", path.display());
-        }
         if self.lock.is_none() {
             return Ok((index, rows));
+        }
+        if keep == 0 && old.is_some() {
+            tracing::warn!("{} is damaged, or of other blocks; it is made anew from blocks.bin", path.display());
         }
         let found = index.records.len() - taken;
         if found > 0 {
@@ -207,13 +207,7 @@ fn index(params: &Params, source: &Source, rows: &[u8]) -> Result<block_index::O
     let len = file.metadata().map_err(failed)?.len();
     let (start, mut said) = (Instant::now(), Instant::now());
     let read = |at: u64, buffer: &mut [u8]| {
-        let mut got = 0;
-        while got < buffer.len() {
-            match file.read_at(&mut buffer[got..], at + got as u64)? {
-                0 => break,
-                count => got += count,
-            }
-        }
+        let got = read_up_to(&file, at, buffer)?;
         source.unmask(at, &mut buffer[..got]);
         Ok(got)
     };

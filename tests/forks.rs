@@ -4,6 +4,7 @@
 use caesure_bench::chain::Spec;
 use caesure_bench::records::Fork;
 use caesure_tests::core::{Core, bitcoind};
+use caesure_tests::data::hex;
 use caesure_tests::digest::{digest, snapshot};
 use caesure_tests::{Folder, Line, Node, Server, Setup, coins_digest, full, made, poll};
 use serde_json::{Value, json};
@@ -22,10 +23,7 @@ fn switch_there_and_back(depth: usize) {
     let first = Line::regtest().branch(0, 150, 1);
     let rival = first.branch(150 - depth, depth + 1, 2);
     let again = first.branch(150, 2, 3);
-    let peer = Server::honest(first.clone());
-    let base = Folder::new();
-    let node = Node::start(&base, &Setup::regtest(&[peer.addr]));
-    node.wait_tip(&first.tip().to_string(), 60);
+    let (peer, _base, node) = synced(&first, &[]);
     let before = node.wait("synced", 30, |status| status["state"] == "synced");
 
     peer.switch(rival.clone());
@@ -47,6 +45,15 @@ fn switch_there_and_back(depth: usize) {
     for (hash, _) in blocks {
         assert_eq!(peer.asked(hash), 1, "{hash}");
     }
+}
+
+/// A node that has synced this chain from a peer.
+fn synced(line: &Line, with: &[&str]) -> (Server, Folder, Node) {
+    let peer = Server::honest(line.clone());
+    let base = Folder::new();
+    let node = Node::start(&base, &Setup::regtest(&[peer.addr]).with(with));
+    node.wait_tip(&line.tip().to_string(), 60);
+    (peer, base, node)
 }
 
 #[test]
@@ -96,10 +103,7 @@ fn one_two_and_five_executors_find_the_same_coins() {
 fn a_rival_from_below_the_kept_worlds_wins_all_the_same() {
     let first = Line::regtest().branch(0, 180, 1);
     let rival = first.branch(20, 170, 2);
-    let peer = Server::honest(first.clone());
-    let base = Folder::new();
-    let node = Node::start(&base, &Setup::regtest(&[peer.addr]));
-    node.wait_tip(&first.tip().to_string(), 60);
+    let (peer, _base, node) = synced(&first, &[]);
     peer.switch(rival.clone());
     let status = node.wait_tip(&rival.tip().to_string(), 60);
     assert_eq!(status["coins"], 190);
@@ -120,10 +124,7 @@ fn tip_status(status: &Value, hash: &str) -> String {
 #[test]
 fn decisions_need_the_flag_and_a_block_that_can_be_invalidated() {
     let line = Line::regtest().branch(0, 30, 1);
-    let peer = Server::honest(line.clone());
-    let base = Folder::new();
-    let node = Node::start(&base, &Setup::regtest(&[peer.addr]));
-    node.wait_tip(&line.tip().to_string(), 60);
+    let (_peer, base, node) = synced(&line, &[]);
     for verb in ["invalidate", "reconsider"] {
         let answer = decide(&node, &format!("{verb} {}", line.tip()));
         assert!(answer.starts_with("error: ") && answer.contains("--monitor-write"), "{answer}");
@@ -154,10 +155,7 @@ fn decisions_need_the_flag_and_a_block_that_can_be_invalidated() {
 fn an_invalidated_branch_is_left_and_taken_up_again_without_work() {
     let first = Line::regtest().branch(0, 150, 1);
     let longer = first.branch(150, 2, 2);
-    let peer = Server::honest(first.clone());
-    let base = Folder::new();
-    let node = Node::start(&base, &Setup::regtest(&[peer.addr]).with(&["--monitor-write"]));
-    node.wait_tip(&first.tip().to_string(), 60);
+    let (peer, base, node) = synced(&first, &["--monitor-write"]);
     let before = node.wait("synced", 30, |status| status["state"] == "synced");
     let (block, parent) = (first.blocks[101].0, first.blocks[100].0);
     let said = decide(&node, &format!("invalidate {block}"));
@@ -249,14 +247,10 @@ fn core_and_caesure_let_in_the_same_blocks() {
     let rival = Line::regtest().branch(0, 148, 1);
     let first = rival.branch(145, 5, 2);
     for (_, block) in rival.blocks[1..].iter().chain(&first.blocks[146..]) {
-        let hex: String = block.iter().map(|byte| format!("{byte:02x}")).collect();
-        core.call("submitblock", json!([hex]));
+        core.call("submitblock", json!([hex(block)]));
     }
     core.wait_tip(&first.tip().to_string(), 30);
-    let peer = Server::honest(rival.clone());
-    let base = Folder::new();
-    let node = Node::start(&base, &Setup::regtest(&[peer.addr]).with(&["--monitor-write"]));
-    node.wait_tip(&rival.tip().to_string(), 60);
+    let (peer, _base, node) = synced(&rival, &["--monitor-write"]);
     peer.switch(first.clone());
     node.wait_tip(&first.tip().to_string(), 60);
     let both = |core_verb: &str, verb: &str, block: consensus::BlockHash| {
@@ -292,10 +286,7 @@ fn core_and_caesure_let_in_the_same_blocks() {
 fn coins_are_looked_up_in_every_live_world_of_the_horizon() {
     let first = Line::regtest().branch(0, 60, 1);
     let rival = first.branch(50, 11, 2);
-    let peer = Server::honest(first.clone());
-    let base = Folder::new();
-    let node = Node::start(&base, &Setup::regtest(&[peer.addr]).with(&["--horizon", "20", "--monitor-write"]));
-    node.wait_tip(&first.tip().to_string(), 60);
+    let (peer, _base, node) = synced(&first, &["--horizon", "20", "--monitor-write"]);
     peer.switch(rival.clone());
     let status = node.wait_tip(&rival.tip().to_string(), 60);
     assert_eq!((&status["horizon"], &status["root"]["height"]), (&json!(20), &json!(41)));
@@ -304,7 +295,7 @@ fn coins_are_looked_up_in_every_live_world_of_the_horizon() {
     let coin = |line: &Line, height: usize| {
         let mut root = line.header(height).merkle_root;
         root.reverse();
-        format!("{}:0", root.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        format!("{}:0", hex(&root))
     };
     let ask = |text: &str| node.ask(&format!("coin {text}"));
     let left = first.tip();

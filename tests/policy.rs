@@ -4,6 +4,7 @@
 use caesure_bench::tx::{OutPoint, TxOut};
 use caesure_tests::aloud;
 use caesure_tests::core::Core;
+use caesure_tests::data::hex;
 use caesure_tests::pair::{Coin, Pair, Start};
 use caesure_tests::scripts::verdict::all;
 use caesure_tests::scripts::{Case, FLAGS, bit, lone};
@@ -34,8 +35,7 @@ const RELAY: [&str; 12] = [
 
 /// What Core's pool says of each script: none where it never came to it.
 fn core_says(core: &Core, cases: &[Case]) -> Vec<Option<Result<(), String>>> {
-    let hex = |case: &Case| case.tx.bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let params: Vec<Value> = cases.iter().map(|case| json!([[hex(case)], 0])).collect();
+    let params: Vec<Value> = cases.iter().map(|case| json!([[hex(&case.tx.bytes())], 0])).collect();
     let verdict = |answer: Result<Value, String>| {
         // Some of what mutations made are no transactions to it.
         let answer = answer.ok()?;

@@ -6,6 +6,7 @@ use caesure_bench::chain::{SPACING, Spec};
 use caesure_bench::tx::TxOut;
 use caesure_tests::binary::run;
 use caesure_tests::core::{Core, bitcoind};
+use caesure_tests::data::hex;
 use caesure_tests::{Folder, Line, Node, Setup, digest, made};
 use consensus::{CoinView, OutPoint, Txid};
 use ledger::hash_serialized::{HashSerialized, put_coin};
@@ -172,7 +173,7 @@ fn tools(core: &Core, line: &Line, theirs: &[u8]) {
 
     let mut first = theirs[Metadata::LEN..][..32].to_vec();
     first.reverse();
-    let txid: String = first.iter().map(|byte| format!("{byte:02x}")).collect();
+    let txid = hex(&first);
     let found =
         (0..100).map(|vout| coins(&["get", &format!("{txid}:{vout}")])).find(|(_, said, _)| said.contains("value"));
     assert!(found.is_some_and(|(status, ..)| status == 0), "{txid} has a coin");
@@ -238,7 +239,7 @@ fn snapshots_and_hashes_are_those_of_core() {
     damage(&bytes, line.height());
 
     let many = block_of(&line, vec![TxOut { value: 0, script: vec![] }; MANY]);
-    core.call("submitblock", json!([many.bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()]));
+    core.call("submitblock", json!([hex(&many.bytes())]));
     line.push(&many);
     core.wait_tip(&line.tip().to_string(), 120);
     let (bytes, more) = compare(&core, &line);

@@ -333,10 +333,15 @@ impl Chain {
     /// A branch from below the root wins: its coins must be made from older checkpoints, or from genesis on.
     pub(super) fn rebuild(&mut self, leaf: NodeId, why: &str, cx: &mut Cx) {
         let root = self.worlds[&self.root].node;
-        cx.log(Level::Warn, format!(
-            "{why} ours below the oldest world kept (height {}): rebuilding all coins from blocks.bin along block {} (height {})",
-            self.height(root), self.tree.node(leaf).hash, self.height(leaf)
-        ));
+        cx.log(
+            Level::Warn,
+            format!(
+                "{why} ours below the oldest world kept (height {}): rebuilding all coins along block {} (height {})",
+                self.height(root),
+                self.tree.node(leaf).hash,
+                self.height(leaf)
+            ),
+        );
         self.start_over(leaf, cx);
     }
 

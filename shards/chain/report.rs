@@ -105,7 +105,7 @@ impl Chain {
             return (State::Starting, "reading blocks.bin".into());
         }
         if self.life(self.tip).world.is_none() {
-            return (State::Starting, "rebuilding all coins from blocks.bin".into());
+            return (State::Starting, "rebuilding all coins".into());
         }
         if behind && cx.now_ms.saturating_sub(self.stats.last_block_ms) > STALL_MS {
             let lowest = self.fetch.lowest_missing().map(|node| {

@@ -5,7 +5,7 @@
 
 use super::{Chain, Verdict, World, WorldState};
 use crate::effect::Level;
-use crate::msg::{Files, Msg, Wanted};
+use crate::msg::{Files, Msg};
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
 use ledger::{NodeId, PARTITIONS, WorldId};
@@ -57,16 +57,15 @@ impl Chain {
     pub(super) fn reset_worlds(&mut self, leaf: NodeId, cx: &mut Cx) {
         let (mut lowest, mut highest, mut partitions) = (None, 0, Vec::with_capacity(PARTITIONS));
         for files in &self.restore.files {
-            let mut wanted = Wanted { height: None, files: Files::default() };
-            let mut chosen = 0;
+            let (mut wanted, mut chosen) = (Files::default(), 0);
             for (height, (block, good)) in files {
                 match self.on_branch(block, leaf).filter(|_| *good) {
                     Some(node) => {
-                        wanted.files.kept.insert(*height);
-                        (wanted.height, chosen) = (Some(*height), node);
+                        wanted.kept.insert(*height);
+                        chosen = node;
                     }
                     None => {
-                        wanted.files.stale.insert(*height);
+                        wanted.stale.insert(*height);
                     }
                 }
             }

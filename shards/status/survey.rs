@@ -4,13 +4,13 @@
 use crate::effect::Level;
 use crate::msg::Question;
 use crate::topology::Plan;
-use crate::{Cx, Effect, Msg, ShardId};
+use crate::{Cx, Effect, Msg};
 use bytes::Bytes;
 use consensus::{BlockHash, Params};
 use ledger::snapshot::Metadata;
 use ledger::survey::{Aim, Part, Whole};
 use ledger::{PARTITIONS, WorldId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How often progress is told.
@@ -62,8 +62,7 @@ impl Survey {
         let ahead = self.used + 2 * usize::from(plan.workers);
         for partition in self.asked..ahead.min(PARTITIONS) {
             let what = Question::Part { partition, world: self.world, aim: self.aim };
-            let owner = (0..plan.workers).find(|i| plan.partitions(*i).contains(&partition));
-            cx.tell(ShardId::Utxo(owner.expect("every partition has an owner")), Msg::Look { question, what });
+            cx.tell(plan.owner(partition), Msg::Look { question, what });
             self.asked = partition + 1;
         }
     }
@@ -141,24 +140,26 @@ impl Survey {
 }
 
 /// The answer to `digest`.
-#[derive(Serialize)]
-struct Digest {
-    height: u32,
-    tip: String,
-    coins: u64,
-    digest: String,
+#[derive(Serialize, Deserialize)]
+#[allow(missing_docs)] // named as in the status
+pub struct Digest {
+    pub height: u32,
+    pub tip: String,
+    pub coins: u64,
+    pub digest: String,
 }
 
 /// The answer to `stats` and `dump`: names as in Core's `gettxoutsetinfo`.
-#[derive(Serialize)]
-struct Stats {
-    height: u32,
-    bestblock: String,
-    txouts: u64,
-    transactions: u64,
-    bogosize: u64,
-    total_satoshi: u64,
+#[derive(Serialize, Deserialize)]
+#[allow(missing_docs)] // documented there
+pub struct Stats {
+    pub height: u32,
+    pub bestblock: String,
+    pub txouts: u64,
+    pub transactions: u64,
+    pub bogosize: u64,
+    pub total_satoshi: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    muhash: Option<String>,
-    hash_serialized_3: String,
+    pub muhash: Option<String>,
+    pub hash_serialized_3: String,
 }

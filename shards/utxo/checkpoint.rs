@@ -37,7 +37,8 @@ struct Writing {
     writer: Option<Writer>,
     chunk: usize,
     at: u64,
-    last: bool,
+    /// Once the last piece is handed out: heights of those that may go then.
+    gone: Option<Vec<u32>>,
     /// Its base is gone: only the answer is waited for.
     given_up: bool,
 }
@@ -95,7 +96,7 @@ impl Checkpoints {
         worlds.freeze(index);
         let (height, block) = root;
         self.writing =
-            Some(Writing { index, height, block, writer: None, chunk: 0, at: 0, last: false, given_up: false });
+            Some(Writing { index, height, block, writer: None, chunk: 0, at: 0, gone: None, given_up: false });
         self.piece(worlds, cx);
     }
 
@@ -119,26 +120,24 @@ impl Checkpoints {
             }
             writing.chunk += 1;
         }
-        let mut gone = Vec::new();
         if over {
             let coins = worlds.base_lens().nth(writing.index).expect("one of ours") as u64;
             writing.writer.take().expect("just there").end(coins, &mut bytes);
-            writing.last = true;
             let files = &self.files[writing.index];
             let heights: Vec<u32> = files.kept.iter().copied().chain([height]).collect();
-            gone = superfluous(&heights, self.policy.gap);
+            let mut gone = superfluous(&heights, self.policy.gap);
             gone.extend(files.stale.iter().filter(|stale| **stale != height));
+            writing.gone = Some(gone);
         }
-        let at = writing.at;
+        let (at, last) = (writing.at, writing.gone.clone());
         writing.at += bytes.len() as u64;
         self.credit -= bytes.len() as i64;
-        let last = over.then_some(gone);
         cx.effect(Effect::SaveCheckpoint { partition, height, at, bytes: bytes.into(), last });
     }
 
     /// A piece is written; for the last: the file is whole and in its place, and those that may go are gone.
     pub(super) fn saved(&mut self, partition: u16, failed: Option<String>, worlds: &mut Worlds, cx: &mut Cx) {
-        let Some(writing) = self.writing.as_ref().filter(|w| self.first + w.index == usize::from(partition)) else {
+        let Some(writing) = self.writing.as_mut().filter(|w| self.first + w.index == usize::from(partition)) else {
             return;
         };
         let (index, height, block) = (writing.index, writing.height, writing.block);
@@ -152,13 +151,10 @@ impl Checkpoints {
             );
             cx.log(Level::Warn, line);
             self.not_before_ms = cx.now_ms + PATIENCE_MS;
-        } else if !writing.last {
-            return self.piece(worlds, cx);
         } else {
+            let Some(gone) = writing.gone.take() else { return self.piece(worlds, cx) };
             let files = &mut self.files[index];
             files.kept.insert(height);
-            let heights: Vec<u32> = files.kept.iter().copied().collect();
-            let gone = superfluous(&heights, self.policy.gap);
             files.kept.retain(|height| !gone.contains(height));
             files.stale.clear();
             cx.tell(

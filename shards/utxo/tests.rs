@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::effect::Effect;
-use crate::msg::Files;
 use consensus::{Block, Txid};
 use ledger::Body;
 use ledger::survey::Aim;
@@ -85,8 +84,9 @@ impl Rig {
         let mut rig = Rig::new(0, 1, 1);
         let newest =
             |partition| self.files.range((partition, 0)..=(partition, u32::MAX)).next_back().map(|file| file.0.1);
-        let wanted = (0..256).map(|partition| Wanted { height: newest(partition), files: Files::default() });
-        let partitions = Arc::new(wanted.collect::<Vec<_>>());
+        let kept =
+            (0..256).map(|partition| Files { kept: newest(partition).into_iter().collect(), ..Files::default() });
+        let partitions = Arc::new(kept.collect::<Vec<_>>());
         let block = BlockHash([self.height as u8; 32]);
         rig.step(Input::Msg(Msg::Restore { root: 9, height: self.height, block, partitions }));
         while let Some(effect) = rig.cx.effects.pop() {
@@ -165,7 +165,7 @@ fn a_damaged_one_is_named_and_what_waits_is_answered_when_it_is_said_what_else_t
     };
     read.step(Input::Msg(Msg::Grow(job(true))));
     assert!(read.cx.words.is_empty(), "its coins are not there");
-    let partitions = Arc::new(vec![Wanted::default(); 256]);
+    let partitions = Arc::new(vec![Files::default(); 256]);
     read.step(Input::Msg(Msg::Restore { root: 11, height: 0, block: BlockHash([0; 32]), partitions }));
     let to: Vec<String> =
         read.cx.words.drain(..).map(|(to, word)| format!("{to} {:.8}", format!("{word:?}"))).collect();

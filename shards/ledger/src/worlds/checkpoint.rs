@@ -4,7 +4,6 @@
 use super::partition::Version;
 use super::{WorldId, Worlds};
 use crate::base::Damage;
-use crate::coins::{CoinDigest, PartitionDigest};
 use consensus::{CoinView, OutPoint};
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -85,18 +84,5 @@ impl Worlds {
                 each(outpoint, coin);
             }
         }
-    }
-
-    /// Count and digest of each of these partitions in a live world, in order.
-    pub fn digests(&self, world: WorldId) -> Vec<(u64, CoinDigest)> {
-        let of = |index| {
-            let (mut count, mut digest) = (0, PartitionDigest::default());
-            self.each_coin(index, world, |outpoint, coin| {
-                count += 1;
-                digest.add(outpoint, &coin);
-            });
-            (count, digest.digest())
-        };
-        (0..self.partitions.len()).map(of).collect()
     }
 }

@@ -4,7 +4,7 @@ mod checkpoint;
 mod model;
 
 use super::*;
-use crate::coins::CoinDigest;
+use crate::coins::{CoinDigest, PartitionDigest};
 use crate::testing::{Rng, Tx, block, coinbase};
 use model::Model;
 use std::slice::from_ref;
@@ -271,4 +271,19 @@ fn what_is_made_and_taken_within_one_fold_never_reaches_the_base() {
     assert_eq!((base_coins, nursery, folded, versions), (1, 1, 2, 0), "the long one was in the base");
     worlds.reset(4);
     assert_eq!((worlds.tally(), worlds.alive(3), worlds.alive(4)), (Tally::default(), false, true));
+}
+
+impl Worlds {
+    /// Count and digest of each of these partitions in a live world, in order.
+    fn digests(&self, world: WorldId) -> Vec<(u64, CoinDigest)> {
+        let of = |index| {
+            let (mut count, mut digest) = (0, PartitionDigest::default());
+            self.each_coin(index, world, |outpoint, coin| {
+                count += 1;
+                digest.add(outpoint, &coin);
+            });
+            (count, digest.digest())
+        };
+        (0..self.partitions.len()).map(of).collect()
+    }
 }
