@@ -10,6 +10,7 @@
 //!  scripts.rs       whose scripts are run, whose are believed
 //!  tip.rs           the tip moves; worlds fold, are dropped, are rebuilt
 //!  restore.rs       the checkpoints that coins are made from
+//!  history.rs       what lies behind a snapshot is verified
 //!  hand.rs          blocks that a person takes out of the running, or lets in again
 //!  presync.rs       chains that have not shown enough work
 //!  serve.rs         what peers may have of it
@@ -24,6 +25,7 @@ mod files;
 mod grow;
 mod hand;
 mod headers;
+mod history;
 mod obtain;
 mod presync;
 mod report;
@@ -32,7 +34,9 @@ mod scripts;
 mod serve;
 mod tip;
 
-use crate::effect::Event;
+pub use history::Snapshot;
+
+use crate::effect::{Event, Side};
 use crate::limits::{self, Budget};
 use crate::msg::{From, Msg, PeerId, Place, Seq};
 use crate::{Cx, Input, Shard, ShardId};
@@ -59,12 +63,16 @@ pub struct Config {
     pub horizon: u32,
     /// Blocks refused in earlier runs, with the reason.
     pub refused: Vec<(BlockHash, String)>,
-    /// Checkpoints that there are: partition, height, block.
+    /// Checkpoints that there are, where there is a snapshot those of the history: partition, height, block.
     pub checkpoints: Vec<(u16, u32, BlockHash)>,
+    /// A snapshot whose history is not verified.
+    pub snapshot: Option<Snapshot>,
     /// Blocks that were invalidated by hand.
     pub invalidated: Vec<BlockHash>,
     /// No network: stop when everything in the files is done.
     pub offline: bool,
+    /// Nothing is changed: the history behind a snapshot is left alone.
+    pub look: bool,
     /// Run all scripts from the first height to the last, print what fails, refuse nothing for it, go no further.
     pub audit: Option<(u32, u32)>,
 }
@@ -117,6 +125,7 @@ struct Held {
 /// A live world above the root, or the root itself.
 #[derive(Debug)]
 struct World {
+    side: Side,
     node: NodeId,
     parent: WorldId,
     children: Vec<WorldId>,
@@ -132,9 +141,9 @@ struct World {
 
 impl World {
     /// The one over the base, that of this block.
-    fn root(node: NodeId, name: WorldId) -> World {
+    fn root(node: NodeId, name: WorldId, side: Side) -> World {
         let state = WorldState::Valid;
-        World { node, parent: name, children: Vec::new(), state, coins: 0, taken: 0, net: 0, bytes: 0 }
+        World { side, node, parent: name, children: Vec::new(), state, coins: 0, taken: 0, net: 0, bytes: 0 }
     }
 }
 
@@ -191,6 +200,9 @@ pub struct Chain {
     fetch: Fetch,
     obtain: obtain::Obtain,
     restore: restore::Restore,
+    /// Not begun with.
+    snapshot: Option<Snapshot>,
+    history: Option<history::History>,
     hand: hand::Hand,
     sync: headers::Sync,
     /// To be told once the block has its verdict and is durable.
@@ -212,7 +224,7 @@ impl Chain {
             out: false,
             world: Some(0),
         };
-        let root = World::root(0, 0);
+        let root = World::root(0, 0, Side::Tip);
         let fetch = Fetch::new(wire::fetch::Limits {
             window: limits::WINDOW_BLOCKS,
             per_peer_min: 2,
@@ -224,6 +236,8 @@ impl Chain {
             restore: restore::Restore::new(&config.checkpoints),
             refused_before: config.refused.iter().cloned().collect(),
             hand: hand::Hand::new(&config.invalidated),
+            snapshot: config.snapshot.clone(),
+            history: None,
             config,
             tree,
             lives: vec![genesis],
@@ -314,6 +328,7 @@ impl Chain {
 
     /// Everything that may have become possible.
     fn advance(&mut self, cx: &mut Cx) {
+        self.adopt_snapshot(|chain| chain.best, cx);
         self.grow_ready(cx);
         self.obtain_more(cx);
     }
@@ -353,7 +368,10 @@ impl Chain {
             Msg::Find { peer, hash } => self.find(peer, hash, cx),
             Msg::Grown { world, grown, missing } => self.grown(world, grown, missing, cx),
             Msg::Restored { root, coins } => self.restored(root, coins, cx),
-            Msg::Checkpointed { partition, height, block, kept } => self.checkpointed(partition, height, block, &kept),
+            Msg::Checkpointed { side, partition, height, block, kept } => {
+                self.checkpointed(side, partition, (height, block), &kept);
+            }
+            Msg::Measured { partition, digest } => self.measured(partition, digest, cx),
             Msg::Verdict { world, part, spends, script } => self.verdict(world, part, *spends, script, cx),
             Msg::Durable(nodes) => self.durable(nodes, cx),
             Msg::Query { question, text } => {

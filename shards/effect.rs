@@ -12,6 +12,15 @@ pub type SocketId = u64;
 /// A file of blocks: 0 is blocks.bin, others are files being imported.
 pub type FileId = u32;
 
+/// Which coins: a node that began with a snapshot has two sets, until it has seen where the snapshot's came from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Side {
+    /// Those that the tip's worlds lie over.
+    Tip,
+    /// Those of the history that is verified behind a snapshot.
+    History,
+}
+
 /// How loud a log line is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Level {
@@ -34,6 +43,8 @@ pub enum Stop {
     DiskFailed,
     /// Stored blocks are damaged and nobody can send them again.
     Damaged,
+    /// The snapshot that the node began with is false, or what was made from it is gone.
+    Snapshot,
 }
 
 /// What a shard asks of the kernel.
@@ -67,9 +78,11 @@ pub enum Effect {
     Remember(String),
     /// utxo: write these bytes at this offset of the checkpoint of that partition and height; with the last, make it durable,
     /// put it in its place, and remove those of these heights. Answered by SavedCheckpoint.
-    SaveCheckpoint { partition: u16, height: u32, at: u64, bytes: Bytes, last: Option<Vec<u32>> },
+    SaveCheckpoint { side: Side, partition: u16, height: u32, at: u64, bytes: Bytes, last: Option<Vec<u32>> },
     /// utxo: read up to `len` bytes of a checkpoint, fewer only at its end. Answered by LoadedCheckpoint.
-    LoadCheckpoint { partition: u16, height: u32, at: u64, len: u32 },
+    LoadCheckpoint { side: Side, partition: u16, height: u32, at: u64, len: u32 },
+    /// chain: the history is verified: remove the file that says which snapshot it is of, and its checkpoints.
+    EndSnapshot,
     /// status: write these bytes at this offset of the snapshot that is being made; answered by Dumped.
     Dump { question: u64, at: u64, bytes: Bytes },
     /// chain: replace the file of blocks invalidated by hand and sync it; answered by Kept. One at a time.
@@ -105,9 +118,9 @@ pub enum Event {
     /// book: a look-up ended; no address where it failed.
     Resolved { name: String, addresses: Vec<SocketAddr> },
     /// utxo: that is done, or why not.
-    SavedCheckpoint { partition: u16, failed: Option<String> },
+    SavedCheckpoint { side: Side, partition: u16, failed: Option<String> },
     /// utxo: the bytes, or why there are none.
-    LoadedCheckpoint { partition: u16, height: u32, at: u64, bytes: Result<Bytes, String> },
+    LoadedCheckpoint { side: Side, partition: u16, height: u32, at: u64, bytes: Result<Bytes, String> },
     /// status: that is written, or why not.
     Dumped { question: u64, failed: Option<String> },
     /// peer: a connection stands.

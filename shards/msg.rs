@@ -1,10 +1,10 @@
 //! Every word spoken between shards. Each says who speaks to whom, and how often.
 
-use crate::effect::FileId;
+use crate::effect::{FileId, Side};
 use consensus::script::{Flags, ScriptError};
 use consensus::{BlockHash, Header, OutPoint, Rule, Spends};
 use ledger::survey::{Aim, Part};
-use ledger::{Body, NodeId, WorldId};
+use ledger::{Body, CoinDigest, NodeId, WorldId};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -45,6 +45,8 @@ pub struct Job {
     pub world: WorldId,
     /// The world it grows from.
     pub parent: WorldId,
+    /// Among which coins.
+    pub side: Side,
     /// The block.
     pub body: Arc<Body>,
     /// Its height.
@@ -200,12 +202,18 @@ pub enum Msg {
     /// Grow a world; send the coins it takes to the verify shards it names.
     Grow(Arc<Job>),
     /// Fold all worlds up to this one, that of the block, into the base.
-    Fold { world: WorldId, height: u32, block: BlockHash },
+    Fold { side: Side, world: WorldId, height: u32, block: BlockHash },
     /// Drop these worlds. To verify, too: nobody waits for their scripts.
-    Drop(Vec<WorldId>),
+    Drop { side: Side, worlds: Vec<WorldId> },
     /// Forget everything; read the newest checkpoint that is kept, if there is one, of each partition. The world of that block, the lowest of them, has this name
     /// now. Answered by Restored.
-    Restore { root: WorldId, height: u32, block: BlockHash, partitions: Arc<Vec<Files>> },
+    Restore { side: Side, root: WorldId, height: u32, block: BlockHash, partitions: Arc<Vec<Files>> },
+    /// The coins so far are those of the history from now on; those of the tip come with the next Restore.
+    Split,
+    /// What do the coins of this partition come to in that world? Answered by Measured.
+    Measure { partition: u16, world: WorldId },
+    /// Forget the coins of the history.
+    Forget,
 
     // ---- chain → verify ----
     /// Check one part of a block, once the coins from every utxo shard are there.
@@ -220,8 +228,10 @@ pub enum Msg {
     Grown { world: WorldId, grown: ledger::worlds::Grown, missing: u64 },
     /// The bases are there, with so many coins; or the checkpoint of a partition at a height is damaged, and how.
     Restored { root: WorldId, coins: Result<u64, (u16, u32, String)> },
+    /// That is what they come to.
+    Measured { partition: u16, digest: CoinDigest },
     /// A checkpoint is durable; those of the partition that are kept.
-    Checkpointed { partition: u16, height: u32, block: BlockHash, kept: Vec<u32> },
+    Checkpointed { side: Side, partition: u16, height: u32, block: BlockHash, kept: Vec<u32> },
 
     // ---- verify → chain; one per part ----
     /// The part was checked; the first script that failed, where the rules were kept.
@@ -240,6 +250,8 @@ pub enum Msg {
     // ---- chain → store ----
     /// Append this block to blocks.bin.
     Append { node: NodeId, body: Arc<Body> },
+    /// Keep these headers, whose blocks are not in blocks.bin.
+    KeepHeaders(Vec<Header>),
     /// Note that the block which lies there in blocks.bin, durably, is valid.
     Valid { at: u64 },
     /// Remember for ever that this block is refused.

@@ -95,6 +95,8 @@ pub struct Chain {
     pub worlds: Vec<World>,
     /// … and how many there are.
     pub live: usize,
+    /// Where a snapshot's history is not verified: up to which height it is, and its block's.
+    pub history: Option<(u32, u32)>,
     /// Bytes that their versions take, by estimate, and the budget for them.
     pub worlds_bytes: (u64, u64),
     /// Worlds that are kept apart at the tip, in blocks.

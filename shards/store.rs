@@ -197,6 +197,9 @@ impl Shard for Store {
         match input {
             Input::Msg(Msg::Append { node, body }) => self.append(node, &body.block),
             Input::Msg(Msg::Refused { hash, reject }) => cx.effect(Effect::Remember(format!("{hash} {reject}"))),
+            Input::Msg(Msg::KeepHeaders(headers)) => {
+                headers.iter().for_each(|header| self.rows.header(header, &mut self.index));
+            }
             Input::Msg(Msg::Valid { at }) => self.rows.valid(at - FRAME_LEN, &mut self.index),
             Input::Event(Event::Written { at }) => self.written(at),
             Input::Event(Event::Synced) => self.synced(cx),

@@ -67,6 +67,18 @@ pub fn plan(cores: usize) -> Plan {
     plan
 }
 
+/// Partitions of coins that utxo shard `i` of so many owns.
+fn partitions(i: u16, workers: u16) -> std::ops::Range<usize> {
+    let start = |i: usize| i * ledger::PARTITIONS / usize::from(workers);
+    start(i.into())..start(usize::from(i) + 1)
+}
+
+/// The utxo shard, of so many, that owns a partition.
+pub fn owner(partition: usize, workers: u16) -> ShardId {
+    let owner = (0..workers).find(|i| partitions(*i, workers).contains(&partition));
+    ShardId::Utxo(owner.expect("every partition has an owner"))
+}
+
 impl Plan {
     /// The core a shard lives on.
     pub fn home(&self, shard: ShardId) -> usize {
@@ -80,14 +92,12 @@ impl Plan {
 
     /// Partitions of coins that utxo shard `i` owns.
     pub fn partitions(&self, i: u16) -> std::ops::Range<usize> {
-        let start = |i: usize| i * ledger::PARTITIONS / usize::from(self.workers);
-        start(i.into())..start(usize::from(i) + 1)
+        partitions(i, self.workers)
     }
 
     /// The utxo shard that owns a partition.
     pub fn owner(&self, partition: usize) -> ShardId {
-        let owner = (0..self.workers).find(|i| self.partitions(*i).contains(&partition));
-        ShardId::Utxo(owner.expect("every partition has an owner"))
+        owner(partition, self.workers)
     }
 
     /// Ordered pairs of different cores; every core may speak to every other one, and each pair

@@ -2,27 +2,22 @@
 //! order, answers every Grow exactly once, and knows no rule, no peer and no other utxo shard.
 
 mod checkpoint;
+mod holding;
 mod restore;
 #[cfg(test)]
 mod tests;
 
 pub use checkpoint::Policy;
 
-use crate::effect::Event;
-use crate::metrics::{Pages, Work};
-use crate::msg::{CoinRow, Coins, Files, Finding, Job, Msg, Question};
+use crate::effect::{Event, Side};
+use crate::metrics::Pages;
+use crate::msg::Msg;
 use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
-use bytes::Bytes;
-use checkpoint::Checkpoints;
-use consensus::script::uncompressed;
-use consensus::{BlockHash, CoinView};
-use ledger::survey::Part;
-use ledger::worlds::Grown;
-use ledger::{WorldId, Worlds};
-use restore::{Restoring, Step};
+use consensus::BlockHash;
+use holding::Holding;
+use ledger::worlds::Tally;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// What the shard is made from.
 #[derive(Clone, Debug)]
@@ -39,6 +34,8 @@ pub struct Config {
     pub policy: Policy,
     /// The genesis block.
     pub genesis: BlockHash,
+    /// There is a snapshot: the coins so far are those of the history.
+    pub snapshot: bool,
     /// Where it lives.
     pub core: usize,
     /// Counters.
@@ -49,174 +46,75 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Utxo {
     config: Config,
-    worlds: Worlds,
-    first: usize,
-    /// Height and block of the root.
-    root: (u32, BlockHash),
-    /// The world that was the root when its bases were last read, and what is still to be read of them.
-    restored: WorldId,
-    restoring: Option<Restoring>,
-    checkpoints: Checkpoints,
+    tip: Holding,
+    /// Behind a snapshot.
+    history: Option<Holding>,
 }
 
 impl Utxo {
     /// A shard with the coins of genesis.
     pub fn new(config: Config) -> Utxo {
-        let partitions = config.partitions.clone();
-        Utxo {
-            worlds: Worlds::new(partitions.clone(), config.seed),
-            first: partitions.start,
-            root: (0, config.genesis),
-            restored: 0,
-            restoring: None,
-            checkpoints: Checkpoints::new(config.policy, config.workers, partitions.start, partitions.len()),
-            config,
+        let side = if config.snapshot { Side::History } else { Side::Tip };
+        Utxo { tip: Holding::new(side, &config), history: None, config }
+    }
+
+    /// Those that words are meant for which name this side: before there are two, the only ones.
+    fn side(&mut self, side: Side) -> &mut Holding {
+        match (side, &mut self.history) {
+            (Side::History, Some(history)) => history,
+            _ => &mut self.tip,
         }
     }
 
-    fn work(&self) -> &Work {
-        self.config.pages.work(self.config.core)
-    }
-
-    fn grow(&mut self, job: &Arc<Job>, cx: &mut Cx) {
-        let mut found: Vec<Coins> = job.parts.iter().map(|_| Coins::default()).collect();
-        let (mut taken, mut missing) = (0, 0);
-        let grown = self.worlds.grow(job.world, job.parent, job.height, &job.body, |input, coin| {
-            taken += 1;
-            missing += u64::from(coin.is_none());
-            // Nobody checks what is known to be valid.
-            let Some(coin) = coin.filter(|_| !job.parts.is_empty()) else { return };
-            let part = job.inputs.partition_point(|range| range.end <= input);
-            let coins = &mut found[part];
-            let start = coins.scripts.len() as u32;
-            coins.scripts.extend_from_slice(coin.script);
-            let script = (start, coins.scripts.len() as u32);
-            let CoinView { value, height, coinbase, .. } = coin;
-            coins.rows.push(CoinRow { input, height, value, script, coinbase });
-        });
-        self.work().coin_taken.add(taken);
-        self.work().world_grown.add(1);
-        self.answer(job, found, grown, missing, cx);
-    }
-
-    fn answer(&self, job: &Job, found: impl IntoIterator<Item = Coins>, grown: Grown, missing: u64, cx: &mut Cx) {
-        for (part, coins) in found.into_iter().enumerate() {
-            let to = ShardId::Verify(job.parts[part].0);
-            cx.tell(to, Msg::Coins { world: job.world, part, coins: Box::new(coins) });
-        }
-        cx.tell(ShardId::Chain, Msg::Grown { world: job.world, grown, missing });
-    }
-
-    /// Starts anew from checkpoints. Whatever still waits is of worlds that are gone.
-    fn restore(&mut self, root: WorldId, block: (u32, BlockHash), files: &[Files], cx: &mut Cx) {
-        if let Some(restoring) = self.restoring.take() {
-            for word in restoring.later {
-                if let Msg::Grow(job) = word {
-                    self.answer(&job, job.parts.iter().map(|_| Coins::default()), Grown::default(), 0, cx);
-                }
+    fn hear(&mut self, word: Msg, cx: &mut Cx) {
+        let side = match &word {
+            Msg::Grow(job) => job.side,
+            Msg::Fold { side, .. } | Msg::Drop { side, .. } | Msg::Restore { side, .. } => *side,
+            Msg::Measure { .. } => Side::History,
+            Msg::Look { .. } => Side::Tip,
+            Msg::Split => {
+                let tip = Holding::new(Side::Tip, &self.config);
+                self.history = Some(std::mem::replace(&mut self.tip, tip));
+                return;
             }
-        }
-        self.worlds.reset(root);
-        (self.root, self.restored) = (block, root);
-        let mine = &files[self.config.partitions.clone()];
-        self.checkpoints.reset(mine);
-        let heights = mine.iter().enumerate().filter_map(|(index, files)| Some((index, *files.kept.last()?)));
-        heights
-            .clone()
-            .filter(|(_, height)| *height > block.0)
-            .for_each(|(index, height)| self.worlds.ahead(index, height));
-        let restoring = Restoring::new(heights.collect());
-        let step = restoring.ask(self.first, cx);
-        self.restoring = Some(restoring);
-        self.stepped(step, cx);
-    }
-
-    fn loaded(&mut self, bytes: Result<Bytes, String>, cx: &mut Cx) {
-        let restoring = self.restoring.as_mut().expect("it waits for these");
-        let step = restoring.take(bytes.as_deref().map_err(String::clone), self.first, &mut self.worlds, cx);
-        self.stepped(step, cx);
-    }
-
-    fn stepped(&mut self, step: Step, cx: &mut Cx) {
-        let coins = match step {
-            Step::On => return,
-            Step::Done => Ok(self.restoring.as_ref().map_or(0, |restoring| restoring.coins)),
-            // What waits goes on waiting until it is said what else to do.
-            Step::Damaged(index, height, why) => Err(((self.first + index) as u16, height, why)),
+            Msg::Forget => return self.history = None,
+            other => unreachable!("utxo is never told {other:?}"),
         };
-        let done = coins.is_ok();
-        cx.tell(ShardId::Chain, Msg::Restored { root: self.restored, coins });
-        if done && let Some(restoring) = self.restoring.take() {
-            restoring.later.into_iter().for_each(|word| self.obey(Input::Msg(word), cx));
-        }
-    }
-
-    /// Writes the next partition down, if it is time.
-    fn checkpoint(&mut self, cx: &mut Cx) {
-        if self.restoring.is_none() {
-            self.checkpoints.begin(self.root, &mut self.worlds, cx);
-        }
-    }
-
-    fn look(&self, what: Question) -> Finding {
-        match what {
-            Question::Coin(outpoint, world) => {
-                let coin = self.worlds.coin(world, &outpoint);
-                Finding::Coin(coin.map(|c| (c.value, c.height(), c.coinbase(), c.script)))
+        let (pages, mine) = (self.config.pages.clone(), self.config.partitions.clone());
+        let work = pages.work(self.config.core);
+        match word {
+            Msg::Restore { root, height, block, partitions, .. } => {
+                self.side(side).restore(root, (height, block), &partitions[mine], work, cx);
             }
-            Question::Part { partition, world, aim } => {
-                let part = || Part::of(&self.worlds, partition - self.first, world, aim, uncompressed);
-                let part = self.worlds.alive(world).then(|| Box::new(part()));
-                Finding::Part(partition, part)
-            }
+            word => self.side(side).hear(word, work, cx),
         }
     }
 }
 
 impl Shard for Utxo {
     fn step(&mut self, input: Input, cx: &mut Cx) {
-        match (input, &mut self.restoring) {
-            (Input::Msg(Msg::Restore { root, height, block, partitions }), _) => {
-                self.restore(root, (height, block), &partitions, cx);
-            }
-            (
-                Input::Msg(word @ (Msg::Grow(_) | Msg::Fold { .. } | Msg::Drop(_) | Msg::Look { .. })),
-                Some(restoring),
-            ) => {
-                restoring.later.push_back(word);
-            }
-            (input, _) => self.obey(input, cx),
-        }
-    }
-}
-
-impl Utxo {
-    fn obey(&mut self, input: Input, cx: &mut Cx) {
+        let both = self.history.iter_mut().chain([&mut self.tip]);
         match input {
-            Input::Msg(Msg::Grow(job)) => self.grow(&job, cx),
-            Input::Msg(Msg::Fold { world, height, block }) => {
-                self.worlds.fold(world);
-                self.root = (height, block);
+            Input::Msg(word) => {
+                drop(both);
+                self.hear(word, cx);
             }
-            Input::Msg(Msg::Drop(worlds)) => self.worlds.drop_worlds(&worlds),
-            Input::Msg(Msg::Look { question, what }) => {
-                let finding = self.look(what);
-                cx.tell(ShardId::Status, Msg::Seen { question, finding });
+            // What was asked for coins that were forgotten since is for nobody.
+            Input::Event(Event::LoadedCheckpoint { side, partition, height, at, bytes }) => {
+                let work = self.config.pages.work(self.config.core);
+                both.filter(|held| held.side == side)
+                    .for_each(|held| held.loaded((partition, height, at), bytes.clone(), work, cx));
             }
-            Input::Event(Event::LoadedCheckpoint { partition, height, at, bytes }) => {
-                let index = usize::from(partition) - self.first;
-                if self.restoring.as_ref().is_some_and(|restoring| restoring.waits_for(index, height, at)) {
-                    self.loaded(bytes, cx);
-                }
-            }
-            Input::Event(Event::SavedCheckpoint { partition, failed }) => {
-                self.checkpoints.saved(partition, failed, &mut self.worlds, cx);
-                self.checkpoint(cx);
+            Input::Event(Event::SavedCheckpoint { side, partition, failed }) => {
+                both.filter(|held| held.side == side).for_each(|held| held.saved(partition, failed.clone(), cx));
             }
             Input::Tick => {
-                self.checkpoint(cx);
-                let lens = self.worlds.base_lens().map(|len| len as u32).collect();
-                let report = Report::Coins(self.config.number, self.worlds.tally(), lens);
+                both.for_each(|held| held.checkpoint(cx));
+                let lens = self.tip.worlds.base_lens().map(|len| len as u32).collect();
+                let behind = self.history.as_ref().map_or(Tally::default(), |history| history.worlds.tally());
+                let mut tally = self.tip.worlds.tally();
+                tally.base_bytes += behind.base_bytes;
+                let report = Report::Coins(self.config.number, tally, lens);
                 cx.tell(ShardId::Status, Msg::Report(Box::new(report)));
             }
             other => unreachable!("utxo is never told {other:?}"),

@@ -196,7 +196,7 @@ impl Shard for Verify {
             Input::Msg(Msg::Shared { world, part, script }) => self.shared(world, part, script, cx),
             Input::Msg(Msg::Slice) => self.slice(cx),
             // Nobody waits for these any more: their verdicts come without their scripts.
-            Input::Msg(Msg::Drop(worlds)) => {
+            Input::Msg(Msg::Drop { worlds, .. }) => {
                 self.queue.iter_mut().filter(|part| worlds.contains(&part.world())).for_each(Part::give_up);
                 self.go_on(cx);
             }

@@ -6,6 +6,7 @@ use crate::config::{self, Config};
 use crate::exit::{Fatal, STATUSES};
 use crate::settings::{Around, Given, Setting};
 use clap::{Args, Parser, Subcommand};
+use consensus::CoinsHash;
 use std::path::PathBuf;
 
 /// A Bitcoin full node: thread per core, many worlds, one blocks.bin.
@@ -103,6 +104,17 @@ pub enum Coins {
     Dump {
         /// The file, which must not exist
         file: PathBuf,
+    },
+    /// Begin with the coins of such a file, with no node running here: the blocks below are verified behind them
+    Load {
+        /// The file
+        file: PathBuf,
+        /// What its coins come to (hash_serialized_3), where its block is none of those that are built in
+        #[arg(long, value_name = "HASH")]
+        snapshot_hash: Option<CoinsHash>,
+        /// The height of its block, where that is none of those and made no coin of its own
+        #[arg(long, value_name = "HEIGHT", requires = "snapshot_hash")]
+        snapshot_height: Option<u32>,
     },
 }
 

@@ -1,5 +1,5 @@
 //! `caesure coins`: what the coins of the chain on disk are, beside a running node or with none; nothing of the node's is
-//! written. Knows words and files; the shards make the coins and look at them.
+//! written but by `load`, which has a file of its own. Knows words and files; the shards make the coins and look at them.
 
 use crate::args::Coins;
 use crate::config::Config;
@@ -19,6 +19,9 @@ pub fn run(config: Config, what: Coins) -> Result<(), Fatal> {
         Coins::Stats { json } => stats(config, json),
         Coins::Get { outpoint, at } => get(config, &outpoint, at.as_deref()),
         Coins::Dump { file } => dump(config, &file),
+        Coins::Load { file, snapshot_hash, snapshot_height } => {
+            crate::load::run(&config, &file, snapshot_hash, snapshot_height)
+        }
     }
 }
 

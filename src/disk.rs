@@ -1,8 +1,8 @@
 //! The files of a core: blocks.bin for the store shard (direct writes, fdatasync), positional reads for peer shards, and
 //! the small files. It never looks at a byte but to take off a key that an imported file was masked with.
 
-use crate::checkpoints;
 use crate::pump::Core;
+use crate::{checkpoints, snapshot};
 use bytes::Bytes;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions as OpenDirect};
 use glommio::sync::Semaphore;
@@ -118,26 +118,26 @@ impl Disk {
                 })
                 .detach();
             }
-            Effect::SaveCheckpoint { partition, height, at, bytes, last } => {
-                let folder = self.folder.clone();
+            Effect::SaveCheckpoint { side, partition, height, at, bytes, last } => {
+                let folder = checkpoints::folder_of(&self.folder, side);
                 let save = move || checkpoints::save(&folder, (partition, height), at, &bytes, last);
                 let saved = move |saved: std::io::Result<()>| {
                     let failed = saved.err().map(|why| why.to_string());
-                    Event::SavedCheckpoint { partition, failed }
+                    Event::SavedCheckpoint { side, partition, failed }
                 };
                 of_coins(core, save, saved);
             }
-            Effect::LoadCheckpoint { partition, height, at, len } => {
-                let folder = self.folder.clone();
+            Effect::LoadCheckpoint { side, partition, height, at, len } => {
+                let folder = checkpoints::folder_of(&self.folder, side);
                 let load = move || checkpoints::load(&folder, (partition, height), at, len);
                 let loaded = move |bytes: std::io::Result<Vec<u8>>| {
                     let bytes = bytes.map(Bytes::from).map_err(|why| why.to_string());
-                    Event::LoadedCheckpoint { partition, height, at, bytes }
+                    Event::LoadedCheckpoint { side, partition, height, at, bytes }
                 };
                 of_coins(core, load, loaded);
             }
             Effect::Dump { question, at, bytes } => self.dump(core, question, at, bytes),
-            Effect::Index(_) | Effect::Remember(_) | Effect::SaveAddresses(_)
+            Effect::Index(_) | Effect::Remember(_) | Effect::SaveAddresses(_) | Effect::EndSnapshot
                 if matches!(self.access, Access::Look(_)) => {}
             Effect::SaveAddresses(bytes) => {
                 let path = self.folder.join("peers");
@@ -151,6 +151,13 @@ impl Disk {
                     core.event(ShardId::Chain, Event::Kept(done.map_err(|why| format!("{shown}: {why}"))));
                 })
                 .detach();
+            }
+            Effect::EndSnapshot => {
+                let folder = self.folder.clone();
+                blocking(
+                    move || snapshot::end(&folder),
+                    "the snapshot's file was not removed; its history will be verified again after a restart",
+                );
             }
             Effect::Index(bytes) => self.append_rows(&bytes),
             Effect::Remember(line) => {

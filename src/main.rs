@@ -12,6 +12,7 @@ mod exit;
 mod folder;
 mod http;
 mod links;
+mod load;
 mod monitor;
 mod net;
 mod network;
@@ -19,6 +20,7 @@ mod pump;
 mod rules;
 mod run;
 mod settings;
+mod snapshot;
 mod values;
 mod verify;
 

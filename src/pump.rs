@@ -332,6 +332,7 @@ impl Core {
             | Effect::Dump { .. }
             | Effect::SaveCheckpoint { .. }
             | Effect::LoadCheckpoint { .. }
+            | Effect::EndSnapshot
             | Effect::Remember(_) => self.0.disk.carry_out(self, effect),
             Effect::Log(Level::Warn, line) => tracing::warn!("{line}"),
             Effect::Log(Level::Info, line) => tracing::info!("{line}"),

@@ -1,6 +1,5 @@
 //! A node from a checked configuration: folder, plan, one executor per core, ready or not, until it stops.
 
-use crate::checkpoints;
 use crate::config::{Config, cpus_allowed};
 use crate::disk::{Access, Disk, Source};
 use crate::exit::Fatal;
@@ -9,11 +8,12 @@ use crate::links::{self, Ends, Links};
 use crate::net::Net;
 use crate::pump::{Core, News, Parts};
 use crate::values::Target;
+use crate::{checkpoints, snapshot};
 use crate::{http, monitor};
 use consensus::Params;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use ledger::record::Index;
-use shards::effect::{Event, Stop};
+use shards::effect::{Event, Side, Stop};
 use shards::limits::{Budget, SCRIPT_CACHE_BYTES};
 use shards::metrics::Pages;
 use shards::script_cache::ScriptCache;
@@ -65,6 +65,7 @@ struct Blueprint {
     invalidated: Vec<consensus::BlockHash>,
     addresses: Option<Vec<u8>>,
     checkpoints: Vec<(u16, u32, consensus::BlockHash)>,
+    snapshot: Option<chain::Snapshot>,
     opened: Opened,
     nonce: u64,
     cache: ScriptCache,
@@ -136,6 +137,8 @@ impl Node {
             sources.push(source);
             indexes.push(index);
         }
+        let snapshot = snapshot::read(&folder.path, params, read_only)?;
+        let side = if snapshot.is_some() { Side::History } else { Side::Tip };
         let plan = plan(config.cores);
         if !offline {
             greet(&config, &plan, &budget);
@@ -151,7 +154,8 @@ impl Node {
             refused: if audit.is_some() { Vec::new() } else { folder.refused() },
             invalidated: if audit.is_some() { Vec::new() } else { folder.invalidated()? },
             addresses: folder.read("peers"),
-            checkpoints: checkpoints::find(&folder.path, params)?,
+            checkpoints: checkpoints::find(&checkpoints::folder_of(&folder.path, side), params)?,
+            snapshot,
             opened,
             nonce: entropy(),
             cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
@@ -256,6 +260,14 @@ impl Node {
             }
             Stop::Damaged => {
                 Fatal::Damaged { path, what: line, mend: "caesure -c HOST:PORT, or caesure import FILE".into() }
+            }
+            Stop::Snapshot => {
+                let folder = self.config.folder.display();
+                let mend = format!(
+                    "rm -r {folder}/coins {folder}/snapshot: the next start goes on with the history, of which nothing is \
+                     lost; or after that caesure coins load FILE with another snapshot"
+                );
+                Fatal::Damaged { path: snapshot::path(&self.config.folder), what: line, mend }
             }
             Stop::Done => unreachable!("no failure"),
         }
@@ -406,6 +418,8 @@ impl Blueprint {
                 horizon: config.horizon,
                 refused: self.refused.clone(),
                 checkpoints: self.checkpoints.clone(),
+                snapshot: self.snapshot.clone(),
+                look: self.read_only,
                 invalidated: self.invalidated.clone(),
                 offline: self.offline,
                 audit: self.audit,
@@ -456,6 +470,7 @@ impl Blueprint {
                     gap: config.checkpoint_gap,
                 },
                 genesis: params.genesis_hash,
+                snapshot: self.snapshot.is_some(),
                 core,
                 pages: self.pages.clone(),
             })),

@@ -51,8 +51,7 @@ impl Chain {
                 true
             }
         };
-        let life = self.life(node);
-        welcome && self.in_running(node) && life.world.is_none() && !self.held.contains_key(&node)
+        welcome && self.in_running(node) && !self.has_world(node) && !self.held.contains_key(&node)
     }
 
     /// Bytes that break a rule. Mutated ones say nothing of the header: another peer is asked.

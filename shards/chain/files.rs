@@ -3,7 +3,7 @@
 
 use super::obtain::{OWN_TARGETS_MAX, Target};
 use super::{Chain, Stored, Verdict};
-use crate::effect::{Effect, FileId, Level, Stop};
+use crate::effect::{Effect, FileId, Level, Side, Stop};
 use crate::limits::LOADING_MAX;
 use crate::msg::{From, Msg, Place};
 use crate::{Cx, ShardId};
@@ -20,6 +20,13 @@ impl Chain {
                 damage.len, damage.at
             );
             cx.log(Level::Warn, line);
+        }
+        self.obtain.bare_headers += index.headers.len();
+        for header in &index.headers {
+            if let Some(parent) = self.tree.find(&header.prev) {
+                // One that does not hold is had again from peers.
+                let _ = self.store_header(parent, header, cx);
+            }
         }
         for record in &index.records {
             self.adopt(file, record, cx);
@@ -72,24 +79,28 @@ impl Chain {
 
     /// All files are indexed: work begins with the best chain that they hold entire.
     pub(super) fn begin(&mut self, cx: &mut Cx) {
+        self.find_best();
+        (self.obtain.begun, self.obtain.replaying) = (true, true);
+        let adopted = self.adopt_snapshot(|chain| chain.strongest(&chain.whole_branches()), cx);
         let mut whole = self.whole_branches();
-        let better = |best, &node| if self.work(node) > self.work(best) { node } else { best };
-        let mut leaf = whole.iter().fold(0, better);
+        let mut leaf = self.strongest(&whole);
         if let Some((_, to)) = self.config.audit {
             leaf = self.tree.ancestor(leaf, to.min(self.height(leaf))).expect("not above");
             whole.clear();
         }
-        self.find_best();
-        self.obtain.begun = true;
         self.obtain.start_leaf = leaf;
         self.obtain.replaying = leaf != 0;
-        if self.config.audit.is_none() && !self.restore.is_empty() {
-            self.reset_worlds(leaf, cx);
+        if self.config.audit.is_none() && !adopted && !self.restore.is_empty() {
+            self.reset_worlds(Side::Tip, leaf, cx);
         }
         self.add_target(leaf);
         for node in whole {
             let recent = self.height(node) + self.config.horizon >= self.height(leaf);
-            if (self.config.offline || recent) && self.obtain.targets.len() < OWN_TARGETS_MAX && node != leaf {
+            if (self.config.offline || recent)
+                && self.obtain.targets.len() < OWN_TARGETS_MAX
+                && node != leaf
+                && self.side(node) == Side::Tip
+            {
                 let fresh = self.fresh_target(node);
                 self.obtain.targets.push(Target { own: true, ..fresh });
             }
@@ -120,13 +131,21 @@ impl Chain {
         }
     }
 
-    /// Leaves of those branches that lie whole, from genesis on, in our files, as far as they are in the running.
+    /// Of these, the one with the most work.
+    fn strongest(&self, nodes: &[NodeId]) -> NodeId {
+        let better = |best, &node| if self.work(node) > self.work(best) { node } else { best };
+        nodes.iter().fold(0, better)
+    }
+
+    /// Leaves of those branches that lie whole, from genesis or a snapshot's block on, in our files, as far as they are in
+    /// the running.
     fn whole_branches(&self) -> Vec<NodeId> {
         let (mut whole, mut is_end) = (vec![false; self.lives.len()], vec![true; self.lives.len()]);
         whole[0] = true;
         for node in 1..self.lives.len() as NodeId {
             let parent = self.tree.node(node).parent as usize;
-            whole[node as usize] = whole[parent] && self.life(node).place.is_some() && !self.life(node).out;
+            let stored = whole[parent] && self.life(node).place.is_some();
+            whole[node as usize] = (stored || self.is_base(node)) && !self.life(node).out;
             is_end[parent] &= !whole[node as usize];
         }
         let ends = (1..self.lives.len()).filter(|&node| whole[node] && is_end[node]);
@@ -156,11 +175,11 @@ impl Chain {
 
     /// Whether a block of this height that was read may wait in memory: few of those are let in, and always the one
     /// below all of them, because they may wait for it. Blocks from peers have their own credit.
-    fn may_park(&self, height: u32) -> bool {
+    fn may_park(&self, rank: u32) -> bool {
         let read = self.held.iter().filter(|(_, held)| held.body.is_some() && matches!(held.from, From::File(_)));
         let (count, lowest) =
-            read.fold((0, u32::MAX), |(count, lowest), (node, _)| (count + 1, lowest.min(self.height(*node))));
-        count < LOADING_MAX || height < lowest
+            read.fold((0, u32::MAX), |(count, lowest), (node, _)| (count + 1, lowest.min(self.rank(*node))));
+        count < LOADING_MAX || rank < lowest
     }
 
     fn load_from(&mut self, node: NodeId, place: Place, cx: &mut Cx) {
@@ -195,7 +214,7 @@ impl Chain {
             life.stored = if spare.file == 0 { Stored::Durable } else { Stored::No };
             self.load_from(node, spare, cx);
         } else {
-            self.fetch.want(node, height);
+            self.fetch.want(node, self.rank(node));
         }
     }
 
@@ -204,7 +223,8 @@ impl Chain {
         // What is still to be loaded is no work under way: `load` has just taken all that may be parked, and the rest
         // stands above a damaged block.
         let busy = self.growing > 0
-            || self.restore.is_waiting()
+            || [Side::Tip, Side::History].iter().any(|side| self.restore(*side).is_waiting())
+            || self.is_comparing()
             || !self.obtain.loading.is_empty()
             || !self.ready.is_empty()
             || self.held.values().any(|held| held.appending);

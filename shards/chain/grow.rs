@@ -3,7 +3,7 @@
 
 use super::cut::cut;
 use super::{Chain, Stored, Verdict, World, WorldState};
-use crate::effect::Level;
+use crate::effect::{Level, Side};
 use crate::limits::GROWING_MAX;
 use crate::msg::{From, Job, Msg, Place, ScriptFailure, Scripts};
 use crate::{Cx, ShardId};
@@ -90,9 +90,11 @@ impl Chain {
         }
         // All inputs but the coinbase's.
         let taken = body.block.inputs.len().saturating_sub(1);
+        let side = self.side(node);
         let job = Arc::new(Job {
             world,
             parent,
+            side,
             height,
             mtp_parent: self.tree.median_time(parent_node),
             flags: self.config.params.script_flags(height, &hash),
@@ -119,9 +121,10 @@ impl Chain {
         let bytes = self.held.get(&node).map_or(0, |held| held.bytes) * VERSION_BYTES_PER_BYTE;
         self.worlds_bytes += bytes;
         let taken = taken as i64;
-        self.worlds.insert(world, World { node, parent, children: Vec::new(), state, coins: 0, taken, net: 0, bytes });
+        self.worlds
+            .insert(world, World { side, node, parent, children: Vec::new(), state, coins: 0, taken, net: 0, bytes });
         self.worlds.get_mut(&parent).expect("lives").children.push(world);
-        self.life_mut(node).world = Some(world);
+        self.set_world(side, node, Some(world));
         self.growing += 1;
         self.fetch.forget(node);
         let held = self.held.get_mut(&node).expect("just taken from it");
@@ -129,18 +132,20 @@ impl Chain {
         if !held.appending {
             self.pipeline_bytes += held.bytes;
         }
-        for child in self.waiting.remove(&node).unwrap_or_default() {
-            self.ready.insert((self.height(child), child));
+        let next = self.waiting.remove(&node).filter(|_| self.life(node).world == Some(world));
+        for child in next.unwrap_or_default() {
+            self.ready.insert((self.rank(child), child));
             self.settles.entry(child).or_default();
         }
     }
 
-    /// Appends a held block once its parent's bytes are at least on their way: parents come first.
+    /// Appends a held block once its parent's bytes are at least on their way: parents come first, but for a snapshot's.
     pub(super) fn append(&mut self, node: NodeId, cx: &mut Cx) {
         let mut ready = vec![node];
         while let Some(node) = ready.pop() {
             let parent = self.tree.node(node).parent;
-            if self.life(node).stored == Stored::No && self.life(parent).stored != Stored::No {
+            let comes_next = self.life(parent).stored != Stored::No || self.is_base(parent);
+            if self.life(node).stored == Stored::No && comes_next {
                 let Some(held) = self.held.get_mut(&node) else { continue };
                 let Some(body) = held.body.clone() else { continue };
                 held.appending = true;
@@ -184,8 +189,8 @@ impl Chain {
     /// Forgets the body of a block that waits in memory.
     pub(super) fn let_go(&mut self, node: NodeId, cx: &mut Cx) {
         self.settle_now(node, cx);
-        let (height, parent) = (self.height(node), self.tree.node(node).parent);
-        self.ready.remove(&(height, node));
+        let parent = self.tree.node(node).parent;
+        self.ready.remove(&(self.rank(node), node));
         if let Some(waiting) = self.waiting.get_mut(&parent) {
             waiting.remove(&node);
             if waiting.is_empty() {
@@ -203,8 +208,8 @@ impl Chain {
     pub(super) fn grown(&mut self, world: WorldId, grown: Grown, missing: u64, cx: &mut Cx) {
         let Some(growing) = self.growing(world) else { return };
         if missing > 0 && growing.job.parts.is_empty() {
-            let height = growing.job.height;
-            return self.lacks_coins(height, missing, cx);
+            let node = self.worlds[&world].node;
+            return self.lacks_coins(node, missing, cx);
         }
         growing.utxos_left -= 1;
         growing.net += grown.net;
@@ -305,7 +310,7 @@ impl Chain {
         let mut next = vec![world];
         while let Some(world) = next.pop() {
             let Some(this) = self.worlds.get(&world) else { continue };
-            let node = this.node;
+            let (node, side) = (this.node, this.side);
             let WorldState::Checked(result, from) = this.state else { continue };
             // Its world, not its life: that may be valid from before all coins were rebuilt.
             let parent = &self.worlds[&this.parent];
@@ -320,8 +325,13 @@ impl Chain {
                     (this.state, this.coins) = (WorldState::Valid, coins);
                     next.extend(&this.children);
                     self.note_valid(node, cx);
-                    self.candidate(node, cx);
-                    self.fold_rebuilt(node, cx);
+                    match side {
+                        Side::History => self.history_grew(node, cx),
+                        Side::Tip => {
+                            self.candidate(node, cx);
+                            self.fold_rebuilt(node, cx);
+                        }
+                    }
                     self.settle_block(node, cx);
                 }
                 Err(refusal) => {
@@ -338,7 +348,8 @@ impl Chain {
     /// does not refuse what fails.
     pub(super) fn note_valid(&mut self, node: NodeId, cx: &mut Cx) {
         let life = self.life(node);
-        let new = life.verdict == Verdict::Valid && life.stored == Stored::Durable && !life.known;
+        let valid = life.verdict == Verdict::Valid && !self.is_assumed(node);
+        let new = valid && life.stored == Stored::Durable && !life.known;
         if let Some(place) = life.place.filter(|_| new && self.config.audit.is_none()) {
             self.life_mut(node).known = true;
             cx.tell(ShardId::Store, Msg::Valid { at: place.at });
@@ -373,8 +384,12 @@ impl Chain {
         let (hash, rule) = (self.tree.node(node).hash, refusal.rule);
         let line = format!("block {hash} (height {}) is refused: {refusal}: {}", self.height(node), rule.must());
         cx.log(Level::Warn, line);
-        if self.config.audit.is_none() {
+        // What coins of an unverified snapshot make of a block is not for ever.
+        if self.config.audit.is_none() && (self.history.is_none() || self.side(node) == Side::History) {
             cx.tell(ShardId::Store, Msg::Refused { hash, reject: rule.reject() });
+        }
+        if self.history_refused(node, cx) {
+            return;
         }
         self.life_mut(node).verdict = Verdict::Refused(rule.reject());
         let mut refused = vec![node];

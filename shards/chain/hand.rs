@@ -3,7 +3,7 @@
 //! for them, and no verdict is touched: a block that is out may well be valid.
 
 use super::{Chain, Stored, Verdict};
-use crate::effect::{Effect, Level};
+use crate::effect::{Effect, Level, Side};
 use crate::msg::Msg;
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
@@ -76,6 +76,9 @@ impl Chain {
         let mut marks = self.hand.marks.clone();
         match (self.tree.find(&block), out) {
             (Some(0), true) => return Err("the genesis block cannot be invalidated".into()),
+            (Some(node), true) if self.side(node) == Side::History => {
+                return Err("it lies below the snapshot, whose history is not verified yet".into());
+            }
             (Some(node), true) if self.life(node).out => {}
             (Some(_), true) => {
                 marks.insert(block);
@@ -121,7 +124,7 @@ impl Chain {
             if out && !was {
                 self.let_go(node, cx);
                 self.fetch.forget(node);
-                self.obtain.to_load.remove(&(self.height(node), node));
+                self.obtain.to_load.remove(&(self.rank(node), node));
             } else if was && self.in_running(node) && self.work(node) > self.work(best_in) {
                 best_in = node;
             }
@@ -141,7 +144,8 @@ impl Chain {
         for node in 1..self.tree.len() as NodeId {
             let life = self.life(node);
             let sound = life.verdict == Verdict::Valid && life.stored == Stored::Durable && !life.out;
-            whole.push(sound && whole[self.tree.node(node).parent as usize]);
+            let below = whole[self.tree.node(node).parent as usize];
+            whole.push(sound && below || self.is_base(node));
             if whole[node as usize] && self.work(node) > self.work(best) {
                 best = node;
             }

@@ -5,7 +5,7 @@
 //! one for the best header, and for a while one for each rival of it.
 
 use super::{Chain, Stored, Verdict};
-use crate::effect::{FileId, Level};
+use crate::effect::{FileId, Level, Side};
 use crate::limits::WINDOW_BLOCKS;
 use crate::msg::{From, Msg, Place, split_peer};
 use crate::{Cx, ShardId};
@@ -55,6 +55,8 @@ pub(super) struct Obtain {
     pub(super) crowded_out: Option<NodeId>,
     pub(super) replaying: bool,
     pub(super) stopped: bool,
+    /// Headers that the block index keeps without a block.
+    pub(super) bare_headers: usize,
 }
 
 impl Obtain {
@@ -94,7 +96,10 @@ impl Chain {
 
     pub(super) fn add_target(&mut self, leaf: NodeId) {
         let targets = &mut self.obtain.targets;
-        if leaf == 0 || targets.iter().any(|t| self.tree.descends(t.leaf, leaf)) {
+        if leaf == 0 || self.history.as_ref().is_some_and(|history| self.tree.descends(history.base, leaf)) {
+            return;
+        }
+        if targets.iter().any(|t| self.tree.descends(t.leaf, leaf)) {
             return;
         }
         if let Some(below) = targets.iter_mut().find(|t| self.tree.descends(leaf, t.leaf)) {
@@ -122,7 +127,7 @@ impl Chain {
             if !self.is_wanted(at) {
                 self.let_go(at, cx);
                 self.fetch.forget(at);
-                self.obtain.to_load.remove(&(self.height(at), at));
+                self.obtain.to_load.remove(&(self.rank(at), at));
             }
             at = self.tree.node(at).parent;
         }
@@ -137,8 +142,7 @@ impl Chain {
     }
 
     pub(super) fn fresh_target(&self, leaf: NodeId) -> Target {
-        let root = self.worlds[&self.root].node;
-        let start = self.height(self.tree.fork_of(leaf, root));
+        let start = self.height(self.tree.fork_of(leaf, self.root_below(leaf)));
         Target { leaf, in_hand: start, asked: start, own: false }
     }
 
@@ -183,6 +187,7 @@ impl Chain {
             }
             index += 1;
         }
+        self.obtain_history();
         self.load(cx);
         self.ask_peers(cx);
         if self.obtain.replaying
@@ -231,16 +236,16 @@ impl Chain {
             && self.work(target.leaf) < self.work(self.tip)
     }
 
-    fn walk(&mut self, mut target: Target) -> Target {
+    pub(super) fn walk(&mut self, mut target: Target) -> Target {
         let leaf_height = self.height(target.leaf);
         let above = self.above_root(target.leaf);
         if above {
-            target.in_hand = target.in_hand.max(self.height(self.worlds[&self.root].node));
+            target.in_hand = target.in_hand.max(self.height(self.root_below(target.leaf)));
         }
         let on_branch = |chain: &Chain, height| chain.tree.ancestor(target.leaf, height).expect("below the leaf");
         while target.in_hand < leaf_height {
-            let life = self.life(on_branch(self, target.in_hand + 1));
-            let in_hand = if above { life.world.is_some() } else { life.stored == Stored::Durable };
+            let next = on_branch(self, target.in_hand + 1);
+            let in_hand = if above { self.has_world(next) } else { self.life(next).stored == Stored::Durable };
             if !in_hand {
                 break;
             }
@@ -257,7 +262,7 @@ impl Chain {
 
     /// A block became durable whose body is no longer in memory, or waits for a world that cannot grow here.
     pub(super) fn stored(&mut self, node: NodeId, cx: &mut Cx) {
-        let idle = self.life(node).world.is_none();
+        let idle = !self.has_world(node);
         if idle && self.held.get(&node).is_none_or(|held| held.body.is_none()) {
             self.want(node, self.above_root(node));
         } else if idle && !self.above_root(node) {
@@ -269,16 +274,16 @@ impl Chain {
     /// Has this block's body brought here, from wherever it can be had.
     pub(super) fn want(&mut self, node: NodeId, to_grow: bool) {
         let life = *self.life(node);
-        if life.world.is_some() || self.held.contains_key(&node) || self.obtain.loading.contains_key(&node) {
+        if self.has_world(node) || self.held.contains_key(&node) || self.obtain.loading.contains_key(&node) {
             return;
         }
-        let height = self.height(node);
+        let rank = self.rank(node);
         match life.place {
             Some(place) if to_grow || place.file != 0 => {
-                self.obtain.to_load.insert((height, node));
+                self.obtain.to_load.insert((rank, node));
             }
             Some(_) => {}
-            None => self.fetch.want(node, height),
+            None => self.fetch.want(node, rank),
         }
     }
 
@@ -347,7 +352,7 @@ impl Chain {
 
     /// All coins are made anew for this branch.
     pub(super) fn start_over(&mut self, leaf: NodeId, cx: &mut Cx) {
-        self.reset_worlds(leaf, cx);
+        self.reset_worlds(Side::Tip, leaf, cx);
         let targets: Vec<NodeId> = self.obtain.targets.drain(..).map(|t| t.leaf).collect();
         self.obtain.to_load.clear();
         self.add_target(leaf);
@@ -369,7 +374,7 @@ impl Chain {
         self.held.insert(node, super::Held { body: Some(body), bytes, growing: false, appending: false, from });
         let parent = self.tree.node(node).parent;
         if self.life(parent).world.is_some() {
-            self.ready.insert((self.height(node), node));
+            self.ready.insert((self.rank(node), node));
             self.fetch.parked(node, bytes as u32);
             let settles = self.settles.entry(node).or_default();
             if let From::Peer(peer, seq) = from {

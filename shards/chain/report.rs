@@ -1,7 +1,7 @@
 //! What others may see of the chain shard: the report for the page, and answers to questions typed at the prompt.
 
-use super::{Chain, Stored, Verdict, WorldState};
-use crate::effect::Level;
+use super::{Chain, Stored, Verdict, World, WorldState};
+use crate::effect::{Level, Side};
 use crate::msg::Msg;
 use crate::report::{self, Report, State};
 use crate::{Cx, ShardId};
@@ -166,7 +166,8 @@ impl Chain {
             window_bytes: (self.pipeline_bytes + self.fetch.parked_bytes(), self.config.budget.window),
             tips: self.leaves(),
             worlds: self.list_worlds(),
-            live: self.worlds.len() - 1,
+            live: self.worlds.values().filter(|world| world.side == Side::Tip).count() - 1,
+            history: self.history_heights(),
             worlds_bytes: (self.worlds_bytes, self.config.budget.worlds),
             horizon: self.config.horizon,
             root: (root.height, root.hash),
@@ -209,9 +210,10 @@ impl Chain {
 
     fn list_worlds(&self) -> Vec<report::World> {
         let root = self.worlds[&self.root].node;
-        let mut worlds: Vec<_> = self.worlds.values().filter(|world| world.node != root).collect();
+        let mine = |world: &&World| world.side == Side::Tip && world.node != root;
+        let mut worlds: Vec<_> = self.worlds.values().filter(mine).collect();
         worlds.sort_by_key(|world| std::cmp::Reverse((self.height(world.node), world.node)));
-        let row = |world: &super::World| {
+        let row = |world: &World| {
             let node = self.tree.node(world.node);
             let status = match world.state {
                 WorldState::Growing(_) => "growing",

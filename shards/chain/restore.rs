@@ -3,8 +3,8 @@
 //! the partitions that are behind, and not checked, since the coins they took are gone from the others. Never opens a
 //! file, never sees a coin.
 
-use super::{Chain, Verdict, World, WorldState};
-use crate::effect::Level;
+use super::{Chain, World, WorldState};
+use crate::effect::{Level, Side};
 use crate::msg::{Files, Msg};
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
@@ -23,8 +23,8 @@ pub(super) struct Restore {
     root: WorldId,
     waiting: u16,
     coins: u64,
-    /// The newest block of which a base was read, until the root has passed it.
-    ahead: Option<NodeId>,
+    /// The newest block of which a base was read, with its height, until the root has passed it.
+    ahead: Option<(NodeId, u32)>,
 }
 
 impl Restore {
@@ -44,6 +44,11 @@ impl Restore {
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting > 0
     }
+
+    /// The root has moved up to that height.
+    pub(super) fn root_moved(&mut self, height: u32) {
+        self.ahead = self.ahead.filter(|(_, ahead)| *ahead > height);
+    }
 }
 
 impl Chain {
@@ -52,11 +57,11 @@ impl Chain {
         self.tree.find(block).filter(|node| self.tree.descends(leaf, *node) && self.refused(*node).is_none())
     }
 
-    /// Everything but headers, verdicts and the tip is forgotten, and coins are made anew for this branch: from its
-    /// checkpoints, or from genesis on where a partition has none.
-    pub(super) fn reset_worlds(&mut self, leaf: NodeId, cx: &mut Cx) {
+    /// On that side everything but headers, verdicts and the tip is forgotten, and coins are made anew for this branch: from
+    /// its checkpoints, or from genesis on where a partition has none.
+    pub(super) fn reset_worlds(&mut self, side: Side, leaf: NodeId, cx: &mut Cx) {
         let (mut lowest, mut highest, mut partitions) = (None, 0, Vec::with_capacity(PARTITIONS));
-        for files in &self.restore.files {
+        for files in &self.restore(side).files {
             let (mut wanted, mut chosen) = (Files::default(), 0);
             for (height, (block, good)) in files {
                 match self.on_branch(block, leaf).filter(|_| *good) {
@@ -74,13 +79,18 @@ impl Chain {
             lowest = if lower { Some(chosen) } else { lowest };
             highest = if self.height(chosen) > self.height(highest) { chosen } else { highest };
         }
-        self.begin_worlds(lowest.expect("there are partitions"), highest, cx);
-        (self.restore.leaf, self.restore.root) = (leaf, self.root);
-        (self.restore.waiting, self.restore.coins) = (self.config.workers, 0);
-        let (root, partitions) = (self.root, Arc::new(partitions));
+        let lowest = lowest.expect("there are partitions");
+        if self.lies_below_base(side, lowest, cx) {
+            return;
+        }
+        let root = self.begin_worlds(side, lowest, highest, cx);
+        let workers = self.config.workers;
+        let restore = self.restore_mut(side);
+        (restore.leaf, restore.root, restore.waiting, restore.coins) = (leaf, root, workers, 0);
+        let partitions = Arc::new(partitions);
         let (height, block) = self.block_of(root);
-        for utxo in 0..self.config.workers {
-            cx.tell(ShardId::Utxo(utxo), Msg::Restore { root, height, block, partitions: partitions.clone() });
+        for utxo in 0..workers {
+            cx.tell(ShardId::Utxo(utxo), Msg::Restore { side, root, height, block, partitions: partitions.clone() });
         }
         self.let_stranded_go(cx);
         self.candidate(self.worlds[&root].node, cx);
@@ -92,90 +102,97 @@ impl Chain {
         (node.height, node.hash)
     }
 
-    /// The only world is that of `lowest`, which is valid with all below it; blocks up to `highest` are to be applied.
-    fn begin_worlds(&mut self, lowest: NodeId, highest: NodeId, cx: &mut Cx) {
+    /// The only world of that side is that of `lowest`, which is valid with all below it; blocks up to `highest` are to be
+    /// applied. The world's name.
+    fn begin_worlds(&mut self, side: Side, lowest: NodeId, highest: NodeId, cx: &mut Cx) -> WorldId {
         let root = self.next_world;
         self.next_world += 1;
         // First, because ending worlds may bring about a report.
-        let ended = std::mem::replace(&mut self.worlds, BTreeMap::from([(root, World::root(lowest, root))]));
-        self.root = root;
-        for world in ended.into_values() {
+        let ended: Vec<World> =
+            self.worlds.extract_if(.., |_, world| world.side == side).map(|(_, world)| world).collect();
+        self.worlds.insert(root, World::root(lowest, root, side));
+        *self.root_mut(side) = root;
+        for world in ended {
             self.end_world(&world, cx);
         }
-        assert_eq!(self.worlds_bytes, 0, "no world is left");
         self.life_mut(lowest).world = Some(root);
-        for (_, node) in std::mem::take(&mut self.ready) {
-            self.settle_now(node, cx);
-            self.waiting.entry(self.tree.node(node).parent).or_default().insert(node);
+        for (rank, node) in std::mem::take(&mut self.ready) {
+            if self.side(node) == side {
+                self.settle_now(node, cx);
+                self.waiting.entry(self.tree.node(node).parent).or_default().insert(node);
+            } else {
+                self.ready.insert((rank, node));
+            }
         }
-        let mut at = lowest;
-        while self.life(at).verdict == Verdict::Unknown {
-            self.life_mut(at).verdict = Verdict::Valid;
-            self.note_valid(at, cx);
-            at = self.tree.node(at).parent;
-        }
-        self.restore.ahead = (self.height(highest) > self.height(lowest)).then_some(highest);
+        self.believe(lowest, cx);
+        let ahead = (self.height(highest) > self.height(lowest)).then_some((highest, self.height(highest)));
+        self.restore_mut(side).ahead = ahead;
         for child in self.waiting.remove(&lowest).unwrap_or_default() {
-            self.ready.insert((self.height(child), child));
+            self.ready.insert((self.rank(child), child));
         }
+        root
     }
 
     /// Whether this block is applied to those partitions that are behind it, and not checked.
     pub(super) fn is_applied(&self, node: NodeId) -> bool {
-        self.restore.ahead.is_some_and(|ahead| self.height(node) <= self.height(ahead))
+        self.restore(self.side(node)).ahead.is_some_and(|(_, ahead)| self.height(node) <= ahead)
     }
 
     /// Whether the branch can be grown from the bases as they are.
     pub(super) fn above_root(&self, leaf: NodeId) -> bool {
-        let fits = |ahead| self.tree.descends(leaf, ahead) || self.tree.descends(ahead, leaf);
-        self.tree.descends(leaf, self.worlds[&self.root].node) && self.restore.ahead.is_none_or(fits)
-    }
-
-    /// The root has moved.
-    pub(super) fn root_moved(&mut self) {
-        let root = self.height(self.worlds[&self.root].node);
-        self.restore.ahead = self.restore.ahead.filter(|ahead| self.height(*ahead) > root);
+        let fits = |(ahead, _)| self.tree.descends(leaf, ahead) || self.tree.descends(ahead, leaf);
+        self.tree.descends(leaf, self.root_below(leaf)) && self.restore(self.side(leaf)).ahead.is_none_or(fits)
     }
 
     /// A utxo shard has read its checkpoints, or found one damaged.
     pub(super) fn restored(&mut self, root: WorldId, coins: Result<u64, (u16, u32, String)>, cx: &mut Cx) {
-        if root != self.restore.root {
+        let Some(side) = [Side::Tip, Side::History].into_iter().find(|side| self.restore(*side).root == root) else {
             return;
-        }
+        };
         match coins {
             Ok(coins) => {
-                self.restore.waiting -= 1;
-                self.restore.coins += coins;
-                if self.restore.waiting == 0 {
-                    let coins = i64::try_from(self.restore.coins).expect("there are not so many");
-                    let valid = self.worlds.values_mut().filter(|world| matches!(world.state, WorldState::Valid));
-                    valid.for_each(|world| world.coins += coins);
+                let restore = self.restore_mut(side);
+                restore.waiting -= 1;
+                restore.coins += coins;
+                if restore.waiting == 0 {
+                    let coins = i64::try_from(restore.coins).expect("there are not so many");
+                    let valid = |world: &&mut World| world.side == side && matches!(world.state, WorldState::Valid);
+                    self.worlds.values_mut().filter(valid).for_each(|world| world.coins += coins);
                 }
             }
             Err((partition, height, why)) => {
                 cx.log(Level::Warn, format!(
                     "the checkpoint of partition {partition} at height {height} cannot be read: {why}; an older one is taken, or blocks.bin from genesis on"
                 ));
-                self.restore.files[usize::from(partition)].entry(height).and_modify(|(_, good)| *good = false);
-                self.start_over(self.restore.leaf, cx);
+                let files = &mut self.restore_mut(side).files[usize::from(partition)];
+                files.entry(height).and_modify(|(_, good)| *good = false);
+                self.restore_again(side, cx);
             }
         }
     }
 
     /// A block that is known to be valid takes coins that are not there: the checkpoints are not what they say.
-    pub(super) fn lacks_coins(&mut self, height: u32, missing: u64, cx: &mut Cx) {
+    pub(super) fn lacks_coins(&mut self, node: NodeId, missing: u64, cx: &mut Cx) {
+        let (side, height) = (self.side(node), self.height(node));
         cx.log(Level::Warn, format!(
             "block {height} takes {missing} coin(s) that the checkpoints do not have, so they are not believed: all coins are made from blocks.bin from genesis on"
         ));
-        for files in &mut self.restore.files {
+        for files in &mut self.restore_mut(side).files {
             files.values_mut().for_each(|(_, good)| *good = false);
         }
-        self.start_over(self.restore.leaf, cx);
+        self.restore_again(side, cx);
+    }
+
+    fn restore_again(&mut self, side: Side, cx: &mut Cx) {
+        match side {
+            Side::Tip => self.start_over(self.restore.leaf, cx),
+            Side::History => self.begin_history(cx),
+        }
     }
 
     /// A checkpoint is there; others of that partition may be gone.
-    pub(super) fn checkpointed(&mut self, partition: u16, height: u32, block: BlockHash, kept: &[u32]) {
-        let files = &mut self.restore.files[usize::from(partition)];
+    pub(super) fn checkpointed(&mut self, side: Side, partition: u16, (height, block): (u32, BlockHash), kept: &[u32]) {
+        let files = &mut self.restore_mut(side).files[usize::from(partition)];
         files.insert(height, (block, true));
         files.retain(|height, _| kept.contains(height));
     }

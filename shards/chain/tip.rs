@@ -2,7 +2,7 @@
 //! horizon, dropped where they lost, rebuilt where a rival leaves below all of them.
 
 use super::{Chain, Stored, Verdict, World, WorldState};
-use crate::effect::Level;
+use crate::effect::{Level, Side};
 use crate::limits::{FAR_BLOCKS, HORIZON_SYNC_BLOCKS, WORLDS_HARD};
 use crate::msg::{Msg, Which};
 use crate::{Cx, ShardId};
@@ -11,14 +11,16 @@ use ledger::{NodeId, WorldId};
 use std::sync::Arc;
 
 /// While far below the best header worlds are folded this many at a time.
-const FOLD_BLOCKS: u32 = 8;
+pub(super) const FOLD_BLOCKS: u32 = 8;
 /// Headers of a branch announced at once (Core `MAX_BLOCKS_TO_ANNOUNCE`).
 const ANNOUNCE_MAX: usize = 8;
 
 impl Chain {
     pub(super) fn drop_worlds(&mut self, dropped: Vec<WorldId>, cx: &mut Cx) {
+        let mut side = Side::Tip;
         for world in &dropped {
             let this = self.worlds.remove(world).expect("a live world");
+            side = this.side;
             self.end_world(&this, cx);
             if let Some(parent) = self.worlds.get_mut(&this.parent) {
                 parent.children.retain(|child| child != world);
@@ -33,8 +35,9 @@ impl Chain {
         }
         if !dropped.is_empty() {
             for worker in 0..self.config.workers {
-                cx.tell(ShardId::Utxo(worker), Msg::Drop(dropped.clone()));
-                cx.tell(ShardId::Verify(worker), Msg::Drop(dropped.clone()));
+                for to in [ShardId::Utxo(worker), ShardId::Verify(worker)] {
+                    cx.tell(to, Msg::Drop { side, worlds: dropped.clone() });
+                }
             }
         }
     }
@@ -47,7 +50,7 @@ impl Chain {
             self.held.get_mut(&world.node).expect("held while growing").growing = false;
             self.release(world.node);
         }
-        self.life_mut(world.node).world = None;
+        self.set_world(world.side, world.node, None);
         self.settle_now(world.node, cx);
     }
 
@@ -173,7 +176,7 @@ impl Chain {
         let mut to = self.tree.ancestor(top, cutoff).expect("below it");
         let (mut lost, mut crowded) = (Vec::new(), Vec::new());
         let lead = if full { self.lead() } else { None };
-        for world in self.worlds.values().filter(|world| world.children.is_empty()) {
+        for world in self.worlds.values().filter(|world| world.side == Side::Tip && world.children.is_empty()) {
             if self.tree.descends(world.node, to) {
                 continue;
             }
@@ -193,25 +196,30 @@ impl Chain {
         if world == self.root {
             return;
         }
-        let (height, block) = self.block_of(world);
-        let fold = |utxo| cx.tell(ShardId::Utxo(utxo), Msg::Fold { world, height, block });
+        self.fold_to(world, cx);
+        self.let_stranded_go(cx);
+        if !crowded.is_empty() {
+            self.recount_targets();
+        }
+    }
+
+    /// This world becomes the root of its side, and all below it are gone.
+    pub(super) fn fold_to(&mut self, world: WorldId, cx: &mut Cx) {
+        let (side, (height, block)) = (self.worlds[&world].side, self.block_of(world));
+        let fold = |utxo| cx.tell(ShardId::Utxo(utxo), Msg::Fold { side, world, height, block });
         (0..self.config.workers).for_each(fold);
+        let old = std::mem::replace(self.root_mut(side), world);
         let mut at = self.worlds[&world].parent;
         loop {
             let gone = self.worlds.remove(&at).expect("between the root and the new root");
             self.worlds_bytes -= gone.bytes;
             self.life_mut(gone.node).world = None;
-            if at == self.root {
+            if at == old {
                 break;
             }
             at = gone.parent;
         }
-        self.root = world;
-        self.root_moved();
-        self.let_stranded_go(cx);
-        if !crowded.is_empty() {
-            self.recount_targets();
-        }
+        self.restore_mut(side).root_moved(height);
     }
 
     /// Branches that would have been kept, had there been room.
@@ -283,7 +291,8 @@ impl Chain {
 
     /// The one world of that height off the tip's branch.
     fn only_world_at(&self, height: u32) -> Result<NodeId, String> {
-        let nodes = self.worlds.values().map(|world| world.node).filter(|node| self.height(*node) == height);
+        let mine = self.worlds.values().filter(|world| world.side == Side::Tip);
+        let nodes = mine.map(|world| world.node).filter(|node| self.height(*node) == height);
         let nodes: Vec<NodeId> = nodes.collect();
         let hashes = || nodes.iter().map(|node| self.tree.node(*node).hash.to_string()).collect::<Vec<_>>().join(", ");
         match nodes.as_slice() {
@@ -294,7 +303,8 @@ impl Chain {
     }
 
     fn which_live(&self) -> String {
-        let heights = self.worlds.values().map(|world| self.height(world.node));
+        let mine = self.worlds.values().filter(|world| world.side == Side::Tip);
+        let heights = mine.map(|world| self.height(world.node));
         let (root, top) = (self.height(self.worlds[&self.root].node), heights.max().expect("the root"));
         let rebuilt = if self.life(self.tip).world.is_none() { " (all coins are being rebuilt)" } else { "" };
         format!("those that live reach from height {root} to {top}{rebuilt}; \"worlds\" lists them")

@@ -22,6 +22,8 @@ struct Status<'a> {
     coins: u64,
     scripts_verified: bool,
     scripts: &'a str,
+    /// Behind a snapshot: how far the history is verified, and how far it goes; none where there is nothing to verify.
+    history: Option<History>,
     inputs_run: u64,
     signatures_settled: u64,
     scripts_run_again: u64,
@@ -54,6 +56,12 @@ struct Status<'a> {
     ledger: Ledger,
     book: Book,
     memory: Memory,
+}
+
+#[derive(Serialize)]
+struct History {
+    verified: u32,
+    of: u32,
 }
 
 #[derive(Serialize)]
@@ -211,6 +219,7 @@ pub fn json(view: &View) -> String {
         coins: chain.coins,
         scripts_verified: chain.scripts_verified,
         scripts: &chain.scripts,
+        history: chain.history.map(|(verified, of)| History { verified, of }),
         inputs_run,
         signatures_settled,
         scripts_run_again,

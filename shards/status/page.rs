@@ -61,6 +61,9 @@ fn hero(view: &View, out: &mut String) {
     let state = chain.state.word();
     let _ = write!(out, "<h1 class=\"state {state}\">{state}</h1><p class=why>{}</p>", escape(&chain.why, 200));
     let _ = write!(out, "<p class=why>{}</p>", escape(&chain.scripts, 200));
+    if let Some(flag) = view.history() {
+        let _ = write!(out, "<p class=flag>{flag}</p>");
+    }
     if let Some(flag) = view.book.warning.as_deref() {
         let _ = write!(out, "<p class=flag>{}</p>", escape(flag, 200));
     }

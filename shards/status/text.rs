@@ -114,6 +114,9 @@ pub fn status(view: &View) -> String {
     line("addresses", format!("{} known", thousands(book.known as u64)));
     let [inputs, signatures, again] = view.scripts().map(thousands);
     line("scripts", format!("{}; {inputs} inputs run, {signatures} signatures, {again} run again", chain.scripts));
+    if let Some(history) = view.history() {
+        line("history", history);
+    }
     if let Some(warning) = &book.warning {
         line("warning", clean(warning, 200));
     }

@@ -1,6 +1,7 @@
 //! All that is shown of a node: the last report of each shard, and the load of the cores as read
 //! from their published counters. Never asks a shard anything, never knows how it is rendered.
 
+use super::format::thousands;
 use crate::limits::Budget;
 use crate::metrics::Pages;
 use crate::report::{Book, Chain, Peer, Report, State, Store};
@@ -50,6 +51,13 @@ pub struct View {
 }
 
 impl View {
+    /// What is not verified of a node that began with a snapshot.
+    pub fn history(&self) -> Option<String> {
+        let (verified, of) = self.chain.history?;
+        let (verified, of) = (thousands(verified.into()), thousands(of.into()));
+        Some(format!("history not verified: {verified} of {of} blocks below the snapshot are"))
+    }
+
     /// A view before any report.
     pub fn new(setup: Setup) -> View {
         let workers = usize::from(setup.plan.workers);

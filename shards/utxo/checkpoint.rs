@@ -4,7 +4,7 @@
 //! A partition's base stands still while it is written; as that is done as fast as the disk takes it, the next one waits
 //! until the bandwidth that was granted has paid for it.
 
-use crate::effect::{Effect, Level};
+use crate::effect::{Effect, Level, Side};
 use crate::msg::{Files, Msg};
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
@@ -46,6 +46,7 @@ struct Writing {
 /// The checkpoints of a shard.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
+    side: Side,
     policy: Policy,
     /// Of this shard's share.
     bytes_per_s: u64,
@@ -59,8 +60,9 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(super) fn new(policy: Policy, workers: u16, first: usize, partitions: usize) -> Checkpoints {
+    pub(super) fn new(side: Side, policy: Policy, workers: u16, first: usize, partitions: usize) -> Checkpoints {
         Checkpoints {
+            side,
             policy,
             bytes_per_s: policy.bandwidth.div_ceil(workers.into()),
             first,
@@ -132,7 +134,7 @@ impl Checkpoints {
         let (at, last) = (writing.at, writing.gone.clone());
         writing.at += bytes.len() as u64;
         self.credit -= bytes.len() as i64;
-        cx.effect(Effect::SaveCheckpoint { partition, height, at, bytes: bytes.into(), last });
+        cx.effect(Effect::SaveCheckpoint { side: self.side, partition, height, at, bytes: bytes.into(), last });
     }
 
     /// A piece is written; for the last: the file is whole and in its place, and those that may go are gone.
@@ -159,7 +161,13 @@ impl Checkpoints {
             files.stale.clear();
             cx.tell(
                 ShardId::Chain,
-                Msg::Checkpointed { partition, height, block, kept: files.kept.iter().copied().collect() },
+                Msg::Checkpointed {
+                    side: self.side,
+                    partition,
+                    height,
+                    block,
+                    kept: files.kept.iter().copied().collect(),
+                },
             );
         }
         self.writing = None;

@@ -1,7 +1,7 @@
 //! Bases read back from checkpoints, one partition after the other. What is damaged is told, and nothing is believed of it.
 
 use crate::Cx;
-use crate::effect::Effect;
+use crate::effect::{Effect, Side};
 use crate::msg::Msg;
 use ledger::Worlds;
 use ledger::checkpoint::{Next, Reader};
@@ -13,6 +13,7 @@ const READ_BYTES: u32 = 512 << 10;
 /// What is being read.
 #[derive(Debug)]
 pub(super) struct Restoring {
+    side: Side,
     /// Own index and height of each partition that is to be read, the current one first.
     left: VecDeque<(usize, u32)>,
     reader: Reader,
@@ -34,8 +35,8 @@ pub(super) enum Step {
 }
 
 impl Restoring {
-    pub(super) fn new(left: VecDeque<(usize, u32)>) -> Restoring {
-        Restoring { left, reader: Reader::default(), at: 0, coins_here: 0, coins: 0, later: VecDeque::new() }
+    pub(super) fn new(side: Side, left: VecDeque<(usize, u32)>) -> Restoring {
+        Restoring { side, left, reader: Reader::default(), at: 0, coins_here: 0, coins: 0, later: VecDeque::new() }
     }
 
     /// Whether these bytes are those that were asked for last.
@@ -47,7 +48,8 @@ impl Restoring {
     pub(super) fn ask(&self, first: usize, cx: &mut Cx) -> Step {
         let Some((index, height)) = self.left.front() else { return Step::Done };
         let partition = (first + index) as u16;
-        cx.effect(Effect::LoadCheckpoint { partition, height: *height, at: self.at, len: READ_BYTES });
+        let (side, height, at) = (self.side, *height, self.at);
+        cx.effect(Effect::LoadCheckpoint { side, partition, height, at, len: READ_BYTES });
         Step::On
     }
 

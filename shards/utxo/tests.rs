@@ -2,10 +2,14 @@
 
 use super::*;
 use crate::effect::Effect;
+use crate::msg::{Files, Job};
+use bytes::Bytes;
+use consensus::script::uncompressed;
 use consensus::{Block, Txid};
-use ledger::Body;
-use ledger::survey::Aim;
+use ledger::survey::{Aim, Part};
+use ledger::{Body, WorldId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const PARTITIONS: Range<usize> = 0..256;
 
@@ -32,7 +36,17 @@ impl Rig {
         let policy = Policy { network: [1; 4], bandwidth, interval, gap };
         let genesis = BlockHash([0; 32]);
         let (pages, partitions) = (Pages::new(1), PARTITIONS);
-        let utxo = Utxo::new(Config { number: 0, workers: 1, partitions, seed: 5, policy, genesis, core: 0, pages });
+        let utxo = Utxo::new(Config {
+            number: 0,
+            workers: 1,
+            partitions,
+            seed: 5,
+            policy,
+            genesis,
+            snapshot: false,
+            core: 0,
+            pages,
+        });
         Rig { utxo, cx: Cx::new(0), files: BTreeMap::new(), fresh: Vec::new(), height: 0 }
     }
 
@@ -46,6 +60,7 @@ impl Rig {
             let job = Job {
                 world: height,
                 parent: height - 1,
+                side: Side::Tip,
                 body: block(height),
                 height,
                 mtp_parent: 0,
@@ -57,7 +72,7 @@ impl Rig {
             self.step(Input::Msg(Msg::Grow(Arc::new(job))));
         }
         self.height = to;
-        self.step(Input::Msg(Msg::Fold { world: to, height: to, block: BlockHash([to as u8; 32]) }));
+        self.step(Input::Msg(Msg::Fold { side: Side::Tip, world: to, height: to, block: BlockHash([to as u8; 32]) }));
     }
 
     /// Lets time pass and carries out what that brings about; which checkpoints were written.
@@ -66,7 +81,9 @@ impl Rig {
         self.step(Input::Tick);
         let mut written = Vec::new();
         while let Some(effect) = self.cx.effects.pop() {
-            let Effect::SaveCheckpoint { partition, height, at, bytes, last } = effect else { panic!("{effect:?}") };
+            let Effect::SaveCheckpoint { side, partition, height, at, bytes, last } = effect else {
+                panic!("{effect:?}")
+            };
             assert_eq!(self.fresh.len() as u64, at, "pieces come in order, one at a time");
             self.fresh.extend_from_slice(&bytes);
             if let Some(gone) = last {
@@ -74,7 +91,7 @@ impl Rig {
                 gone.iter().for_each(|height| assert!(self.files.remove(&(partition, *height)).is_some()));
                 written.push((partition, height));
             }
-            self.step(Input::Event(Event::SavedCheckpoint { partition, failed: None }));
+            self.step(Input::Event(Event::SavedCheckpoint { side, partition, failed: None }));
         }
         written
     }
@@ -88,19 +105,19 @@ impl Rig {
             (0..256).map(|partition| Files { kept: newest(partition).into_iter().collect(), ..Files::default() });
         let partitions = Arc::new(kept.collect::<Vec<_>>());
         let block = BlockHash([self.height as u8; 32]);
-        rig.step(Input::Msg(Msg::Restore { root: 9, height: self.height, block, partitions }));
+        rig.step(Input::Msg(Msg::Restore { side: Side::Tip, root: 9, height: self.height, block, partitions }));
         while let Some(effect) = rig.cx.effects.pop() {
-            let Effect::LoadCheckpoint { partition, height, at, len } = effect else { panic!("{effect:?}") };
+            let Effect::LoadCheckpoint { side, partition, height, at, len } = effect else { panic!("{effect:?}") };
             let file = &self.files[&(partition, height)][at as usize..];
             let bytes = Ok(Bytes::copy_from_slice(&file[..file.len().min(len as usize)]));
-            rig.step(Input::Event(Event::LoadedCheckpoint { partition, height, at, bytes }));
+            rig.step(Input::Event(Event::LoadedCheckpoint { side, partition, height, at, bytes }));
         }
         let (_, Msg::Restored { root: 9, coins }) = rig.cx.words.pop().unwrap() else { panic!("no word") };
         (rig, coins)
     }
 
     fn coins(&self, world: WorldId) -> Vec<u8> {
-        let part = |index| Part::of(&self.utxo.worlds, index, world, Aim::Hashes, uncompressed).serialized;
+        let part = |index| Part::of(&self.utxo.tip.worlds, index, world, Aim::Hashes, uncompressed).serialized;
         PARTITIONS.flat_map(part).collect()
     }
 }
@@ -166,7 +183,7 @@ fn a_damaged_one_is_named_and_what_waits_is_answered_when_it_is_said_what_else_t
     read.step(Input::Msg(Msg::Grow(job(true))));
     assert!(read.cx.words.is_empty(), "its coins are not there");
     let partitions = Arc::new(vec![Files::default(); 256]);
-    read.step(Input::Msg(Msg::Restore { root: 11, height: 0, block: BlockHash([0; 32]), partitions }));
+    read.step(Input::Msg(Msg::Restore { side: Side::Tip, root: 11, height: 0, block: BlockHash([0; 32]), partitions }));
     let to: Vec<String> =
         read.cx.words.drain(..).map(|(to, word)| format!("{to} {:.8}", format!("{word:?}"))).collect();
     assert_eq!(to, ["verify[3] Coins { ", "chain Grown { ", "chain Restored"]);
@@ -183,7 +200,7 @@ fn a_failed_write_is_tried_again_later() {
     rig.cx.now_ms = 1_000;
     rig.step(Input::Tick);
     assert!(matches!(rig.cx.effects.pop(), Some(Effect::SaveCheckpoint { partition: 0, .. })));
-    rig.step(Input::Event(Event::SavedCheckpoint { partition: 0, failed: Some("no room".into()) }));
+    rig.step(Input::Event(Event::SavedCheckpoint { side: Side::Tip, partition: 0, failed: Some("no room".into()) }));
     let Some(Effect::Log(_, line)) = rig.cx.effects.pop() else { panic!("it is said") };
     assert!(line.contains("partition 0") && line.contains("no room") && rig.cx.effects.is_empty());
     assert_eq!(rig.tick(50_000), [], "not so soon");

@@ -215,7 +215,10 @@ fn nobody_waits_for_worlds_that_are_dropped() {
     for world in 1..=3 {
         rig.hand_in(world, &block(&[spend(world as u8, &[])]), RULES, Scripts::Run);
     }
-    assert_eq!(verdicts(&rig.step(Msg::Drop(vec![2, 1, 99]))), [(1, None), (2, None)]);
+    assert_eq!(
+        verdicts(&rig.step(Msg::Drop { side: crate::effect::Side::Tip, worlds: vec![2, 1, 99] })),
+        [(1, None), (2, None)]
+    );
     assert_eq!(rig.run().concat(), [(3, None)]);
     assert_eq!(rig.counted(), [40, 40, 0], "only the third was run");
 }
@@ -367,9 +370,9 @@ fn shares_of_a_dropped_world_mean_nothing() {
     let mut two = Two::new();
     two.hand_in(1, &block(&[spend_many(1, MANY, &[])]), Scripts::Run);
     assert_eq!(two.step(0), []);
-    let cx = two.rigs[0].step(Msg::Drop(vec![1]));
+    let cx = two.rigs[0].step(Msg::Drop { side: crate::effect::Side::Tip, worlds: vec![1] });
     assert_eq!(two.sort(cx), [(1, None)], "nobody is kept waiting");
-    let cx = two.rigs[1].step(Msg::Drop(vec![1]));
+    let cx = two.rigs[1].step(Msg::Drop { side: crate::effect::Side::Tip, worlds: vec![1] });
     assert_eq!(two.sort(cx), []);
     assert_eq!(two.run(1), [], "the answer to the share comes too late");
 }

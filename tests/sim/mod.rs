@@ -215,6 +215,8 @@ impl Sim {
             horizon: self.horizon,
             refused: self.refused.clone(),
             checkpoints: self.checkpoints.find(),
+            snapshot: None,
+            look: false,
             invalidated: self.by_hand(),
             offline: false,
             audit: None,
@@ -249,6 +251,7 @@ impl Sim {
                 seed: 7,
                 policy: self.policy,
                 genesis: params.genesis_hash,
+                snapshot: false,
                 core,
                 pages: pages.clone(),
             };
@@ -368,13 +371,13 @@ impl Sim {
                 self.after(soon * 3, Due::Synced);
             }
             Effect::Index(bytes) => self.rows.extend(bytes),
-            Effect::SaveCheckpoint { partition, height, at, bytes, last } => {
+            Effect::SaveCheckpoint { side, partition, height, at, bytes, last } => {
                 self.checkpoints.save(partition, height, at, &bytes, last);
-                self.after(soon, Due::Event(shard, Event::SavedCheckpoint { partition, failed: None }));
+                self.after(soon, Due::Event(shard, Event::SavedCheckpoint { side, partition, failed: None }));
             }
-            Effect::LoadCheckpoint { partition, height, at, len } => {
+            Effect::LoadCheckpoint { side, partition, height, at, len } => {
                 let bytes = self.checkpoints.load(partition, height, at, len);
-                self.after(soon, Due::Event(shard, Event::LoadedCheckpoint { partition, height, at, bytes }));
+                self.after(soon, Due::Event(shard, Event::LoadedCheckpoint { side, partition, height, at, bytes }));
             }
             Effect::Keep(bytes) => {
                 assert!(self.keeping.replace(bytes).is_none(), "one decision at a time");

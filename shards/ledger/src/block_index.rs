@@ -5,6 +5,7 @@
 //!  | "caesidx1" | magic of the network |  then rows, back to back, oldest first:
 //!  | 1 | offset of the frame u64le | size of the block u32le | header, 80 bytes | check u32le |   a record is durable
 //!  | 2 | offset of the frame u64le | check u32le |                                                that block is valid
+//!  | 4 | header, 80 bytes | check u32le |                             behind a snapshot: a block that is not there
 //! ```
 //!
 //! A check is CRC-32C over all bytes of the file before it, checks aside, so that rows that were lost or put elsewhere
@@ -16,6 +17,7 @@ use consensus::{Header, Params};
 const TITLE: &[u8; 8] = b"caesidx1";
 const STORED: u8 = 1;
 const VALID: u8 = 2;
+const HEADER: u8 = 4;
 /// So many records, spread evenly, are compared with blocks.bin before the rest is believed.
 const SAMPLES: usize = 64;
 
@@ -45,6 +47,11 @@ impl Rows {
         self.row(&[&[STORED], &at.to_le_bytes(), &len.to_le_bytes(), &header.to_bytes()], out);
     }
 
+    /// There is such a block, and none of its bytes are here. Parents come first.
+    pub fn header(&mut self, header: &Header, out: &mut Vec<u8>) {
+        self.row(&[&[HEADER], &header.to_bytes()], out);
+    }
+
     /// The block behind the frame at `at` is valid.
     pub fn valid(&mut self, at: u64, out: &mut Vec<u8>) {
         self.row(&[&[VALID], &at.to_le_bytes()], out);
@@ -54,6 +61,7 @@ impl Rows {
 /// What a file of rows says, as far as it can be read.
 #[derive(Debug)]
 struct Said {
+    headers: Vec<Header>,
     records: Vec<Record>,
     /// Bytes up to the last good row.
     len: usize,
@@ -65,10 +73,11 @@ fn read_rows(params: &Params, bytes: &[u8]) -> Option<Said> {
     let mut head = Vec::new();
     let mut rows = Rows::begin(params, &mut head);
     let mut rest = bytes.strip_prefix(&head[..])?;
-    let mut records = Vec::<Record>::new();
+    let (mut records, mut headers) = (Vec::<Record>::new(), Vec::new());
     while let Some(row_len) = match rest.first() {
         Some(&STORED) => Some(1 + 8 + 4 + 80),
         Some(&VALID) => Some(1 + 8),
+        Some(&HEADER) => Some(1 + 80),
         _ => None,
     } {
         let Some((row, check)) = rest.get(..row_len + 4).and_then(|row| row.split_last_chunk::<4>()) else { break };
@@ -77,7 +86,9 @@ fn read_rows(params: &Params, bytes: &[u8]) -> Option<Said> {
             break;
         }
         let at = u64::from_le_bytes(row[1..9].try_into().expect("eight bytes"));
-        if let Some((size, header)) = row[9..].split_first_chunk::<4>() {
+        if row[0] == HEADER {
+            headers.push(Header::parse(row[1..].try_into().expect("as long as its kind says")));
+        } else if let Some((size, header)) = row[9..].split_first_chunk::<4>() {
             let header = Header::parse(header.try_into().expect("as long as its kind says"));
             records.push(Record { at, len: u32::from_le_bytes(*size), header, hash: header.hash(), valid: false });
         } else if let Ok(place) = records.binary_search_by_key(&at, |record| record.at) {
@@ -86,7 +97,7 @@ fn read_rows(params: &Params, bytes: &[u8]) -> Option<Said> {
         rows.crc = crc;
         rest = &rest[row_len + 4..];
     }
-    Some(Said { records, len: bytes.len() - rest.len(), rows })
+    Some(Said { headers, records, len: bytes.len() - rest.len(), rows })
 }
 
 /// Whether these records lie in a file of that length as they say: in order, and some of them looked at.
@@ -135,15 +146,21 @@ pub fn open<E>(
     progress: impl FnMut(u64),
 ) -> Result<Opened, E> {
     let (mut append, mut keep, mut taken, mut start) = (Vec::new(), 0, Vec::new(), 0);
-    let mut rows;
+    let (mut rows, headers);
     match read_rows(params, bytes) {
         Some(said) if fits(params, &said.records, file_len, &mut read)? => {
             start = said.records.last().map_or(0, Record::end);
-            (rows, keep, taken) = (said.rows, said.len as u64, said.records);
+            (rows, keep, taken, headers) = (said.rows, said.len as u64, said.records, said.headers);
         }
-        _ => rows = Rows::begin(params, &mut append),
+        said => {
+            rows = Rows::begin(params, &mut append);
+            // They say nothing of blocks.bin.
+            headers = said.map_or_else(Vec::new, |said| said.headers);
+            headers.iter().for_each(|header| rows.header(header, &mut append));
+        }
     }
     let mut index = scan(params, start, file_len, read, progress)?;
+    index.headers = headers;
     for record in &index.records {
         rows.stored(record.at, record.len, &record.header, &mut append);
     }

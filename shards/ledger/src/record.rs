@@ -56,6 +56,8 @@ pub struct Damage {
 /// Everything a scan found.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
+    /// Headers that are known without a record, parents first; a scan knows of none.
+    pub headers: Vec<Header>,
     /// Records in the order they lie.
     pub records: Vec<Record>,
     /// Gaps between them.

@@ -19,6 +19,8 @@ pub enum Aim {
     Hashes,
     /// Core's snapshot, and the hash that it is known by.
     Snapshot,
+    /// Both digests by which a snapshot that is loaded is known: Core's `hash_serialized_3` and our own.
+    Loaded,
 }
 
 /// A partition's part.
@@ -32,11 +34,11 @@ pub struct Part {
     pub value: u64,
     /// Core's size of no real database (`kernel/coinstats.cpp`, `GetBogoSize`).
     pub bogo_size: u64,
-    /// [`Aim::Digest`].
+    /// [`Aim::Digest`] and [`Aim::Loaded`].
     pub digest: Option<CoinDigest>,
     /// [`Aim::Hashes`]: of the partition's coins; to be combined.
     pub muhash: Option<Box<MuHash>>,
-    /// [`Aim::Hashes`] and [`Aim::Snapshot`]: what `hash_serialized_3` hashes, to be put end to end.
+    /// All but [`Aim::Digest`]: what `hash_serialized_3` hashes, to be put end to end.
     pub serialized: Vec<u8>,
     /// [`Aim::Snapshot`]: to be put end to end behind the head.
     pub snapshot: Vec<u8>,
@@ -59,8 +61,11 @@ impl Part {
             last = Some(outpoint.txid);
             part.value += coin.value;
             part.bogo_size += BOGO_BYTES + coin.script.len() as u64;
+            if matches!(aim, Aim::Digest | Aim::Loaded) {
+                digest.add(outpoint, &coin);
+            }
             if aim == Aim::Digest {
-                return digest.add(outpoint, &coin);
+                return;
             }
             let start = part.serialized.len();
             put_coin(&mut part.serialized, &outpoint, &coin);
@@ -68,7 +73,7 @@ impl Part {
             snapshot.iter_mut().for_each(|writer| writer.add(&outpoint, &coin, &mut part.snapshot));
         });
         snapshot.into_iter().for_each(|writer| writer.end(&mut part.snapshot));
-        part.digest = (aim == Aim::Digest).then(|| digest.digest());
+        part.digest = matches!(aim, Aim::Digest | Aim::Loaded).then(|| digest.digest());
         part.muhash = muhash;
         part
     }
@@ -112,7 +117,7 @@ impl Whole {
         self.muhash.hash()
     }
 
-    /// Of [`Aim::Hashes`] and [`Aim::Snapshot`]: Core's `hash_serialized_3`.
+    /// Of all but [`Aim::Digest`]: Core's `hash_serialized_3`.
     pub fn hash_serialized(&self) -> CoinsHash {
         CoinsHash(sha256d::Hash::from_engine(self.serialized.clone()).to_byte_array())
     }

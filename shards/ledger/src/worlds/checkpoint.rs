@@ -4,6 +4,7 @@
 use super::partition::Version;
 use super::{WorldId, Worlds};
 use crate::base::Damage;
+use crate::coins::partition_of;
 use consensus::{CoinView, OutPoint};
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -41,6 +42,14 @@ impl Worlds {
     pub fn load_chunk(&mut self, index: usize, chunk: &[u8]) -> Result<u64, Damage> {
         assert!(self.worlds.is_empty(), "bases are loaded before worlds grow");
         self.partitions[index].base.load_chunk((self.first + index) as u8, chunk)
+    }
+
+    /// Puts a coin into the base of its partition. MUST come before any world grows.
+    pub fn put(&mut self, outpoint: &OutPoint, coin: CoinView) {
+        assert!(self.worlds.is_empty(), "bases are loaded before worlds grow");
+        let index = partition_of(&outpoint.txid) - self.first;
+        let base = &mut self.partitions[index].base;
+        base.insert(base.hash(outpoint), outpoint, coin);
     }
 
     /// The base of this partition was loaded as of the block at `height`, above the root: worlds up to there do nothing in
