@@ -7,6 +7,7 @@
 //!  obtain.rs        which bodies are needed next, and asks peers for them
 //!  files.rs         bodies that lie in files of ours: restart, import, damage
 //!  grow.rs          worlds: begin, join, judge, retire in height order, refuse
+//!  refuse.rs        blocks that broke a rule
 //!  scripts.rs       whose scripts are run, whose are believed
 //!  tip.rs           the tip moves; worlds fold, are dropped, are rebuilt
 //!  restore.rs       the checkpoints that coins are made from
@@ -28,6 +29,7 @@ mod headers;
 mod history;
 mod obtain;
 mod presync;
+mod refuse;
 mod report;
 mod restore;
 mod scripts;
@@ -151,7 +153,7 @@ impl World {
 enum WorldState {
     Growing(Box<grow::Growing>),
     /// All answers are there; the parent's verdict is not.
-    Checked(Result<(), grow::Refusal>, From),
+    Checked(Result<(), refuse::Refusal>, From),
     Valid,
 }
 

@@ -144,6 +144,7 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             switches: 3,
             deployments: vec![crate::report::Deployment { name: "testdummy", state: "locked_in", since: 122_976 }],
             scripts_verified: false,
+            history: Some((3, 500)),
             scripts: "scripts up to block 00 are assumed valid, all others verified".into(),
         }),
     );

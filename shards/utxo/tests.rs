@@ -178,7 +178,8 @@ fn a_damaged_one_is_named_and_what_waits_is_answered_when_it_is_said_what_else_t
         let inputs = std::iter::repeat_n(0..1, usize::from(parts)).collect();
         let parts = if parts { vec![(3, 0..1)] } else { vec![] };
         let scripts = crate::msg::Scripts::Skip;
-        Arc::new(Job { world: 10, parent: 9, body, height: 10, mtp_parent: 0, parts, inputs, flags, scripts })
+        let side = Side::Tip;
+        Arc::new(Job { world: 10, parent: 9, side, body, height: 10, mtp_parent: 0, parts, inputs, flags, scripts })
     };
     read.step(Input::Msg(Msg::Grow(job(true))));
     assert!(read.cx.words.is_empty(), "its coins are not there");
@@ -189,7 +190,7 @@ fn a_damaged_one_is_named_and_what_waits_is_answered_when_it_is_said_what_else_t
     assert_eq!(to, ["verify[3] Coins { ", "chain Grown { ", "chain Restored"]);
     assert!(
         read.coins(11).is_empty()
-            && read.utxo.worlds.coin(11, &consensus::OutPoint { txid: Txid([0; 32]), vout: 0 }).is_none()
+            && read.utxo.tip.worlds.coin(11, &consensus::OutPoint { txid: Txid([0; 32]), vout: 0 }).is_none()
     );
 }
 

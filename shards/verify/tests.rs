@@ -97,6 +97,7 @@ impl Rig {
         let job = Arc::new(Job {
             world,
             parent: 0,
+            side: crate::effect::Side::Tip,
             body: body.clone(),
             height: 200,
             mtp_parent: 0,
