@@ -1,13 +1,13 @@
 //! Blocks over a ledger that is full already: what it costs to grow their worlds and to fold them.
 
-use super::{Churned, Live, OUTPUTS, Times, add, no_times, outpoint, output};
+use super::{Churned, Live, OUTPUTS, Times, add, core_time, no_times, outpoint, output};
 use crate::rng::Rng;
 use crate::tx::{OutPoint, Tx, TxIn, TxOut, compact_size};
 use ledger::base::Mark;
 use ledger::worlds::Tally;
 use ledger::{Body, PARTITIONS, Worlds};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Worlds above the root at the tip, where each block folds one.
 const HORIZON: u32 = 100;
@@ -37,7 +37,7 @@ pub struct Figures {
 pub fn grow_and_fold(done: Churned, operations: u64, mut say: impl FnMut(&str, u64, u64)) -> Figures {
     let Churned { base, mut live, .. } = done;
     let mut worlds = Worlds::new(0..PARTITIONS, 2015);
-    let (begun, mut loaded) = (Instant::now(), 0);
+    let (begun, mut loaded) = (core_time(), 0);
     for index in 0..PARTITIONS {
         let mut mark = Mark::default();
         while let Some((piece, next)) = base.chunk(index, mark) {
@@ -46,7 +46,7 @@ pub fn grow_and_fold(done: Churned, operations: u64, mut say: impl FnMut(&str, u
         }
         say("load", index as u64 + 1, PARTITIONS as u64);
     }
-    let loaded = (loaded, begun.elapsed());
+    let loaded = (loaded, core_time() - begun);
     drop(base);
     let (mut spent, mut times, mut done) = ([Duration::ZERO; 2], [no_times(), no_times()], 0);
     let (mut recent, mut rng) = (VecDeque::new(), Rng::new(2016));
@@ -56,11 +56,11 @@ pub fn grow_and_fold(done: Churned, operations: u64, mut say: impl FnMut(&str, u
             break;
         }
         let body = invent(world, &mut live, &mut recent, &mut rng);
-        let begun = Instant::now();
+        let begun = core_time();
         let mut missing = 0;
         let grown =
             worlds.grow(world, world - 1, 900_000 + world, &body, |_, coin| missing += u32::from(coin.is_none()));
-        let grew = begun.elapsed();
+        let grew = core_time() - begun;
         let before = worlds.tally();
         let far = done >= operations / 2;
         let (horizon, together) = if far { FAR } else { (HORIZON, 1) };
@@ -68,7 +68,7 @@ pub fn grow_and_fold(done: Churned, operations: u64, mut say: impl FnMut(&str, u
             root = world - horizon;
             worlds.fold(root);
         }
-        let folded = begun.elapsed() - grew;
+        let folded = core_time() - begun - grew;
         assert!(missing == 0 && grown.duplicate.is_none(), "the blocks are right");
         done += (body.block.inputs.len() - 1 + body.block.outputs.len()) as u64;
         if world > HORIZON && !far {

@@ -93,8 +93,8 @@ fn read<'a>(bytes: &mut &'a [u8], partition: u8) -> Result<Record<'a>, Flaw> {
 pub type Mark = (usize, usize);
 
 impl Base {
-    /// Records of a partition, by its own number here, from a mark on; and the mark behind them; or none where there are no more. All of
-    /// them are all its coins, if nothing changes meanwhile.
+    /// Records of a partition, by its own number here, from a mark on, and the mark behind them; or none where there are no
+    /// more. All of them are all its coins, if nothing changes meanwhile.
     pub fn chunk(&self, index: usize, from: Mark) -> Option<(Vec<u8>, Mark)> {
         let (arena, tables) = self.part(index);
         let (mut out, mut records, mut coins, mut next) = (vec![0; HEADER], 0_u32, 0_u32, (TABLES, 0));
@@ -120,8 +120,8 @@ impl Base {
         (records > 0).then_some((out, next))
     }
 
-    /// Puts the coins of a chunk in, which MUST all be of that partition, as above; how many they were. After an error some are in
-    /// and some are not.
+    /// Puts the coins of a chunk in, which MUST all be of that partition; how many they were. After an error some are in and
+    /// some are not.
     pub fn load_chunk(&mut self, index: usize, chunk: &[u8]) -> Result<u64, Damage> {
         let partition = (self.first + index) as u8;
         let short = Damage { at: chunk.len(), flaw: Flaw::Unread(Unread::Short) };
