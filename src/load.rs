@@ -9,6 +9,7 @@ use crate::folder::Folder;
 use crate::snapshot;
 use consensus::script::uncompressed;
 use consensus::{BlockHash, CoinsHash, Params};
+use ledger::base::Mark;
 use ledger::checkpoint::{Head, Writer};
 use ledger::snapshot::{COIN_BYTES_MAX, Metadata, Reader};
 use ledger::survey::{Aim, Part, Whole};
@@ -265,7 +266,9 @@ fn write(
     let mut file = BufWriter::new(File::create(loading.join(name(head.partition, height)))?);
     let mut bytes = Vec::new();
     let mut writer = Writer::begin(&head, &mut bytes);
-    for chunk in (0..).map_while(|n| worlds.chunk(0, n)) {
+    let mut next = Mark::default();
+    while let Some((chunk, after)) = worlds.chunk(0, next) {
+        next = after;
         writer.piece(&chunk, &mut bytes);
         file.write_all(&bytes)?;
         bytes.clear();

@@ -10,8 +10,10 @@ pub mod worlds;
 
 use crate::rng::Rng;
 use consensus::{CoinView, OutPoint, Txid};
+use hdrhistogram::Histogram;
+use ledger::PARTITIONS;
 use ledger::base::Base;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Outputs of a new transaction: of 100, so many have 1, 2, 3 and 4.
 const OUTPUTS: [u64; 4] = [50, 35, 10, 5];
@@ -31,6 +33,16 @@ pub fn resident_bytes() -> u64 {
     pages * 4096
 }
 
+/// The time that this thread has had a core: what else runs on the machine makes no step longer.
+#[allow(unsafe_code)]
+fn core_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime writes one timespec through the pointer, which is valid and exclusive for the length of the call.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert!(failed == 0, "Linux has a clock for each thread");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// One coin to make, or with no output to take.
 struct Step {
     outpoint: OutPoint,
@@ -40,33 +52,15 @@ struct Step {
     script: (usize, usize),
 }
 
-/// Times of steps, as a histogram: 64 classes for each power of two.
-#[derive(Clone, Debug)]
-pub struct Times(Vec<u64>);
+/// Nanoseconds of steps, to three digits.
+pub type Times = Histogram<u64>;
 
-impl Default for Times {
-    fn default() -> Times {
-        Times(vec![0; 64 * 64])
-    }
+fn no_times() -> Times {
+    Times::new(3).expect("three digits are allowed")
 }
 
-impl Times {
-    fn add(&mut self, time: Duration) {
-        let ns = (time.as_nanos() as u64).max(64);
-        let power = ns.ilog2();
-        self.0[(power as usize) * 64 + (ns >> (power - 6)) as usize % 64] += 1;
-    }
-
-    /// The time that `part` of all steps stay at or below, in nanoseconds; 1.0 for the longest.
-    pub fn at(&self, part: f64) -> u64 {
-        let wanted = (self.0.iter().sum::<u64>() as f64 * part).ceil() as u64;
-        let mut sum = 0;
-        let class = self.0.iter().position(|count| {
-            sum += count;
-            sum >= wanted && sum > 0
-        });
-        class.map_or(0, |class| (64 + class as u64 % 64) << (class / 64) >> 6)
-    }
+fn add(times: &mut Times, time: Duration) {
+    times.record(time.as_nanos() as u64).expect("it grows");
 }
 
 /// Unspent outputs of invented transactions.
@@ -188,27 +182,27 @@ impl Live {
 }
 
 /// What filling and churning a base found.
-pub struct Bases {
-    /// One for each partition.
-    pub bases: Vec<Base>,
+pub struct Churned {
+    /// Of all partitions.
+    pub base: Base,
     /// What is unspent.
     pub live: Live,
     /// Resident bytes that the coins added: after filling, after churning.
     pub resident: [u64; 2],
-    /// Bytes that the bases say they hold.
+    /// Bytes that the base says it holds.
     pub counted: u64,
     /// Operations and the time they took: filling, churning.
     pub rates: [(u64, Duration); 2],
-    /// Times of batches of 32 operations.
-    pub times: Times,
+    /// Times of batches of 32 operations when churning, and of those, filling too, in which a table grew.
+    pub times: [Times; 2],
 }
 
 /// Makes `coins` coins and then takes and makes as many; `say` hears how far it is: what, done, of how many.
-pub fn fill_and_churn(coins: u64, mut say: impl FnMut(&str, u64, u64)) -> Bases {
+pub fn fill_and_churn(coins: u64, mut say: impl FnMut(&str, u64, u64)) -> Churned {
     let mut live = Live::new(coins);
     let before = resident_bytes();
-    let mut bases: Vec<Base> = (0..256).map(|partition| Base::new(2014 + partition)).collect();
-    let (mut resident, mut rates, mut times) = ([0; 2], [(0, Duration::ZERO); 2], Times::default());
+    let mut base = Base::new(0..PARTITIONS, 2014);
+    let (mut resident, mut rates, mut times) = ([0; 2], [(0, Duration::ZERO); 2], [no_times(), no_times()]);
     let mut numbers = Vec::new();
     for (phase, name) in ["fill", "churn"].into_iter().enumerate() {
         let mut done = 0;
@@ -231,13 +225,17 @@ pub fn fill_and_churn(coins: u64, mut say: impl FnMut(&str, u64, u64)) -> Bases 
                 let output = make.then(|| output(tx, outpoint.vout, &mut scripts));
                 steps.push(Step { outpoint, hash: 0, output, script: (start, scripts.len()) });
             }
-            let begun = Instant::now();
+            let begun = core_time();
             let mut last = begun;
             for batch in steps.chunks_mut(BATCH) {
-                apply(&mut bases, batch, &scripts);
-                let now = Instant::now();
+                let grown = base.table_bytes();
+                apply(&mut base, batch, &scripts);
+                let now = core_time();
                 if phase == 1 {
-                    times.add(now - last);
+                    add(&mut times[0], now - last);
+                }
+                if base.table_bytes() > grown {
+                    add(&mut times[1], now - last);
                 }
                 last = now;
             }
@@ -248,25 +246,24 @@ pub fn fill_and_churn(coins: u64, mut say: impl FnMut(&str, u64, u64)) -> Bases 
         drop(std::mem::take(&mut numbers));
         resident[phase] = resident_bytes() - before;
     }
-    let counted = bases.iter().map(|base| base.bytes() as u64).sum();
-    Bases { bases, live, resident, counted, rates, times }
+    let counted = base.bytes() as u64;
+    Churned { base, live, resident, counted, rates, times }
 }
 
-fn apply(bases: &mut [Base], batch: &mut [Step], scripts: &[u8]) {
+fn apply(base: &mut Base, batch: &mut [Step], scripts: &[u8]) {
     for step in &mut *batch {
-        let base = &bases[usize::from(step.outpoint.txid.0[0])];
         step.hash = base.hash(&step.outpoint);
         base.prefetch(step.hash);
     }
     for step in &*batch {
-        bases[usize::from(step.outpoint.txid.0[0])].prefetch_record(step.hash);
+        base.prefetch_record(step.hash);
     }
     let same = |a: &Step, b: &Step| {
         (a.hash, a.outpoint.txid) == (b.hash, b.outpoint.txid) && a.output.is_some() && b.output.is_some()
     };
     let mut coins = Vec::with_capacity(BATCH);
     for run in batch.chunk_by(same) {
-        let (base, first) = (&mut bases[usize::from(run[0].outpoint.txid.0[0])], &run[0]);
+        let first = &run[0];
         if first.output.is_none() {
             assert!(base.remove(first.hash, &first.outpoint), "a coin that is taken was there");
             continue;

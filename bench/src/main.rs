@@ -13,6 +13,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tuning::pages::HugePages;
+
+#[global_allocator]
+static MEMORY: HugePages = HugePages;
 
 /// Makes chains, serves them, and measures
 #[derive(Parser)]

@@ -6,7 +6,7 @@ use caesure_bench::coins::{fill_and_churn, resident_bytes};
 fn a_coin_takes_at_most_70_bytes() {
     const COINS: u64 = 2_000_000;
     let done = fill_and_churn(COINS, |_, _, _| {});
-    let coins: u64 = done.bases.iter().map(|base| base.len() as u64).sum();
+    let coins: u64 = done.base.lens().iter().map(|len| *len as u64).sum();
     let per_tx = coins as f64 / done.live.txs() as f64;
     assert!((1.5..1.6).contains(&per_tx), "{per_tx} unspent outputs of a transaction");
     let [filled, churned] = done.resident.map(|bytes| bytes as f64 / coins as f64);

@@ -9,6 +9,7 @@ use crate::msg::{Files, Msg};
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
 use ledger::Worlds;
+use ledger::base::Mark;
 use ledger::checkpoint::{Head, Writer, superfluous};
 
 /// How long nothing is written after a failure.
@@ -35,7 +36,8 @@ struct Writing {
     height: u32,
     block: BlockHash,
     writer: Option<Writer>,
-    chunk: usize,
+    /// Where the next chunk begins.
+    next: Mark,
     at: u64,
     /// Once the last piece is handed out: heights of those that may go then.
     gone: Option<Vec<u32>>,
@@ -97,8 +99,16 @@ impl Checkpoints {
         }
         worlds.freeze(index);
         let (height, block) = root;
-        self.writing =
-            Some(Writing { index, height, block, writer: None, chunk: 0, at: 0, gone: None, given_up: false });
+        self.writing = Some(Writing {
+            index,
+            height,
+            block,
+            writer: None,
+            next: Mark::default(),
+            at: 0,
+            gone: None,
+            given_up: false,
+        });
         self.piece(worlds, cx);
     }
 
@@ -113,14 +123,12 @@ impl Checkpoints {
         });
         let mut over = false;
         for _ in 0..CHUNKS {
-            match worlds.chunk(writing.index, writing.chunk) {
-                Some(chunk) => writer.piece(&chunk, &mut bytes),
-                None => {
-                    over = true;
-                    break;
-                }
-            }
-            writing.chunk += 1;
+            let Some((chunk, next)) = worlds.chunk(writing.index, writing.next) else {
+                over = true;
+                break;
+            };
+            writer.piece(&chunk, &mut bytes);
+            writing.next = next;
         }
         if over {
             let coins = worlds.base_lens().nth(writing.index).expect("one of ours") as u64;

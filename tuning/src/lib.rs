@@ -5,6 +5,7 @@
 //! said, not failed.
 
 mod grade;
+pub mod pages;
 mod probe;
 
 use std::fmt;

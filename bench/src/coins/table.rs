@@ -1,7 +1,7 @@
 //! `cargo numbers -- ledger`: runs both measurements, says how far it is, and prints one table.
 
 use super::worlds::{Figures, grow_and_fold};
-use super::{Bases, Times, fill_and_churn};
+use super::{Churned, Times, fill_and_churn};
 use std::time::{Duration, Instant};
 
 /// Bytes of memory of a coin in Bitcoin Core, all in: 25,442.8 MiB for 173,676,464 coins at height 888,888
@@ -43,8 +43,8 @@ fn rate((count, time): (u64, Duration)) -> f64 {
     count as f64 / time.as_secs_f64() / 1e6
 }
 
-fn base_rows(done: &Bases) -> Vec<Row> {
-    let coins: usize = done.bases.iter().map(|base| base.len()).sum();
+fn base_rows(done: &Churned) -> Vec<Row> {
+    let coins: usize = done.base.lens().iter().sum();
     let per_coin = |bytes: u64| bytes as f64 / coins as f64;
     let beside = |mut row: Row| {
         row.beside = format!("Core: {CORE_BYTES}, {:.1} times as many", CORE_BYTES / row.value);
@@ -59,18 +59,19 @@ fn base_rows(done: &Bases) -> Vec<Row> {
         row("base, fill", rate(done.rates[0]), "Mops/s/core"),
         row("base, churn", rate(done.rates[1]), "Mops/s/core"),
     ];
-    rows.extend(time_rows(&done.times, ["base, 32 ops p50", "base, 32 ops p99.9", "base, 32 ops longest"]));
+    rows.extend(time_rows(&done.times[0], ["base, 32 ops p50", "base, 32 ops p99.9", "base, 32 ops longest"]));
+    rows.extend(time_rows(&done.times[1], ["a table grows p50", "a table grows p99.9", "a table grows longest"]));
     rows
 }
 
 fn world_rows(done: &Figures) -> Vec<Row> {
-    let Figures { loaded, operations, spent: [grew, folded], times, tally } = done;
-    let nursery = tally.nursery as f64 / (tally.nursery + tally.folded) as f64 * 100.0;
+    let Figures { loaded, operations, spent: [grew, folded], times, nursery } = done;
     let mut rows = vec![
         row("pieces, write and load", rate(*loaded), "Mcoins/s"),
         row("worlds, grow and fold", rate((*operations, *grew + *folded)), "Mops/s/core"),
         row("worlds, grow", rate((*operations, *grew)), "Mops/s/core"),
-        row("nursery", nursery, "% of makes"),
+        row("nursery at the tip", nursery[0] * 100.0, "% of makes"),
+        row("nursery far behind it", nursery[1] * 100.0, "% of makes"),
     ];
     rows.extend(time_rows(&times[0], ["grow a block p50", "grow a block p99.9", "grow a block longest"]));
     rows.extend(time_rows(&times[1], ["fold a block p50", "fold a block p99.9", "fold a block longest"]));
@@ -78,7 +79,7 @@ fn world_rows(done: &Figures) -> Vec<Row> {
 }
 
 fn time_rows(times: &Times, names: [&'static str; 3]) -> impl Iterator<Item = Row> {
-    let micros = [0.5, 0.999, 1.0].map(|part| times.at(part) as f64 / 1000.0);
+    let micros = [0.5, 0.999, 1.0].map(|part| times.value_at_quantile(part) as f64 / 1000.0);
     names.into_iter().zip(micros).map(|(name, value)| row(name, value, "us"))
 }
 

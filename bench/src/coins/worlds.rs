@@ -1,71 +1,97 @@
 //! Blocks over a ledger that is full already: what it costs to grow their worlds and to fold them.
 
-use super::{Bases, Live, OUTPUTS, Times, outpoint, output};
+use super::{Churned, Live, OUTPUTS, Times, add, core_time, no_times, outpoint, output};
 use crate::rng::Rng;
 use crate::tx::{OutPoint, Tx, TxIn, TxOut, compact_size};
+use ledger::base::Mark;
 use ledger::worlds::Tally;
 use ledger::{Body, PARTITIONS, Worlds};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Worlds above the root, as at the tip.
+/// Worlds above the root at the tip, where each block folds one.
 const HORIZON: u32 = 100;
+/// Worlds above the root far behind the tip, and how many are folded together: as the node does it.
+const FAR: (u32, u32) = (16, 8);
 /// A full block of today: transactions of two inputs.
 const TXS: usize = 2_500;
-/// Of 100 coins that are taken, so many are of the last 100 blocks.
+/// Of 100 coins that are taken, so many are of the last 100 blocks, the younger the likelier: half of those of the last 19.
 const RECENT_PERCENT: u64 = 50;
 
 /// What growing and folding found.
 pub struct Figures {
-    /// Coins moved from bases through pieces into worlds, and the time.
+    /// Coins moved from a base through pieces into worlds, and the time.
     pub loaded: (u64, Duration),
     /// Operations: coins taken and made.
     pub operations: u64,
     /// Time of growing and of folding.
     pub spent: [Duration; 2],
-    /// Times of growing one block and of folding one.
+    /// Times of growing one block and of folding one, at the tip.
     pub times: [Times; 2],
-    /// Counters at the end.
-    pub tally: Tally,
+    /// Of the coins that were folded, those that never reached the base: at the tip, far behind it.
+    pub nursery: [f64; 2],
 }
 
-/// Moves the coins of those bases into worlds, and grows and folds blocks of `operations` in all.
-pub fn grow_and_fold(done: Bases, operations: u64, mut say: impl FnMut(&str, u64, u64)) -> Figures {
-    let Bases { bases, mut live, .. } = done;
+/// Moves the coins of that base into worlds, and grows and folds blocks of `operations` in all, half of them as far
+/// behind the tip.
+pub fn grow_and_fold(done: Churned, operations: u64, mut say: impl FnMut(&str, u64, u64)) -> Figures {
+    let Churned { base, mut live, .. } = done;
     let mut worlds = Worlds::new(0..PARTITIONS, 2015);
-    let (begun, mut loaded) = (Instant::now(), 0);
-    for (index, base) in bases.into_iter().enumerate() {
-        for piece in (0..).map_while(|n| base.chunk(n)) {
+    let (begun, mut loaded) = (core_time(), 0);
+    for index in 0..PARTITIONS {
+        let mut mark = Mark::default();
+        while let Some((piece, next)) = base.chunk(index, mark) {
             loaded += worlds.load_chunk(index, &piece).expect("pieces are as they were written");
+            mark = next;
         }
         say("load", index as u64 + 1, PARTITIONS as u64);
     }
-    let loaded = (loaded, begun.elapsed());
-    let (mut spent, mut times, mut done) = ([Duration::ZERO; 2], [Times::default(), Times::default()], 0);
+    let loaded = (loaded, core_time() - begun);
+    drop(base);
+    let (mut spent, mut times, mut done) = ([Duration::ZERO; 2], [no_times(), no_times()], 0);
     let (mut recent, mut rng) = (VecDeque::new(), Rng::new(2016));
+    let (mut root, mut turn) = (0, None);
     for world in 1.. {
         if done >= operations {
             break;
         }
         let body = invent(world, &mut live, &mut recent, &mut rng);
-        let begun = Instant::now();
+        let begun = core_time();
         let mut missing = 0;
         let grown =
             worlds.grow(world, world - 1, 900_000 + world, &body, |_, coin| missing += u32::from(coin.is_none()));
-        let grew = begun.elapsed();
-        worlds.fold(world.saturating_sub(HORIZON));
-        let folded = begun.elapsed() - grew;
+        let grew = core_time() - begun;
+        let before = worlds.tally();
+        let far = done >= operations / 2;
+        let (horizon, together) = if far { FAR } else { (HORIZON, 1) };
+        if world >= root + horizon + together {
+            root = world - horizon;
+            worlds.fold(root);
+        }
+        let folded = core_time() - begun - grew;
         assert!(missing == 0 && grown.duplicate.is_none(), "the blocks are right");
         done += (body.block.inputs.len() - 1 + body.block.outputs.len()) as u64;
-        if world > HORIZON {
-            times[0].add(grew);
-            times[1].add(folded);
+        if world > HORIZON && !far {
+            add(&mut times[0], grew);
+            add(&mut times[1], folded);
+        }
+        if far && turn.is_none() {
+            // What lay between both horizons was folded at once: it is of neither.
+            turn = Some([before, worlds.tally()]);
         }
         spent[0] += grew;
         spent[1] += folded;
         say("grow", done, operations);
     }
-    Figures { loaded, operations: done, spent, times, tally: worlds.tally() }
+    let [tip, far] = turn.expect("half of the operations were done");
+    let nursery = [share(&Tally::default(), &tip), share(&far, &worlds.tally())];
+    Figures { loaded, operations: done, spent, times, nursery }
+}
+
+/// Of the coins folded meanwhile, those that never reached the base.
+fn share(from: &Tally, to: &Tally) -> f64 {
+    let [nursery, folded] = [to.nursery - from.nursery, to.folded - from.folded];
+    nursery as f64 / (nursery + folded).max(1) as f64
 }
 
 /// A block that takes coins of recent blocks and old ones. `recent` has the coins of each recent block.
@@ -78,7 +104,9 @@ fn invent(world: u32, live: &mut Live, recent: &mut VecDeque<Vec<OutPoint>>, rng
                 return OutPoint::NULL;
             }
             if rng.chance(RECENT_PERCENT) && !recent.is_empty() {
-                let from = rng.below(recent.len() as u64) as usize;
+                let back = 1 + rng.below(recent.len() as u64);
+                let back = 1 + rng.below(back) as usize;
+                let from = recent.len() - back;
                 let coins = &mut recent[from];
                 if !coins.is_empty() {
                     return coins.swap_remove(rng.below(coins.len() as u64) as usize);

@@ -1,21 +1,28 @@
-//! The coins of one partition as of one world, in few bytes and few cache misses. Knows of no world and decides nothing;
-//! the same coins make the same answers whatever the seed.
+//! The coins of a range of partitions as of one world, in few bytes and few cache misses. Knows of no world and decides
+//! nothing; the same coins make the same answers whatever the seed.
 //!
 //! ```text
-//! hash of (txid, group of 16 outputs) ─ one of 32 tables ─ line of 12 tags and positions ─ record in a chunk of 64 KiB
+//! hash of (txid, group of 16 outputs), with the partition ─ one of its 32 tables ─ line of 12 tags and positions ─
+//!     record in a chunk of 32 MiB, which 32 partitions share
 //! ```
 //!
 //! Three cache lines answer a question: one of the index and two of the record, and all are asked for some 32 operations
 //! ahead. A txid is kept whole and once for the outputs of its transaction, not a tag of it for each coin: every coin can
 //! be listed, and no answer is a matter of probability.
 //!
-//! Measured with `cargo numbers ledger` (20 million coins, 1.56 of a transaction, as many made and taken at random after;
-//! two shared cores of a Xeon of family 6, model 167, pages of 4 KiB): 59 bytes of resident memory per coin filled, 60.5
-//! churned; 153.6 in Bitcoin Core. Million operations a second and core, in the
-//! order of partitions: 5.4 at 0.2 million coins, 4.0 at 3, 2.1 at 20: what then costs is to find pages, not lines, and
-//! with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` the median batch is a third faster. Not taken: `HashTable` of
-//! hashbrown, whose groups cannot be asked for ahead and which grows by doubling. Tried and left: lists of free slots
-//! inside of them (each new record waits for one), asking for free slots ahead (no faster).
+//! Measured with `cargo numbers ledger` (20 million coins, 1.56 of a transaction, as many made and taken at random after, in
+//! the order of partitions; one of two shared cores of an AMD EPYC of family 25, model 17, which others kept busy): 57.6
+//! bytes of resident memory per coin filled, 58.1 churned; 153.6 in Bitcoin Core. The median batch of 32 operations took
+//! 8.3 to 11 µs, 2.9 to 3.9 million operations a second and core, and the best tenth at most 6.7 to 7.2 µs, 4.4 to 4.8 million;
+//! run in turn with it, what went before (an arena for each partition, small pages) took 16 and 13 µs. Sharing is most of
+//! that: a slot that was just freed is in the cache, where a partition's own were cold whenever it came to them. Huge pages
+//! (`tuning::pages`) are the rest, an eighth. When a table grows, the batch takes 26 µs in the median, 0.5 ms at p99.9; the
+//! longest of all, 9 to 14 ms, we put down to the first touch of a huge page that the host has not backed yet: 2 MiB took
+//! 1.6 to 5 ms there, 13 at most.
+//!
+//! Not taken: `HashTable` of hashbrown, whose groups cannot be asked for ahead and which grows by doubling. Tried and left:
+//! lists of free slots inside of them (each new record waits for one), asking for free slots ahead (no faster), tables in
+//! huge pages too (by `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`: a fifteenth faster).
 
 mod arena;
 mod chunk;
@@ -23,12 +30,13 @@ mod index;
 mod prefetch;
 mod record;
 
-use arena::{Arena, COUNT_AT};
+use arena::Arena;
 use consensus::{CoinView, OutPoint, Txid};
 use index::{GROUP, Place};
-use record::{Output, Record, Spot, begin, code_of, rewrite};
+use record::{COUNT_AT, Output, Record, Spot, begin, code_of, rewrite};
+use std::ops::Range;
 
-pub use chunk::{CHUNK_BYTES_MAX, Damage, Flaw};
+pub use chunk::{CHUNK_BYTES_MAX, Damage, Flaw, Mark};
 pub(crate) use index::{Seed, Table};
 pub(crate) use prefetch::prefetch;
 pub use record::Room;
@@ -36,49 +44,55 @@ pub use record::Room;
 /// Tables of a partition's index: at 200 million coins in all, each has some 16,000 records, which move within half a
 /// millisecond when it grows.
 const TABLES: usize = 32;
+/// Partitions whose records share memory, which an arena has up to 8 GiB of. A slot that one frees another soon fills.
+const SHARING: usize = 32;
 
-/// The coins of one partition.
+/// The coins of a range of partitions.
 #[derive(Debug)]
 pub struct Base {
+    first: usize,
     seed: Seed,
-    arena: Arena,
-    tables: Box<[Table]>,
+    arenas: Vec<Arena>,
+    tables: Vec<Table>,
     table_bytes: usize,
-    coins: usize,
+    /// Of each partition.
+    coins: Vec<usize>,
     /// Where records are built.
     draft: Vec<u8>,
 }
 
-/// The table that a hash belongs to: by bits that choose neither its line nor its tag.
+/// The partition that a hash belongs to.
 #[inline]
-fn table_of(hash: u64) -> usize {
-    (hash >> 8) as usize % TABLES
+fn partition_of(hash: u64) -> usize {
+    usize::from((hash >> 8) as u8)
 }
 
 impl Base {
     /// No coins. The seed keeps others from knowing which names meet in the index.
-    pub fn new(seed: u64) -> Base {
-        Base::with_seed(Seed::new(seed))
+    pub fn new(partitions: Range<usize>, seed: u64) -> Base {
+        Base::with_seed(partitions, Seed::new(seed))
     }
 
-    pub(crate) fn with_seed(seed: Seed) -> Base {
-        let tables = (0..TABLES).map(|_| Table::default()).collect();
-        Base { seed, arena: Arena::default(), tables, table_bytes: 0, coins: 0, draft: Vec::new() }
+    pub(crate) fn with_seed(partitions: Range<usize>, seed: Seed) -> Base {
+        let (first, count) = (partitions.start, partitions.len());
+        let arenas = (0..count.div_ceil(SHARING)).map(|_| Arena::default()).collect();
+        let tables = (0..count * TABLES).map(|_| Table::default()).collect();
+        Base { first, seed, arenas, tables, table_bytes: 0, coins: vec![0; count], draft: Vec::new() }
     }
 
-    /// Coins held.
-    pub fn len(&self) -> usize {
-        self.coins
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.coins == 0
+    /// Coins held of each partition.
+    pub fn lens(&self) -> &[usize] {
+        &self.coins
     }
 
     /// Bytes of memory held, headers of allocations aside.
     pub fn bytes(&self) -> usize {
-        self.arena.bytes() + self.table_bytes
+        self.table_bytes + self.arenas.iter().map(Arena::bytes).sum::<usize>()
+    }
+
+    /// Bytes of the index, which grow when one of its tables does.
+    pub fn table_bytes(&self) -> usize {
+        self.table_bytes
     }
 
     /// The hash that the other functions want with a coin's name.
@@ -87,17 +101,40 @@ impl Base {
         self.seed.group(outpoint)
     }
 
+    /// Where the memory of a hash's records is among the arenas.
+    #[inline]
+    fn arena_of(&self, hash: u64) -> usize {
+        (partition_of(hash) - self.first) / SHARING
+    }
+
+    /// The table of a hash: by bits that choose neither its line nor its tag.
+    #[inline]
+    fn table_of(&self, hash: u64) -> usize {
+        (partition_of(hash) - self.first) * TABLES + (hash >> 16) as usize % TABLES
+    }
+
+    #[inline]
+    fn home(&self, hash: u64) -> (&Arena, &Table) {
+        (&self.arenas[self.arena_of(hash)], &self.tables[self.table_of(hash)])
+    }
+
+    /// The memory and the tables of a partition, by its own number here.
+    fn part(&self, index: usize) -> (&Arena, &[Table]) {
+        (&self.arenas[index / SHARING], &self.tables[index * TABLES..][..TABLES])
+    }
+
     /// First hint that a coin is about to be wanted; some ten others later comes the second.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        self.tables[table_of(hash)].prefetch(hash);
+        self.tables[self.table_of(hash)].prefetch(hash);
     }
 
     /// Second hint.
     #[inline]
     pub fn prefetch_record(&self, hash: u64) {
-        self.tables[table_of(hash)].find(hash, |_, position| {
-            self.arena.prefetch(position);
+        let (arena, table) = self.home(hash);
+        table.find(hash, |_, position| {
+            arena.prefetch(position);
             false
         });
     }
@@ -106,16 +143,16 @@ impl Base {
     #[inline]
     pub fn get<'r>(&'r self, hash: u64, outpoint: &OutPoint, room: &'r mut Room) -> Option<CoinView<'r>> {
         let (_, position, spot) = self.find(hash, outpoint)?;
-        let output =
-            Output::take(&mut &self.arena.record(position)[spot.at..]).expect("records are looked at on their way in");
+        let bytes = &self.home(hash).0.record(position)[spot.at..];
+        let output = Output::take(&mut &bytes[..]).expect("records are looked at on their way in");
         Some(output.view(spot.code, room))
     }
 
     #[inline]
     fn find(&self, hash: u64, outpoint: &OutPoint) -> Option<(Place, u32, Spot)> {
-        let mut found = None;
-        self.tables[table_of(hash)].find(hash, |place, position| {
-            let bytes = self.arena.record(position);
+        let ((arena, table), mut found) = (self.home(hash), None);
+        table.find(hash, |place, position| {
+            let bytes = arena.record(position);
             if is_of(bytes, &outpoint.txid) {
                 let spot = Spot::of(bytes, outpoint.vout);
                 found = spot.holds().then_some((place, position, spot));
@@ -134,9 +171,9 @@ impl Base {
     /// Puts a coin in; whether one of that name was replaced.
     pub fn insert(&mut self, hash: u64, outpoint: &OutPoint, coin: CoinView) -> bool {
         let (code, group) = (code_of(&coin), outpoint.vout / GROUP);
-        let (mut mine, mut other) = (None, false);
-        self.tables[table_of(hash)].find(hash, |place, position| {
-            let bytes = self.arena.record(position);
+        let ((arena, table), mut mine, mut other) = (self.home(hash), None, false);
+        table.find(hash, |place, position| {
+            let bytes = arena.record(position);
             if is_of(bytes, &outpoint.txid) {
                 let spot = Spot::of(bytes, outpoint.vout);
                 if spot.group == group && spot.code == code {
@@ -159,10 +196,10 @@ impl Base {
             self.add_draft(hash, 1);
             return false;
         };
-        rewrite(&mut self.draft, self.arena.record(position), &spot, Some(output));
-        let now = self.arena.replace(position, spot.len, &self.draft);
-        self.tables[table_of(hash)].set(place, now);
-        self.coins += usize::from(!spot.holds());
+        let (arena, table) = (self.arena_of(hash), self.table_of(hash));
+        rewrite(&mut self.draft, self.arenas[arena].record(position), &spot, Some(output));
+        self.tables[table].set(place, self.arenas[arena].replace(position, spot.len, &self.draft));
+        self.coins[partition_of(hash) - self.first] += usize::from(!spot.holds());
         spot.holds()
     }
 
@@ -170,9 +207,10 @@ impl Base {
     /// ascend.
     pub fn insert_all(&mut self, hash: u64, coins: &[(OutPoint, CoinView)]) {
         let [(first, coin), ..] = coins else { return };
-        let is_there = |_, position| is_of(self.arena.record(position), &first.txid);
+        let (arena, table) = self.home(hash);
+        let is_there = |_, position| is_of(arena.record(position), &first.txid);
         let ascend = coins.is_sorted_by(|(a, _), (b, _)| a.txid == b.txid && a.vout < b.vout);
-        if coins.len() == 1 || !ascend || self.tables[table_of(hash)].find(hash, is_there).is_some() {
+        if coins.len() == 1 || !ascend || table.find(hash, is_there).is_some() {
             for (outpoint, coin) in coins {
                 self.insert(hash, outpoint, *coin);
             }
@@ -189,52 +227,57 @@ impl Base {
     }
 
     fn add_draft(&mut self, hash: u64, coins: usize) {
-        let position = self.arena.add(&self.draft);
-        self.index(hash, position);
-        self.coins += coins;
+        let draft = std::mem::take(&mut self.draft);
+        self.add(hash, &draft, coins);
+        self.draft = draft;
     }
 
-    fn index(&mut self, hash: u64, position: u32) {
-        let (arena, seed) = (&self.arena, &self.seed);
+    /// Adds a record of so many coins.
+    fn add(&mut self, hash: u64, record: &[u8], coins: usize) {
+        let (arena, table, seed) = (self.arena_of(hash), self.table_of(hash), &self.seed);
+        let position = self.arenas[arena].add(record);
+        let arena = &self.arenas[arena];
         let (ask, hash_of) = (|held| arena.prefetch(held), |held| hash_of(arena, seed, held));
-        self.table_bytes += self.tables[table_of(hash)].insert(hash, position, ask, hash_of);
+        self.table_bytes += self.tables[table].insert(hash, position, ask, hash_of);
+        self.coins[partition_of(hash) - self.first] += coins;
     }
 
     /// Takes a coin out; whether it was there.
     pub fn remove(&mut self, hash: u64, outpoint: &OutPoint) -> bool {
         let Some((place, position, spot)) = self.find(hash, outpoint) else { return false };
-        let (bytes, table) = (self.arena.record(position), &mut self.tables[table_of(hash)]);
+        let (arena, table) = (self.arena_of(hash), self.table_of(hash));
+        let (arena, table) = (&mut self.arenas[arena], &mut self.tables[table]);
+        let bytes = arena.record(position);
         if bytes[COUNT_AT] == 1 {
-            self.arena.free(position, spot.len);
+            arena.free(position, spot.len);
             table.remove(hash, place);
         } else {
             rewrite(&mut self.draft, bytes, &spot, None);
-            table.set(place, self.arena.replace(position, spot.len, &self.draft));
+            table.set(place, arena.replace(position, spot.len, &self.draft));
         }
-        self.coins -= 1;
+        self.coins[partition_of(hash) - self.first] -= 1;
         true
     }
 
-    /// Positions of all records, in the order of their transactions and outputs.
-    pub(crate) fn sorted(&self) -> Vec<u32> {
+    /// Positions of all records of a partition, in the order of their transactions and outputs.
+    pub(crate) fn sorted(&self, index: usize) -> Vec<u32> {
+        let (arena, tables) = self.part(index);
         // The first byte of a txid is the same in all.
         let prefix = |bytes: &[u8]| u64::from_be_bytes(*bytes[1..].first_chunk().expect("32 bytes"));
-        let mut keys: Vec<(u64, u32)> = Vec::new();
-        for part in 0..self.arena.parts() {
-            self.arena.part(part, |position| keys.push((prefix(self.arena.record(position)), position)));
-        }
+        let positions = tables.iter().flat_map(|table| table.held(0)).map(|(_, position)| position);
+        let mut keys: Vec<(u64, u32)> = positions.map(|at| (prefix(arena.record(at)), at)).collect();
         keys.sort_unstable_by(|a, b| {
             a.0.cmp(&b.0).then_with(|| {
-                let [a, b] = [a.1, b.1].map(|position| Record::of(self.arena.record(position)));
+                let [a, b] = [a.1, b.1].map(|position| Record::of(arena.record(position)));
                 a.txid.cmp(b.txid).then_with(|| a.group().cmp(&b.group()))
             })
         });
         keys.into_iter().map(|(_, position)| position).collect()
     }
 
-    /// Calls with every coin of the record at a position.
-    pub(crate) fn visit(&self, position: u32, mut each: impl FnMut(OutPoint, CoinView)) {
-        let (record, mut room): (_, Room) = (Record::of(self.arena.record(position)), [0; _]);
+    /// Calls with every coin of the record of a partition at a position.
+    pub(crate) fn visit(&self, index: usize, position: u32, mut each: impl FnMut(OutPoint, CoinView)) {
+        let (record, mut room): (_, Room) = (Record::of(self.part(index).0.record(position)), [0; _]);
         for output in record.outputs() {
             let outpoint = OutPoint { txid: Txid(*record.txid), vout: output.vout };
             each(outpoint, output.view(record.code, &mut room));

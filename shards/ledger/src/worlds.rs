@@ -19,7 +19,7 @@ mod checkpoint;
 mod fold;
 mod partition;
 
-use crate::base::{Room, Seed};
+use crate::base::{Base, Room, Seed};
 use crate::body::{Body, Op};
 use crate::coins::{Coin, PARTITIONS, partition_of};
 use consensus::{Block, CoinView, OutPoint, is_unspendable};
@@ -81,6 +81,7 @@ pub struct Tally {
 pub struct Worlds {
     first: usize,
     seed: Seed,
+    base: Base,
     partitions: Vec<Partition>,
     /// All above the root, and below it those that a frozen partition has yet to fold.
     worlds: BTreeMap<WorldId, World>,
@@ -117,7 +118,8 @@ impl Worlds {
         Worlds {
             first: partitions.start,
             seed,
-            partitions: partitions.map(|_| Partition::new(seed)).collect(),
+            base: Base::with_seed(partitions.clone(), seed),
+            partitions: partitions.map(|_| Partition::default()).collect(),
             worlds: BTreeMap::new(),
             root: 0,
             tally: Tally::default(),
@@ -173,13 +175,15 @@ impl Worlds {
             batch.extend(all.by_ref().take(BATCH).map(|(index, (deed, outpoint))| {
                 let name = Name::new(&self.seed, outpoint);
                 self.partitions[index].prefetch(&name);
+                self.base.prefetch(name.group);
                 Step { index, deed, name }
             }));
             if batch.is_empty() {
                 break;
             }
             for step in &batch {
-                self.partitions[step.index].prefetch_record(&step.name);
+                self.partitions[step.index].prefetch_versions(&step.name);
+                self.base.prefetch_record(step.name.group);
             }
             for step in &batch {
                 self.partitions[step.index].prefetch_made(&step.name, &self.worlds);
@@ -218,7 +222,7 @@ impl Worlds {
         let seen = partition.seen(line, world, name);
         let coin = match seen.own.or(seen.older) {
             Some(at) => coin_of(&self.worlds, (world, new), partition.version(at)),
-            None => partition.base.get(name.group, &name.outpoint, &mut room),
+            None => self.base.get(name.group, &name.outpoint, &mut room),
         };
         let found = coin.is_some();
         taken(coin);
@@ -241,7 +245,7 @@ impl Worlds {
         let seen = partition.seen(line, world, name);
         let before = match seen.older {
             Some(at) => !partition.version(at).gone(),
-            None => partition.base.holds(name.group, &name.outpoint),
+            None => self.base.holds(name.group, &name.outpoint),
         };
         if before {
             grown.duplicate = Some(grown.duplicate.map_or(tx, |d| d.min(tx)));
@@ -266,7 +270,7 @@ impl Worlds {
                 let version = partition.version(at);
                 version.coin(&self.worlds[&version.world])
             }
-            None => partition.base.get(name.group, outpoint, &mut room),
+            None => self.base.get(name.group, outpoint, &mut room),
         };
         coin.map(|coin| Coin::of(&coin))
     }
@@ -279,17 +283,13 @@ impl Worlds {
 
     /// Counters as of now.
     pub fn tally(&self) -> Tally {
-        let (mut base_coins, mut base_bytes) = (0, 0);
-        for partition in &self.partitions {
-            base_coins += partition.base.len() as u64;
-            base_bytes += partition.base.bytes() as u64;
-        }
-        Tally { base_coins, base_bytes, ..self.tally }
+        let base_coins = self.base_lens().map(|len| len as u64).sum();
+        Tally { base_coins, base_bytes: self.base.bytes() as u64, ..self.tally }
     }
 
     /// Coins in the base of each partition, in order.
     pub fn base_lens(&self) -> impl Iterator<Item = usize> {
-        self.partitions.iter().map(|partition| partition.base.len())
+        self.base.lens().iter().copied()
     }
 }
 

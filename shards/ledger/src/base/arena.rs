@@ -1,28 +1,25 @@
-//! Memory for records: chunks that are never moved and grow in small steps, cut into slots of whole words, with a list
-//! of free slots for each size. Knows of a record only its length, and where
-//! its count lies, which is never 0.
+//! Memory for records: chunks that are never moved, cut into slots of whole words, with a list of free slots for each size.
+//! Knows of a record only its length.
 //!
 //! ```text
-//! position   chunk << 14 | word in the chunk          slots of at most 1 KiB, 4 bytes a word, 64 KiB a chunk
+//! position   chunk << 23 | word in the chunk          slots of at most 1 KiB, 4 bytes a word, 32 MiB a chunk
 //!            1 << 31 | number                         longer records, each in memory of its own
-//! free slot  [words u32][…][0 at 32]
 //! ```
 //!
-//! A slot is used again by records of its own size only. What records come and go in is about the same from one week to
-//! the next, so few slots are idle (measured: see `base.rs`), and every start fills the memory anew.
+//! A chunk is asked for whole and touched as it fills: whoever gives the memory may make it of huge pages. A slot is used
+//! again by records of its own size only, the last one freed first: it is then still in the cache. What records come and
+//! go in is about the same from one week to the next, so few slots are idle (measured: see `base.rs`), and every start
+//! fills the memory anew.
 
 use super::prefetch::prefetch;
-use super::record::Spot;
 
 const WORD: usize = 4;
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 32 << 20;
 const WORDS_OF_CHUNK: u32 = (CHUNK_BYTES / WORD) as u32;
 const SLOT_BYTES_MAX: usize = 1024;
 /// A cache line.
 const LINE: usize = 64;
 const LONG: u32 = 1 << 31;
-/// Where a record has the number of its outputs.
-pub(super) const COUNT_AT: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct Arena {
@@ -60,7 +57,6 @@ impl Arena {
 
     /// Copies a record in.
     pub fn add(&mut self, record: &[u8]) -> u32 {
-        debug_assert!(record.len() > COUNT_AT && record[COUNT_AT] != 0);
         if record.len() > SLOT_BYTES_MAX {
             self.long_bytes += record.len();
             let number = self.long_free.pop().unwrap_or(self.long.len() as u32);
@@ -77,10 +73,8 @@ impl Arena {
             return position;
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() + words * WORD > CHUNK_BYTES) {
-            // The first one grows from nothing: most tests, and new nodes, have few coins.
-            let bytes = if self.chunks.is_empty() { 0 } else { CHUNK_BYTES };
-            self.chunks.push(Vec::with_capacity(bytes));
-            assert!(self.chunks.len() as u32 <= LONG / WORDS_OF_CHUNK, "8 GiB of coins in one of 256 partitions");
+            self.chunks.push(Vec::with_capacity(CHUNK_BYTES));
+            assert!(self.chunks.len() as u32 <= LONG / WORDS_OF_CHUNK, "8 GiB of coins in 32 of 256 partitions");
         }
         let last = self.chunks.len() - 1;
         let chunk = &mut self.chunks[last];
@@ -99,10 +93,7 @@ impl Arena {
             self.long_free.push(number);
             return;
         }
-        let (words, (chunk, at)) = (len.div_ceil(WORD), split(position));
-        let slot = &mut self.chunks[chunk][at..at + words * WORD];
-        slot[..4].copy_from_slice(&(words as u32).to_le_bytes());
-        slot[COUNT_AT] = 0;
+        let words = len.div_ceil(WORD);
         if self.free.len() <= words {
             self.free.resize(words + 1, Vec::new());
         }
@@ -120,36 +111,9 @@ impl Arena {
         self.add(record)
     }
 
-    /// Bytes of memory it holds.
+    /// Bytes of memory it holds: what it has touched of chunks, and long records.
     pub fn bytes(&self) -> usize {
-        let first = self.chunks.first().map_or(0, Vec::capacity);
-        first + self.chunks.len().saturating_sub(1) * CHUNK_BYTES + self.long_bytes
-    }
-
-    /// Number of parts that [`Arena::part`] has.
-    pub fn parts(&self) -> usize {
-        self.chunks.len() + self.long.len()
-    }
-
-    /// Calls with the positions of all records of one part, in their order in memory.
-    pub fn part(&self, part: usize, mut each: impl FnMut(u32)) {
-        let Some(chunk) = self.chunks.get(part) else {
-            let number = part - self.chunks.len();
-            if !self.long[number].is_empty() {
-                each(LONG | number as u32);
-            }
-            return;
-        };
-        let mut at = 0;
-        while at < chunk.len() {
-            let slot = &chunk[at..];
-            let words = if slot[COUNT_AT] == 0 {
-                u32::from_le_bytes(*slot.first_chunk().expect("a slot is longer")) as usize
-            } else {
-                each(part as u32 * WORDS_OF_CHUNK + (at / WORD) as u32);
-                Spot::of(slot, 0).len.div_ceil(WORD)
-            };
-            at += words * WORD;
-        }
+        let last = self.chunks.last().map_or(0, Vec::len);
+        self.chunks.len().saturating_sub(1) * CHUNK_BYTES + last + self.long_bytes
     }
 }

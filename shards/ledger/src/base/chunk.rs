@@ -7,15 +7,16 @@
 //! Every group of 16 outputs of a transaction has one record in the whole of its partition. Whoever keeps chunks adds
 //! what tells a partition's last chunk, and checksums: a flipped bit in a hash is still a coin.
 
-use super::arena::COUNT_AT;
 use super::index::GROUP;
-use super::record::{Output, Record, Spot};
-use super::{Base, table_of};
+use super::record::{COUNT_AT, Output, Record, Spot};
+use super::{Base, TABLES};
 use crate::compress::Unread;
 use consensus::{OutPoint, Txid};
 
-/// Bytes of a chunk at most: those of one part of the memory, or of one record with 16 scripts of 10,000 bytes.
+/// Bytes of a chunk at most: one may be of one record, with 16 scripts of 10,000 bytes.
 pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// A chunk of several records is no longer than this.
+const CHUNK_BYTES: usize = 64 * 1024;
 const HEADER: usize = 8;
 
 /// What is wrong with a chunk, and where.
@@ -88,30 +89,41 @@ fn read<'a>(bytes: &mut &'a [u8], partition: u8) -> Result<Record<'a>, Flaw> {
     Ok(record)
 }
 
+/// A place among the records of a partition: a table and a place in it. `(0, 0)` is the first.
+pub type Mark = (usize, usize);
+
 impl Base {
-    /// The records of the `n`-th part of its memory, or none when there are fewer parts. All parts, from 0 on, are all its
-    /// coins, if nothing changes meanwhile.
-    pub fn chunk(&self, n: usize) -> Option<Vec<u8>> {
-        if n >= self.arena.parts() {
-            return None;
-        }
-        let (mut out, mut records, mut coins) = (vec![0; HEADER], 0_u32, 0_u32);
-        self.arena.part(n, |position| {
-            let bytes = self.arena.record(position);
-            let record = Record::of(bytes);
-            out.extend_from_slice(&bytes[..Spot::of(bytes, 0).len]);
-            records += 1;
-            coins += u32::from(record.count);
+    /// Records of a partition, by its own number here, from a mark on, and the mark behind them; or none where there are no
+    /// more. All of them are all its coins, if nothing changes meanwhile.
+    pub fn chunk(&self, index: usize, from: Mark) -> Option<(Vec<u8>, Mark)> {
+        let (arena, tables) = self.part(index);
+        let (mut out, mut records, mut coins, mut next) = (vec![0; HEADER], 0_u32, 0_u32, (TABLES, 0));
+        let (table, place) = from;
+        let held = (table..TABLES).flat_map(|at| {
+            let from = if at == table { place } else { 0 };
+            tables[at].held(from).map(move |(place, position)| ((at, place), position))
         });
+        for (mark, position) in held {
+            let bytes = arena.record(position);
+            let bytes = &bytes[..Spot::of(bytes, 0).len];
+            if records > 0 && out.len() + bytes.len() > CHUNK_BYTES {
+                next = mark;
+                break;
+            }
+            out.extend_from_slice(bytes);
+            records += 1;
+            coins += u32::from(bytes[COUNT_AT]);
+        }
         assert!(out.len() <= CHUNK_BYTES_MAX);
         out[..4].copy_from_slice(&records.to_le_bytes());
         out[4..HEADER].copy_from_slice(&coins.to_le_bytes());
-        Some(out)
+        (records > 0).then_some((out, next))
     }
 
-    /// Puts the coins of a chunk in, which MUST all be of partition `partition`; how many they were. After an error some
-    /// are in and some are not.
-    pub fn load_chunk(&mut self, partition: u8, chunk: &[u8]) -> Result<u64, Damage> {
+    /// Puts the coins of a chunk in, which MUST all be of that partition; how many they were. After an error some are in and
+    /// some are not.
+    pub fn load_chunk(&mut self, index: usize, chunk: &[u8]) -> Result<u64, Damage> {
+        let partition = (self.first + index) as u8;
         let short = Damage { at: chunk.len(), flaw: Flaw::Unread(Unread::Short) };
         let (header, mut rest) = chunk.split_first_chunk::<HEADER>().ok_or(short)?;
         let [records, coins] = [0, 4].map(|at| u32::from_le_bytes(*header[at..].first_chunk().expect("8 bytes")));
@@ -137,16 +149,15 @@ impl Base {
         debug_assert_eq!(bytes[COUNT_AT], record.count);
         let group = record.group();
         let hash = self.seed.group(&OutPoint { txid: Txid(*record.txid), vout: group * GROUP });
-        let twin = self.tables[table_of(hash)].find(hash, |_, position| {
-            let held = Record::of(self.arena.record(position));
+        let (arena, table) = self.home(hash);
+        let twin = table.find(hash, |_, position| {
+            let held = Record::of(arena.record(position));
             held.txid == record.txid && held.group() == group
         });
         if twin.is_some() {
             return Err(Flaw::Duplicate);
         }
-        let position = self.arena.add(bytes);
-        self.index(hash, position);
-        self.coins += usize::from(record.count);
+        self.add(hash, bytes, record.count.into());
         Ok(())
     }
 }

@@ -31,13 +31,14 @@ impl Seed {
         Seed([key(1), key(2), key(3)])
     }
 
-    /// Hash of the group that a coin is in.
+    /// Hash of the group that a coin is in; its second byte is the partition.
     #[inline]
     pub fn group(&self, outpoint: &OutPoint) -> u64 {
         let word = |at: usize| u64::from_le_bytes(*outpoint.txid.0[at..].first_chunk().expect("32 bytes"));
         let group = u64::from(outpoint.vout / GROUP).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let half = fold(word(0) ^ self.0[0], word(8) ^ self.0[1]);
-        fold(half ^ word(16) ^ self.0[2], word(24) ^ group ^ self.0[0].rotate_left(32))
+        let hash = fold(half ^ word(16) ^ self.0[2], word(24) ^ group ^ self.0[0].rotate_left(32));
+        hash & !0xff00 | u64::from(outpoint.txid.0[0]) << 8
     }
 
     /// Hash of one coin, of that of its group.
@@ -134,6 +135,14 @@ impl Table {
     #[cfg(test)]
     pub fn is_settled(&self) -> bool {
         self.lines.iter().all(|line| line.passed == 0)
+    }
+
+    /// Positions held, each with the number of its place, from that place on.
+    pub fn held(&self, from: usize) -> impl Iterator<Item = (usize, u32)> {
+        let full = |place: &usize| self.lines[place / PLACES].tags[place % PLACES] != 0;
+        (from..self.lines.len() * PLACES)
+            .filter(full)
+            .map(|place| (place, self.lines[place / PLACES].at[place % PLACES]))
     }
 
     /// Positions held.

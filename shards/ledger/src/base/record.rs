@@ -12,11 +12,12 @@
 //!
 //! The groups of 16 bound what it costs to find, make and take one output of a transaction that has many.
 
-use super::arena::COUNT_AT;
 use super::index::GROUP;
 use crate::compress::{Unread, compress_amount, decompress_amount, put_varint, take, take_varint};
 use consensus::CoinView;
 
+/// Where a record has the number of its outputs.
+pub(super) const COUNT_AT: usize = 32;
 /// The first length code of scripts that are kept whole.
 const WHOLE: u64 = 7;
 /// Room for the longest script that is spelled out, P2PK.

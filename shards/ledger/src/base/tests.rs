@@ -6,7 +6,13 @@ use crate::compress::Unread;
 use crate::testing::Rng;
 use std::collections::BTreeMap;
 
+/// The partition of these coins, one of two.
 const PARTITION: u8 = 9;
+
+fn empty(seed: u64) -> Base {
+    Base::new(usize::from(PARTITION) - 1..usize::from(PARTITION) + 1, seed)
+}
+
 type Map = BTreeMap<OutPoint, Coin>;
 
 fn outpoint(tx: usize, vout: u32) -> OutPoint {
@@ -48,8 +54,8 @@ fn coin(rng: &mut Rng, height: u32) -> Coin {
 
 fn coins_of(base: &Base) -> Vec<(OutPoint, Coin)> {
     let mut all = Vec::new();
-    for position in base.sorted() {
-        base.visit(position, |outpoint, coin| {
+    for position in base.sorted(1) {
+        base.visit(1, position, |outpoint, coin| {
             all.push((outpoint, Coin::new(coin.value, coin.height, coin.coinbase, coin.script)));
         });
     }
@@ -88,7 +94,7 @@ fn churn(base: &mut Base, map: &mut Map, rng: &mut Rng, txs: usize, steps: usize
         } else {
             assert_eq!(base.remove(hash, &name), map.remove(&name).is_some());
         }
-        assert_eq!(base.len(), map.len());
+        assert_eq!(base.lens()[1], map.len());
         let other = outpoint(rng.below(txs), rng.below(4) as u32);
         assert_eq!(get(base, &name).as_ref(), map.get(&name));
         assert_eq!(get(base, &other).as_ref(), map.get(&other));
@@ -102,7 +108,7 @@ fn list(map: &Map) -> Vec<(OutPoint, Coin)> {
 #[test]
 fn a_base_does_as_a_map_would() {
     for seed in 0..8 {
-        let (mut rng, mut base, mut map) = (Rng(seed), Base::new(seed * 77), Map::new());
+        let (mut rng, mut base, mut map) = (Rng(seed), empty(seed * 77), Map::new());
         for txs in [3, 60, 2000] {
             churn(&mut base, &mut map, &mut rng, txs, 3000);
             let mut all = coins_of(&base);
@@ -113,13 +119,13 @@ fn a_base_does_as_a_map_would() {
         for name in map.keys().copied().collect::<Vec<_>>() {
             assert!(base.remove(base.hash(&name), &name));
         }
-        assert!(base.is_empty() && base.sorted().is_empty());
+        assert!(base.lens() == [0, 0] && base.sorted(1).is_empty());
     }
 }
 
 /// Coins of transactions as they are: all outputs of one height.
 fn filled(seed: u64) -> (Base, Map) {
-    let (mut rng, mut base, mut map) = (Rng(seed), Base::new(seed), Map::new());
+    let (mut rng, mut base, mut map) = (Rng(seed), empty(seed), Map::new());
     for tx in 0..1500 {
         for vout in (0..[1, 2, 3, 80][tx % 4]).filter(|_| tx % 5 > 0) {
             let name = outpoint(tx, vout);
@@ -134,7 +140,13 @@ fn filled(seed: u64) -> (Base, Map) {
 }
 
 fn chunks(base: &Base) -> Vec<Vec<u8>> {
-    (0..).map_while(|n| base.chunk(n)).collect()
+    let mut next = Mark::default();
+    let chunk = || {
+        let chunk;
+        (chunk, next) = base.chunk(1, next)?;
+        Some(chunk)
+    };
+    std::iter::from_fn(chunk).collect()
 }
 
 #[test]
@@ -144,18 +156,18 @@ fn chunks_there_and_back() {
         assert_eq!(coins_of(&base), list(&map), "in order, though nothing was sorted by the caller");
         let chunks = chunks(&base);
         assert!(chunks.len() > 5 && chunks.iter().all(|chunk| chunk.len() <= CHUNK_BYTES_MAX));
-        let mut again = Base::new(seed + 1);
-        let sum: u64 = chunks.iter().map(|chunk| again.load_chunk(PARTITION, chunk).unwrap()).sum();
-        assert_eq!((sum, again.len()), (map.len() as u64, map.len()));
+        let mut again = empty(seed + 1);
+        let sum: u64 = chunks.iter().map(|chunk| again.load_chunk(1, chunk).unwrap()).sum();
+        assert_eq!((sum, again.lens()[1]), (map.len() as u64, map.len()));
         assert_eq!(coins_of(&again), list(&map));
         // What was loaded is as good as what was made.
         let (mut rng, mut map) = (Rng(seed), map);
         churn(&mut again, &mut map, &mut rng, 1500, 2000);
         // And what was loaded once is not loaded twice.
         let full = chunks.iter().find(|chunk| chunk.len() > 8).unwrap();
-        let mut fresh = Base::new(1);
-        fresh.load_chunk(PARTITION, full).unwrap();
-        assert_eq!(fresh.load_chunk(PARTITION, full), Err(Damage { at: 8, flaw: Flaw::Duplicate }));
+        let mut fresh = empty(1);
+        fresh.load_chunk(1, full).unwrap();
+        assert_eq!(fresh.load_chunk(1, full), Err(Damage { at: 8, flaw: Flaw::Duplicate }));
     }
 }
 
@@ -176,10 +188,9 @@ fn a_chunk_byte_by_byte() {
     let p2wpkh = [&[3, 0x32, 4][..], &[5; 20]].concat();
     let bare = [5, 0, 7 + 2, 0x51, 0x52];
     let bytes = chunk(1, 2, &record(PARTITION, 2, &[&p2wpkh, &bare]));
-    let mut base = Base::new(3);
-    assert_eq!(base.load_chunk(PARTITION, &bytes), Ok(2));
-    assert_eq!(base.chunk(0), Some(bytes));
-    assert_eq!(base.chunk(1), None);
+    let mut base = empty(3);
+    assert_eq!(base.load_chunk(1, &bytes), Ok(2));
+    assert_eq!((chunks(&base), base.chunk(0, Mark::default())), (vec![bytes], None));
     let mut txid = [7; 32];
     txid[0] = PARTITION;
     let at = |vout| OutPoint { txid: Txid(txid), vout };
@@ -219,7 +230,7 @@ fn what_is_wrong_with_a_chunk_is_told_with_its_place() {
         ),
     ];
     for (bytes, at, flaw) in cases {
-        assert_eq!(Base::new(1).load_chunk(PARTITION, &bytes), Err(Damage { at, flaw }), "{flaw}");
+        assert_eq!(empty(1).load_chunk(1, &bytes), Err(Damage { at, flaw }), "{flaw}");
     }
 }
 
@@ -240,8 +251,8 @@ fn bent_chunks_never_panic() {
                 _ => bytes[at] ^= 1 << rng.below(8),
             }
         }
-        let mut loaded = Base::new(9);
-        match loaded.load_chunk(PARTITION, &bytes) {
+        let mut loaded = empty(9);
+        match loaded.load_chunk(1, &bytes) {
             Ok(coins) => assert_eq!(coins, coins_of(&loaded).len() as u64),
             Err(damage) => {
                 assert!(damage.at <= bytes.len());

@@ -3,8 +3,7 @@
 
 use super::partition::Version;
 use super::{WorldId, Worlds};
-use crate::base::Damage;
-use crate::coins::partition_of;
+use crate::base::{Damage, Mark};
 use consensus::{CoinView, OutPoint};
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -31,25 +30,23 @@ impl Worlds {
         self.partitions[index].frozen.unwrap_or(self.root)
     }
 
-    /// The `n`-th piece of the base of this partition, in the format of `base/chunk.rs`, or none behind the last. Only
-    /// pieces of a base that did not change meanwhile make a whole: freeze it first.
-    pub fn chunk(&self, index: usize, n: usize) -> Option<Vec<u8>> {
-        self.partitions[index].base.chunk(n)
+    /// A piece of the base of this partition from a mark on, in the format of `base/chunk.rs`, and the mark behind it; or
+    /// none behind the last. Only pieces of a base that did not change meanwhile make a whole: freeze it first.
+    pub fn chunk(&self, index: usize, from: Mark) -> Option<(Vec<u8>, Mark)> {
+        self.base.chunk(index, from)
     }
 
     /// Puts a piece into the base of this partition; how many coins. MUST come before any world grows. After an error
     /// some of its coins are there: start anew.
     pub fn load_chunk(&mut self, index: usize, chunk: &[u8]) -> Result<u64, Damage> {
         assert!(self.worlds.is_empty(), "bases are loaded before worlds grow");
-        self.partitions[index].base.load_chunk((self.first + index) as u8, chunk)
+        self.base.load_chunk(index, chunk)
     }
 
     /// Puts a coin into the base of its partition. MUST come before any world grows.
     pub fn put(&mut self, outpoint: &OutPoint, coin: CoinView) {
         assert!(self.worlds.is_empty(), "bases are loaded before worlds grow");
-        let index = partition_of(&outpoint.txid) - self.first;
-        let base = &mut self.partitions[index].base;
-        base.insert(base.hash(outpoint), outpoint, coin);
+        self.base.insert(self.base.hash(outpoint), outpoint, coin);
     }
 
     /// The base of this partition was loaded as of the block at `height`, above the root: worlds up to there do nothing in
@@ -69,8 +66,8 @@ impl Worlds {
             said.extend(touched.map(|version| (version.outpoint, version)));
         }
         let mut said = said.into_iter().peekable();
-        for position in partition.base.sorted() {
-            partition.base.visit(position, |outpoint, coin| {
+        for position in self.base.sorted(index) {
+            self.base.visit(index, position, |outpoint, coin| {
                 self.say(&mut said, |next| *next < outpoint, &mut each);
                 // A version of this coin comes in its place.
                 if said.peek().is_none_or(|(next, _)| *next != outpoint) {

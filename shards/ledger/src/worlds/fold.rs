@@ -1,7 +1,8 @@
 //! How worlds end: dropped when they lost, or folded into the base when all that live descend from them.
 
-use super::partition::{Name, Partition};
+use super::partition::Name;
 use super::{BATCH, World, WorldId, Worlds};
+use crate::base::Base;
 use consensus::{CoinView, OutPoint};
 
 /// Worlds whose memory is kept for new ones: blocks come about as often as they are folded.
@@ -9,23 +10,22 @@ const SPARE: usize = 4;
 
 /// Coins of one transaction on their way into the base.
 struct Run<'w> {
-    index: usize,
     group: u64,
     coins: Vec<(OutPoint, CoinView<'w>)>,
 }
 
 impl<'w> Run<'w> {
-    fn push(&mut self, index: usize, name: &Name, coin: CoinView<'w>, partitions: &mut [Partition]) {
+    fn push(&mut self, name: &Name, coin: CoinView<'w>, base: &mut Base) {
         let same = |(last, _): &(OutPoint, CoinView)| last.txid == name.outpoint.txid;
-        if (self.index, self.group) != (index, name.group) || !self.coins.last().is_some_and(same) {
-            self.flush(partitions);
-            (self.index, self.group) = (index, name.group);
+        if self.group != name.group || !self.coins.last().is_some_and(same) {
+            self.flush(base);
+            self.group = name.group;
         }
         self.coins.push((name.outpoint, coin));
     }
 
-    fn flush(&mut self, partitions: &mut [Partition]) {
-        partitions[self.index].base.insert_all(self.group, &self.coins);
+    fn flush(&mut self, base: &mut Base) {
+        base.insert_all(self.group, &self.coins);
         self.coins.clear();
     }
 }
@@ -68,7 +68,7 @@ impl Worlds {
         let mut touched = indices.iter().flat_map(|index| said.touched(*index).iter().map(move |at| (*index, *at)));
         let mut batch: Vec<(usize, u32, Name)> = Vec::with_capacity(BATCH);
         let mut places = Vec::with_capacity(BATCH);
-        let mut run = Run { index: 0, group: 0, coins: Vec::with_capacity(BATCH) };
+        let mut run = Run { group: 0, coins: Vec::with_capacity(BATCH) };
         loop {
             places.extend(touched.by_ref().take(BATCH));
             for (index, at) in &places {
@@ -77,13 +77,15 @@ impl Worlds {
             batch.extend(places.drain(..).map(|(index, at)| {
                 let name = Name::new(seed, self.partitions[index].version(at).outpoint);
                 self.partitions[index].prefetch(&name);
+                self.base.prefetch(name.group);
                 (index, at, name)
             }));
             if batch.is_empty() {
                 return;
             }
             for (index, _, name) in &batch {
-                self.partitions[*index].prefetch_record(name);
+                self.partitions[*index].prefetch_versions(name);
+                self.base.prefetch_record(name.group);
             }
             self.tally.versions -= batch.len() as u64;
             for (index, at, name) in batch.drain(..) {
@@ -95,15 +97,15 @@ impl Worlds {
                 match version.coin(said) {
                     Some(coin) => {
                         self.tally.folded += 1;
-                        run.push(index, &name, coin, &mut self.partitions);
+                        run.push(&name, coin, &mut self.base);
                     }
                     None => {
-                        let held = partition.base.remove(name.group, &name.outpoint);
+                        let held = self.base.remove(name.group, &name.outpoint);
                         self.tally.nursery += u64::from(!held);
                     }
                 }
             }
-            run.flush(&mut self.partitions);
+            run.flush(&mut self.base);
         }
     }
 

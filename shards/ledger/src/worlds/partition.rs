@@ -1,7 +1,7 @@
-//! One partition in many worlds: its base, and what recent worlds say of its coins. Knows worlds by their names only.
+//! One partition in many worlds: what recent worlds say of its coins. Knows worlds by their names only, and no base.
 
 use super::{World, WorldId};
-use crate::base::{Base, Seed, Table, prefetch};
+use crate::base::{Seed, Table, prefetch};
 use consensus::{CoinView, OutPoint};
 use std::collections::BTreeMap;
 
@@ -57,9 +57,8 @@ pub(super) struct Seen {
     pub older: Option<u32>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Partition {
-    pub base: Base,
     /// Places of versions, by the hashes of their coins.
     recent: Table,
     versions: Vec<Version>,
@@ -71,22 +70,15 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub fn new(seed: Seed) -> Partition {
-        let (recent, versions, idle) = Default::default();
-        Partition { base: Base::with_seed(seed), recent, versions, idle, frozen: None, ahead: None }
-    }
-
     /// First hint that a coin is about to be wanted.
     #[inline]
     pub fn prefetch(&self, name: &Name) {
         self.recent.prefetch(name.coin);
-        self.base.prefetch(name.group);
     }
 
     /// Second hint.
     #[inline]
-    pub fn prefetch_record(&self, name: &Name) {
-        self.base.prefetch_record(name.group);
+    pub fn prefetch_versions(&self, name: &Name) {
         self.recent.find(name.coin, |_, at| {
             self.prefetch_version(at);
             false

@@ -1,6 +1,7 @@
 //! Partitions written down one by one, each as of its own world, while others go on; and a start from all of them.
 
 use super::*;
+use crate::base::Mark;
 
 const BLOCKS: u32 = 150;
 /// Worlds that are kept above the root.
@@ -25,7 +26,13 @@ fn chain(seed: u64) -> (Model, Vec<(Body, Taken)>) {
 }
 
 fn pieces(worlds: &Worlds, index: usize) -> Vec<Vec<u8>> {
-    (0..).map_while(|n| worlds.chunk(index, n)).collect()
+    let mut next = Mark::default();
+    let piece = || {
+        let piece;
+        (piece, next) = worlds.chunk(index, next)?;
+        Some(piece)
+    };
+    std::iter::from_fn(piece).collect()
 }
 
 #[test]
@@ -108,9 +115,9 @@ fn a_piece_of_another_partition_is_refused() {
     let mut worlds = all();
     grow(&mut worlds, 1, 0, from_ref(&made));
     worlds.fold(1);
-    let piece = worlds.chunk(index, 0).unwrap();
-    assert_eq!(worlds.chunk(index, 1), None);
-    assert_eq!(worlds.chunk((index + 1) % PARTITIONS, 0), None);
+    let (piece, next) = worlds.chunk(index, Mark::default()).unwrap();
+    assert_eq!(worlds.chunk(index, next), None);
+    assert_eq!(worlds.chunk((index + 1) % PARTITIONS, Mark::default()), None);
     assert_eq!(all().load_chunk(index, &piece), Ok(1));
     let damage = all().load_chunk((index + 1) % PARTITIONS, &piece).unwrap_err();
     assert_eq!(damage.to_string(), format!("damaged coins at byte 8 of a chunk: transaction of partition {index}"));
