@@ -21,6 +21,7 @@ mod rules;
 mod run;
 mod settings;
 mod snapshot;
+mod trouble;
 mod values;
 mod verify;
 
