@@ -13,8 +13,8 @@ pub enum Report {
     Chain(Chain),
     /// Of peer shard number `.0`.
     Peers(u16, Vec<Peer>),
-    /// Of utxo shard number `.0`.
-    Coins(u16, Tally, Vec<u32>),
+    /// Of utxo shard number `.0`; the last is why its newest checkpoint was not written.
+    Coins(u16, Tally, Vec<u32>, Option<String>),
     /// Of the store.
     Store(Store),
     /// Of the address book.

@@ -114,7 +114,9 @@ impl Shard for Utxo {
                 let behind = self.history.as_ref().map_or(Tally::default(), |history| history.worlds.tally());
                 let mut tally = self.tip.worlds.tally();
                 tally.base_bytes += behind.base_bytes;
-                let report = Report::Coins(self.config.number, tally, lens);
+                let mut sides = self.history.iter().chain([&self.tip]);
+                let unwritten = sides.find_map(|held| held.checkpoint_failed());
+                let report = Report::Coins(self.config.number, tally, lens, unwritten);
                 cx.tell(ShardId::Status, Msg::Report(Box::new(report)));
             }
             other => unreachable!("utxo is never told {other:?}"),

@@ -60,6 +60,21 @@ pub enum Command {
     /// Questions about unspent coins, beside a running node or with none; nothing of the node's is written
     #[command(subcommand)]
     Coins(Coins),
+    /// Look through blocks.bin, mend it or cut blocks off it
+    #[command(subcommand)]
+    Blocks(Blocks),
+    /// Show what lies in the folder, or what checkpoints and indexes are, beside a running node or with none; writes nothing
+    Inspect {
+        /// Checkpoints (coins/PARTITION-HEIGHT) or an index (blocks.idx), read whole [default: the folder]
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Read all checkpoints of the folder whole, not only their heads
+        #[arg(long, conflicts_with = "paths")]
+        verify: bool,
+    },
     /// Run the scripts of stored blocks again, beside a running node or with none; prints one line for each that fails
     Verify {
         /// Height of the first block whose scripts are run; coins are made from genesis on
@@ -115,6 +130,29 @@ pub enum Coins {
         /// The height of its block, where that is none of those and made no coin of its own
         #[arg(long, value_name = "HEIGHT", requires = "snapshot_hash")]
         snapshot_height: Option<u32>,
+    },
+}
+
+/// What to do with blocks.bin.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Blocks {
+    /// Read all of it, beside a running node or with none: frames, work, merkle roots, witnesses; compare blocks.idx
+    ///
+    /// Ends with status 4 if anything is damaged. Scripts: caesure verify.
+    Verify,
+    /// With the node stopped: set a torn end aside, make blocks.idx anew, say what is damaged in the middle
+    ///
+    /// What has whole records behind it is never cut: the node asks peers for those blocks at its next start, and appends
+    /// them again. What is cut off the end lies in blocks.bin.cut-OFFSET afterwards.
+    Repair,
+    /// With the node stopped: remove all blocks above a height, on every branch, and the checkpoints above it
+    Truncate {
+        /// The highest that stays
+        #[arg(value_name = "HEIGHT")]
+        height: u32,
+        /// Do it; without this it is only said what would go
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -302,9 +340,23 @@ mod tests {
         assert_eq!(command("caesure rules --chain regtest"), Some(Command::Rules));
         assert_eq!(command("caesure coins digest"), Some(Command::Coins(Coins::Digest)));
         assert_eq!(command("caesure tune check"), Some(Command::Tune(Tune::Check)));
+        let truncate = Command::Blocks(Blocks::Truncate { height: 7, yes: true });
+        assert_eq!(command("caesure blocks truncate 7 --yes"), Some(truncate));
+        // Nothing is started, so nothing needs a CPU of its own.
+        assert_eq!(command("caesure blocks verify --cores 16"), Some(Command::Blocks(Blocks::Verify)));
+        let inspect = Command::Inspect { paths: vec![], json: true, verify: true };
+        assert_eq!(command("caesure inspect --json --verify --cores 16"), Some(inspect));
         let paths = vec![PathBuf::from("a.dat"), PathBuf::from("blocks")];
         assert_eq!(command("caesure import a.dat blocks"), Some(Command::Import { paths }));
-        for incomplete in ["caesure import", "caesure coins", "caesure tune", "caesure mine"] {
+        for incomplete in [
+            "caesure import",
+            "caesure coins",
+            "caesure tune",
+            "caesure mine",
+            "caesure blocks",
+            "caesure blocks truncate",
+            "caesure inspect --verify x",
+        ] {
             assert!(parse(incomplete).is_err(), "{incomplete}");
         }
     }

@@ -5,12 +5,14 @@
 use crate::disk::{put_in_place, read_up_to};
 use crate::exit::Fatal;
 use consensus::{BlockHash, Network, Params};
-use ledger::checkpoint::{HEAD_LEN, head};
+use ledger::checkpoint::{Damage, HEAD_LEN, Head, Next, Reader, head};
 use shards::effect::Side;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+/// What the name of a checkpoint ends in that is being written.
+pub const UNFINISHED: &str = "new";
 
 /// Where the checkpoints of a side lie.
 pub fn folder_of(folder: &Path, side: Side) -> PathBuf {
@@ -25,14 +27,17 @@ pub fn name(partition: u16, height: u32) -> String {
     format!("{partition:03}-{height}")
 }
 
+fn fresh(folder: &Path, partition: u16) -> PathBuf {
+    folder.join(format!("{partition:03}.{UNFINISHED}"))
+}
+
 /// Every checkpoint that there is in a folder: partition, height, block. What is none is named and left alone.
 pub fn find(folder: &Path, params: &Params) -> Result<Vec<(u16, u32, BlockHash)>, Fatal> {
     let Ok(listed) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for path in listed.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_none()) {
-        let mut bytes = [0; HEAD_LEN];
-        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut bytes));
-        match read.map_err(|why| why.to_string()).and_then(|()| head(&bytes).map_err(|damage| damage.to_string())) {
+        let read = read_head(&path).map_err(|why| why.to_string());
+        match read.and_then(|head| head.map_err(|damage| damage.to_string())) {
             Ok(head) if head.network != params.magic => return Err(foreign(path, head.network, params)),
             Ok(head) if path == folder.join(name(head.partition, head.height)) && head.partition < 256 => {
                 found.push((head.partition, head.height, head.block));
@@ -50,22 +55,65 @@ pub fn find(folder: &Path, params: &Params) -> Result<Vec<(u16, u32, BlockHash)>
 }
 
 fn foreign(path: PathBuf, magic: [u8; 4], params: &Params) -> Fatal {
-    let of = Network::ALL.iter().find(|network| Params::of(**network).magic == magic);
-    let of = of.map_or("a network that is not known here".to_owned(), Network::to_string);
-    let what = format!("it is a checkpoint of {of}, and this is the folder of {}", params.network);
+    let what = format!("it is a checkpoint of {}, and this is the folder of {}", network(magic), params.network);
     let mend = format!("mv {} elsewhere; or --chain, if the whole folder is of another network", path.display());
     Fatal::Damaged { path, what, mend }
 }
 
-/// Writes a piece; with the last, makes the file durable, puts it in its place, and removes those of other heights.
-pub fn save(
+/// The network of a magic, as people call it.
+pub fn network(magic: [u8; 4]) -> String {
+    let of = Network::ALL.iter().find(|network| Params::of(**network).magic == magic);
+    of.map_or("a network that is not known here".to_owned(), Network::to_string)
+}
+
+/// Its head.
+pub fn read_head(path: &Path) -> std::io::Result<Result<Head, Damage>> {
+    let mut bytes = [0; HEAD_LEN];
+    let got = read_up_to(&File::open(path)?, 0, &mut bytes)?;
+    Ok(if got < HEAD_LEN { Err(Damage::Short { at: got as u64 }) } else { head(&bytes) })
+}
+
+/// Reads it whole: pieces and coins.
+pub fn read_whole(path: &Path) -> std::io::Result<Result<(u64, u64), Damage>> {
+    let (file, mut reader, mut buffer) = (File::open(path)?, Reader::default(), vec![0; 1 << 20]);
+    let (mut at, mut pieces, mut coins) = (0, 0, None);
+    loop {
+        let got = read_up_to(&file, at, &mut buffer)?;
+        if got == 0 {
+            return Ok(coins.map(|coins| (pieces, coins)).ok_or_else(|| reader.short()));
+        }
+        at += got as u64;
+        reader.feed(&buffer[..got]);
+        loop {
+            match reader.piece() {
+                Ok(Next::Piece(_)) => pieces += 1,
+                Ok(Next::End(all)) => {
+                    coins = Some(all);
+                    break;
+                }
+                Ok(Next::More) => break,
+                Err(damage) => return Ok(Err(damage)),
+            }
+        }
+    }
+}
+
+/// Writes a piece; with the last, makes the file durable, puts it in its place, and removes those of other heights. What
+/// cannot be written to its end is removed: it would only take room.
+pub fn save(folder: &Path, which: (u16, u32), at: u64, bytes: &[u8], last: Option<Vec<u32>>) -> std::io::Result<()> {
+    write(folder, which, at, bytes, last).inspect_err(|_| {
+        let _ = std::fs::remove_file(fresh(folder, which.0));
+    })
+}
+
+fn write(
     folder: &Path,
     (partition, height): (u16, u32),
     at: u64,
     bytes: &[u8],
     last: Option<Vec<u32>>,
 ) -> std::io::Result<()> {
-    let path = folder.join(format!("{partition:03}.new"));
+    let path = fresh(folder, partition);
     if at == 0 {
         std::fs::create_dir_all(folder)?;
     }

@@ -189,7 +189,8 @@ fn work(text: &str) -> Result<Work, String> {
 
 /// Refuses executors that would have no CPU, where any are to be started.
 fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), String> {
-    let starts = !matches!(command, Some(Command::Topology | Command::Rules | Command::Tune(_)));
+    use Command::{Blocks, Inspect, Rules, Topology, Tune};
+    let starts = !matches!(command, Some(Topology | Rules | Tune(_) | Blocks(_) | Inspect { .. }));
     match starts && config.pin && config.cores > cpus {
         false => Ok(()),
         true => Err(format!(

@@ -63,7 +63,7 @@ pub enum Fatal {
     },
     /// A write or a sync failed, so what the file holds is no longer known: only a restart, which reads it again, may go on.
     #[error("{doing} {} failed: {why}; the file is not trusted until it is read again\n\
-             try: sudo dmesg | tail, then start again if the disk is sound", .path.display())]
+             try: sudo dmesg | tail, then start again if the disk is sound; if a part of blocks.bin cannot be read: caesure blocks repair", .path.display())]
     DiskFailed {
         /// The file.
         path: PathBuf,
@@ -71,6 +71,14 @@ pub enum Fatal {
         doing: String,
         /// What the kernel said.
         why: std::io::Error,
+    },
+    /// The file system or the rights on a file do not let this process do what it must.
+    #[error("{what}\ntry: {mend}")]
+    Denied {
+        /// What was tried, whose it is and who tried.
+        what: String,
+        /// The command that mends it, or shows what bars the way.
+        mend: String,
     },
     /// The folder was written by a newer version, whose format we cannot know.
     #[error("{} has format {found}, this caesure knows up to {known}\n\
@@ -97,10 +105,11 @@ Exit status:
   6  too little locked memory or too few open files allowed
   7  disk full
   8  a write or sync failed
-  9  folder written by a newer version";
+  9  folder written by a newer version
+  10  not allowed to read or write: another owner, or mounted read-only";
 
 impl Fatal {
-    /// The exit status, 1 to 9.
+    /// The exit status, 1 to 10.
     pub fn status(&self) -> u8 {
         match self {
             Fatal::Runtime(_) => 1,
@@ -112,6 +121,7 @@ impl Fatal {
             Fatal::DiskFull { .. } => 7,
             Fatal::DiskFailed { .. } => 8,
             Fatal::NewerFolder { .. } => 9,
+            Fatal::Denied { .. } => 10,
         }
     }
 }
@@ -157,13 +167,14 @@ mod tests {
                 why: std::io::Error::from_raw_os_error(libc::EIO),
             },
             Fatal::NewerFolder { folder: path, found: 3, known: 1 },
+            Fatal::Denied { what: "a write".into(), mend: "a command".into() },
         ]
     }
 
     #[test]
     fn every_end_has_its_own_status_and_help_names_it() {
         let statuses: Vec<u8> = all().iter().map(Fatal::status).collect();
-        assert_eq!(statuses, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(statuses, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         for status in statuses {
             assert!(STATUSES.contains(&format!("  {status}  ")), "{status}");
         }

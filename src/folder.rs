@@ -3,6 +3,7 @@
 
 use crate::disk::{BLOCK_INDEX, INVALIDATED, Source, read_up_to, replace};
 use crate::exit::Fatal;
+use crate::trouble;
 use consensus::{BlockHash, Network, Params};
 use ledger::block_index::{self, Rows};
 use ledger::record::{self, Index};
@@ -30,17 +31,10 @@ pub struct Folder {
 impl Folder {
     /// Creates it if need be, locks it, checks its version.
     pub fn open(path: &Path) -> Result<Folder, Fatal> {
-        let failed = |doing: &str, why: std::io::Error| {
-            Fatal::Runtime(format!(
-                "{doing} {} failed: {why}\ntry: ls -ld {}, or another folder with --base PATH",
-                path.display(),
-                path.display()
-            ))
-        };
-        std::fs::create_dir_all(path).map_err(|why| failed("creating", why))?;
+        std::fs::create_dir_all(path).map_err(|why| trouble::fatal(path, "making of", why))?;
         let lock_path = path.join("lock");
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
-        let mut lock = options.map_err(|why| failed("opening the lock file in", why))?;
+        let mut lock = options.map_err(|why| trouble::fatal(&lock_path, "opening of", why))?;
         if lock.try_lock().is_err() {
             let mut text = String::new();
             let _ = lock.read_to_string(&mut text);
@@ -49,9 +43,9 @@ impl Folder {
         let noted = lock.set_len(0).and_then(|()| lock.seek(SeekFrom::Start(0)));
         noted
             .and_then(|_| writeln!(lock, "{}", std::process::id()))
-            .map_err(|why| failed("writing the lock file in", why))?;
+            .map_err(|why| trouble::fatal(&lock_path, "write to", why))?;
         let folder = Folder { path: path.to_owned(), lock: Some(lock) };
-        folder.check_version().map_err(|why| why.unwrap_or_else(|why| failed("reading VERSION in", why)))?;
+        folder.check_version()?;
         Ok(folder)
     }
 
@@ -59,35 +53,38 @@ impl Folder {
     pub fn look(path: &Path) -> Result<Folder, Fatal> {
         let folder = Folder { path: path.to_owned(), lock: None };
         let blocks = path.join("blocks.bin");
-        if !blocks.is_file() {
-            return Err(Fatal::Usage(format!(
-                "{} is not there: no node has run here\ntry: another folder with --base PATH, another chain with --chain NAME",
-                blocks.display()
-            )));
+        match std::fs::metadata(&blocks) {
+            Ok(_) => {}
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Fatal::Usage(format!(
+                    "{} is not there: no node has run here\ntry: another folder with --base PATH, another chain with --chain NAME",
+                    blocks.display()
+                )));
+            }
+            Err(why) => return Err(trouble::fatal(&blocks, "stat of", why)),
         }
-        folder
-            .check_version()
-            .map_err(|why| why.unwrap_or_else(|why| Fatal::Runtime(format!("reading VERSION: {why}"))))?;
+        folder.check_version()?;
         Ok(folder)
     }
 
-    fn check_version(&self) -> Result<(), Result<Fatal, std::io::Error>> {
+    fn check_version(&self) -> Result<(), Fatal> {
         let path = self.path.join("VERSION");
         match std::fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse::<u32>() {
                 Ok(found) if found <= VERSION => Ok(()),
-                Ok(found) => Err(Ok(Fatal::NewerFolder { folder: self.path.clone(), found, known: VERSION })),
-                Err(_) => Err(Ok(Fatal::Damaged {
+                Ok(found) => Err(Fatal::NewerFolder { folder: self.path.clone(), found, known: VERSION }),
+                Err(_) => Err(Fatal::Damaged {
                     path: path.clone(),
                     what: format!("{:?} is no format number", text.trim()),
                     mend: format!("echo {VERSION} > {}, if this version wrote the folder", path.display()),
-                })),
+                }),
             },
             Err(why) if why.kind() == std::io::ErrorKind::NotFound && self.lock.is_none() => Ok(()),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-                replace(&path, format!("{VERSION}\n").as_bytes()).map_err(Err)
+                let written = replace(&path, format!("{VERSION}\n").as_bytes());
+                written.map_err(|why| trouble::fatal(&path, "write to", why))
             }
-            Err(why) => Err(Err(why)),
+            Err(why) => Err(trouble::fatal(&path, "read of", why)),
         }
     }
 
@@ -118,7 +115,7 @@ impl Folder {
             let file = OpenOptions::new().write(true).open(&path);
             file.and_then(|file| file.set_len(keep).and_then(|()| file.write_all_at(&append, keep)))
         };
-        written.map_err(|why| Fatal::DiskFailed { path, doing: "write to".into(), why })?;
+        written.map_err(|why| trouble::fatal(&path, "write to", why))?;
         Ok((index, rows))
     }
 
@@ -137,7 +134,7 @@ impl Folder {
         let path = self.path.join(INVALIDATED);
         let text = match std::fs::read_to_string(&path) {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            read => read.map_err(|why| Fatal::DiskFailed { path: path.clone(), doing: "read of".into(), why })?,
+            read => read.map_err(|why| trouble::fatal(&path, "read of", why))?,
         };
         let hash = |line: &str| {
             line.trim().parse().map_err(|_| Fatal::Damaged {
@@ -160,8 +157,7 @@ impl Folder {
     /// torn tail off.
     pub fn blocks(&self, params: &Params) -> Result<(Source, Index, Opened), Fatal> {
         let path = self.path.join("blocks.bin");
-        let failed =
-            |doing: &str, why: std::io::Error| Fatal::DiskFailed { path: path.clone(), doing: doing.into(), why };
+        let failed = |doing: &str, why: std::io::Error| trouble::fatal(&path, doing, why);
         let mine = self.lock.is_some();
         let file = OpenOptions::new().read(true).write(mine).create(mine).truncate(false).open(&path);
         let file = file.map_err(|why| failed("opening of", why))?;
@@ -202,7 +198,7 @@ impl Folder {
 /// Records of a file of blocks, with progress on anything longer than two seconds; `rows` is what a block index says of it.
 fn index(params: &Params, source: &Source, rows: &[u8]) -> Result<block_index::Opened, Fatal> {
     let path = &source.path;
-    let failed = |why: std::io::Error| Fatal::DiskFailed { path: path.clone(), doing: "read of".into(), why };
+    let failed = |why: std::io::Error| trouble::fatal(path, "read of", why);
     let file = File::open(path).map_err(|why| Fatal::Usage(format!("cannot open {}: {why}", path.display())))?;
     let len = file.metadata().map_err(failed)?.len();
     let (start, mut said) = (Instant::now(), Instant::now());
@@ -220,18 +216,17 @@ fn index(params: &Params, source: &Source, rows: &[u8]) -> Result<block_index::O
         }
     };
     let opened = block_index::open(params, rows, len, read, progress).map_err(failed)?;
-    let index = &opened.index;
-    // By chance the proof of work of regtest holds for bytes of another network here and there.
-    let foreign = Network::ALL.iter().any(|network| index.foreign_magic == Some(Params::of(*network).magic));
-    if index.records.is_empty() || foreign {
-        return Err(no_records(params, source, index, len));
-    }
-    Ok(opened)
+    of_nobody(params, path, &opened.index, len).map_or(Ok(opened), Err)
 }
 
-/// Not one record: says what the file most likely is.
-fn no_records(params: &Params, source: &Source, index: &Index, len: u64) -> Fatal {
-    let path = source.path.display();
+/// Not one record of this network: what the file most likely is.
+pub fn of_nobody(params: &Params, path: &Path, index: &Index, len: u64) -> Option<Fatal> {
+    // By chance the proof of work of regtest holds for bytes of another network here and there.
+    let foreign = Network::ALL.iter().any(|network| index.foreign_magic == Some(Params::of(*network).magic));
+    if !index.records.is_empty() && !foreign {
+        return None;
+    }
+    let path = path.display();
     let magic = index.foreign_magic.map(|m| format!("{:02x}{:02x}{:02x}{:02x}", m[0], m[1], m[2], m[3]));
     let of = |network: &Network| index.foreign_magic == Some(Params::of(*network).magic);
     let cause = match (Network::ALL.iter().find(|network| of(network)), magic) {
@@ -242,7 +237,7 @@ fn no_records(params: &Params, source: &Source, index: &Index, len: u64) -> Fata
         ),
         (None, None) => format!("its {len} bytes hold no whole record"),
     };
-    Fatal::Usage(format!("{path} holds no block of {}: {cause}", params.network))
+    Some(Fatal::Usage(format!("{path} holds no block of {}: {cause}", params.network)))
 }
 
 /// Files of blocks under the given paths, with their records.

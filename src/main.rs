@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod blocks;
 mod checkpoints;
 mod coins;
 mod config;
@@ -10,17 +11,21 @@ mod disk;
 mod door;
 mod exit;
 mod folder;
+mod holder;
 mod http;
+mod inspect;
 mod links;
 mod load;
 mod monitor;
 mod net;
 mod network;
+mod progress;
 mod pump;
 mod rules;
 mod run;
 mod settings;
 mod snapshot;
+mod trouble;
 mod values;
 mod verify;
 
@@ -67,6 +72,8 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Import { paths }) => import(config, paths),
         Some(Command::Demo) => demo::run(config),
         Some(Command::Coins(what)) => coins::run(config, what),
+        Some(Command::Blocks(what)) => blocks::run(config, what),
+        Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
         Some(Command::Tune(Tune::Check)) => check(&config),
         Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
         Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),

@@ -14,7 +14,7 @@ use consensus::Params;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use ledger::record::Index;
 use shards::effect::{Event, Side, Stop};
-use shards::limits::{Budget, SCRIPT_CACHE_BYTES};
+use shards::limits::{Budget, PAGE, SCRIPT_CACHE_BYTES};
 use shards::metrics::Pages;
 use shards::script_cache::ScriptCache;
 use shards::store::Opened;
@@ -108,12 +108,13 @@ impl Node {
     /// Starts it; comes back when every core runs, or with the reason why one does not.
     pub fn start(config: Config, purpose: Purpose) -> Result<Node, Fatal> {
         let params = config.params;
-        check_machine(&config)?;
+        let read_only = matches!(purpose, Purpose::Look(..) | Purpose::Audit(..));
+        // Before the machine is looked at: who may not use the folder is told whose it is.
+        let folder = if read_only { Folder::look(&config.folder)? } else { Folder::open(&config.folder)? };
+        check_machine(&config, read_only)?;
         let budget = Budget::split(config.memory).ok_or_else(|| {
             Fatal::Usage(format!("--memory {} MiB is too little: at least 256 MiB (coins aside)", config.memory >> 20))
         })?;
-        let read_only = matches!(purpose, Purpose::Look(..) | Purpose::Audit(..));
-        let folder = if read_only { Folder::look(&config.folder)? } else { Folder::open(&config.folder)? };
         let (source, own, opened) = folder.blocks(params)?;
         let (mut imports, mut audit, mut dump) = (Vec::new(), None, None);
         let question = match purpose {
@@ -283,12 +284,18 @@ fn free_bytes(path: &std::path::Path) -> u64 {
     tuning::free_bytes(path).unwrap_or(0)
 }
 
-fn check_machine(config: &Config) -> Result<(), Fatal> {
+fn check_machine(config: &Config, read_only: bool) -> Result<(), Fatal> {
     tuning::raise_open_files();
     let peers = config.outgoing + config.incoming + config.connect.len();
     let wants = tuning::Wants { cores: config.cores, pin: config.pin, peers, folder: &config.base };
     for check in tuning::check(&wants) {
+        let direct = check.what == tuning::What::Direct;
         match check.grade {
+            tuning::Grade::Fail if direct && read_only => {}
+            tuning::Grade::Fail if direct && free_bytes(&config.base) < PAGE => {
+                let (path, what) = (config.base.clone(), check.found);
+                return Err(Fatal::DiskFull { free: free_bytes(&path), path, what });
+            }
             tuning::Grade::Fail => return Err(Fatal::from(&check)),
             tuning::Grade::Warn => tracing::warn!("{check}"),
             tuning::Grade::Ok => {}

@@ -210,6 +210,13 @@ impl Layers {
         let text = match (around.read)(&file) {
             Ok(text) => text,
             Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // Whether one lies in a folder that may not be entered nobody knows; who enters it next says so.
+            Err(_)
+                if named.is_none()
+                    && file.metadata().is_err_and(|why| why.kind() == io::ErrorKind::PermissionDenied) =>
+            {
+                return Ok(());
+            }
             Err(error) => return Err(format!("{} cannot be read: {error}", file.display())),
         };
         let given = from_toml(&text, &file)?;

@@ -6,7 +6,7 @@ use caesure_bench::records::Chain;
 use caesure_bench::rng::Rng;
 use caesure_bench::tx::{Hash, sha256d};
 use caesure_tests::binary::{command, run};
-use caesure_tests::{Folder, Made, Node, Server, Setup, aloud, coins_digest, made, poll};
+use caesure_tests::{Folder, Made, Node, Server, Setup, aloud, blocks, coins_digest, made, poll};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -16,22 +16,6 @@ use std::time::{Duration, Instant};
 
 fn chain() -> Made {
     made(&Spec { seed: 51, blocks: 260, txs: 6_000, empty_tail: 0 }, &[])
-}
-
-/// A reader of blocks.bin that knows nothing but the format: magic, size, block, back to back.
-fn blocks(path: &Path) -> Vec<(usize, Vec<u8>)> {
-    let bytes = fs::read(path).unwrap_or_default();
-    let (mut at, mut found) = (0, Vec::new());
-    while at + 8 <= bytes.len() {
-        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        let size = word(at + 4) as usize;
-        if word(at) != 0xdab5_bffa || at + 8 + size > bytes.len() {
-            break;
-        }
-        found.push((at, bytes[at + 8..at + 8 + size].to_vec()));
-        at += 8 + size;
-    }
-    found
 }
 
 fn hashes(path: &Path) -> Vec<Hash> {
@@ -112,17 +96,9 @@ fn killed_inside_its_writes_it_goes_on_and_ends_with_the_same_coins() {
     assert_eq!(coins_digest(&base, "regtest"), chain.digest);
 }
 
-/// A folder with the whole chain in it.
-fn synced(chain: &Made) -> Folder {
-    let base = Folder::new();
-    fs::create_dir_all(base.join("regtest")).unwrap();
-    fs::copy(&chain.path, base.join("regtest/blocks.bin")).unwrap();
-    base
-}
-
 /// Damage is named by its offset; alone the node stops with the command that repairs, with a peer it repairs itself.
 fn damaged(chain: &Made, at: u64, bytes: &[u8]) {
-    let base = synced(chain);
+    let base = chain.stored();
     let file = base.join("regtest/blocks.bin");
     OpenOptions::new().write(true).open(&file).unwrap().write_all_at(bytes, at).unwrap();
     // The record that the damage begins in.
@@ -196,7 +172,7 @@ fn started_again(chain: &Made, base: &Folder) -> (u64, Vec<String>) {
 #[test]
 fn the_block_index_saves_looking_through_the_blocks_and_running_their_scripts_again() {
     let chain = chain();
-    let base = synced(&chain);
+    let base = chain.stored();
     let index = base.join("regtest/blocks.idx");
     let (all, _) = started_again(&chain, &base);
     let whole = fs::read(&index).unwrap();

@@ -53,6 +53,7 @@ struct Status<'a> {
     tips: Vec<Tip>,
     worlds: Vec<World>,
     blocks_bin: Blocks,
+    checkpoint_failed: Option<&'a str>,
     ledger: Ledger,
     book: Book,
     memory: Memory,
@@ -267,6 +268,7 @@ pub fn json(view: &View) -> String {
             written: view.store.written,
             syncs: view.store.syncs,
         },
+        checkpoint_failed: view.checkpoint_failed(),
         ledger: ledger(view),
         book: Book {
             known: view.book.known,

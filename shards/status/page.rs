@@ -67,6 +67,9 @@ fn hero(view: &View, out: &mut String) {
     if let Some(flag) = view.book.warning.as_deref() {
         let _ = write!(out, "<p class=flag>{}</p>", escape(flag, 200));
     }
+    if let Some(why) = view.checkpoint_failed() {
+        let _ = write!(out, "<p class=flag>checkpoints are not written: {}</p>", escape(why, 200));
+    }
     let (done, whole) = view.progress();
     let _ = write!(
         out,

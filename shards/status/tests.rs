@@ -159,7 +159,7 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             nursery: 812_345,
             folded: 1,
         };
-        report(&mut status, &mut cx, Report::Coins(i, tally, list));
+        report(&mut status, &mut cx, Report::Coins(i, tally, list, None));
     }
     report(&mut status, &mut cx, Report::Peers(0, (0..peers).map(|i| peer(i, agent)).collect()));
     report(

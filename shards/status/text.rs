@@ -111,6 +111,9 @@ pub fn status(view: &View) -> String {
         "blocks.bin",
         format!("{}, durable up to {}, {} syncs", bytes(store.end), bytes(store.durable), thousands(store.syncs)),
     );
+    if let Some(why) = view.checkpoint_failed() {
+        line("checkpoints", format!("not written: {}; tried again in a minute", clean(why, 200)));
+    }
     line("addresses", format!("{} known", thousands(book.known as u64)));
     let [inputs, signatures, again] = view.scripts().map(thousands);
     line("scripts", format!("{}; {inputs} inputs run, {signatures} signatures, {again} run again", chain.scripts));

@@ -42,6 +42,8 @@ pub struct View {
     pub peers: Vec<Vec<Peer>>,
     /// Last report of each utxo shard: counters, and coins of each of its partitions.
     pub coins: Vec<(Tally, Vec<u32>)>,
+    /// Why each utxo shard's newest checkpoint was not written.
+    pub unwritten: Vec<Option<String>>,
     /// Last report of the store.
     pub store: Store,
     /// Last report of the address book.
@@ -65,6 +67,7 @@ impl View {
             load: Load::new(setup.pages.cores()),
             peers: vec![Vec::new(); workers],
             coins: vec![(Tally::default(), Vec::new()); workers],
+            unwritten: vec![None; workers],
             up_s: 0,
             unix: 0,
             chain: Chain::default(),
@@ -79,7 +82,10 @@ impl View {
         match report {
             Report::Chain(chain) => self.chain = chain,
             Report::Peers(shard, peers) => self.peers[usize::from(shard)] = peers,
-            Report::Coins(shard, tally, partitions) => self.coins[usize::from(shard)] = (tally, partitions),
+            Report::Coins(shard, tally, partitions, unwritten) => {
+                self.coins[usize::from(shard)] = (tally, partitions);
+                self.unwritten[usize::from(shard)] = unwritten;
+            }
             Report::Store(store) => self.store = store,
             Report::Book(book) => self.book = book,
         }
@@ -111,6 +117,11 @@ impl View {
         let sum = |of: fn(&Tally) -> u64| self.coins.iter().map(|(tally, _)| of(tally)).sum::<u64>();
         let spent = sum(|tally| tally.nursery);
         (spent, spent + sum(|tally| tally.folded))
+    }
+
+    /// Why checkpoints are not written at the moment, if so.
+    pub fn checkpoint_failed(&self) -> Option<&str> {
+        self.unwritten.iter().flatten().next().map(String::as_str)
     }
 
     /// Scripts of this run, over all cores: inputs run, signatures settled, scripts run again.

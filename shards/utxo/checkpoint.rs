@@ -59,6 +59,8 @@ pub(super) struct Checkpoints {
     credit: i64,
     credit_ms: u64,
     not_before_ms: u64,
+    /// Why the last one was not written.
+    failed: Option<String>,
 }
 
 impl Checkpoints {
@@ -73,7 +75,13 @@ impl Checkpoints {
             credit: 0,
             credit_ms: 0,
             not_before_ms: 0,
+            failed: None,
         }
+    }
+
+    /// Why the last one was not written, until one is.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.failed.clone()
     }
 
     /// All is made anew from these files; one that is being written is given up.
@@ -161,8 +169,10 @@ impl Checkpoints {
             );
             cx.log(Level::Warn, line);
             self.not_before_ms = cx.now_ms + PATIENCE_MS;
+            self.failed = Some(why);
         } else {
             let Some(gone) = writing.gone.take() else { return self.piece(worlds, cx) };
+            self.failed = None;
             let files = &mut self.files[index];
             files.kept.insert(height);
             files.kept.retain(|height| !gone.contains(height));

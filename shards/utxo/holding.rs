@@ -155,6 +155,11 @@ impl Holding {
         self.checkpoint(cx);
     }
 
+    /// Why its newest checkpoint was not written.
+    pub(super) fn checkpoint_failed(&self) -> Option<String> {
+        self.checkpoints.failed()
+    }
+
     /// Writes the next partition down, if it is time.
     pub(super) fn checkpoint(&mut self, cx: &mut Cx) {
         if self.restoring.is_none() {

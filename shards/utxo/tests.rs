@@ -204,7 +204,9 @@ fn a_failed_write_is_tried_again_later() {
     rig.step(Input::Event(Event::SavedCheckpoint { side: Side::Tip, partition: 0, failed: Some("no room".into()) }));
     let Some(Effect::Log(_, line)) = rig.cx.effects.pop() else { panic!("it is said") };
     assert!(line.contains("partition 0") && line.contains("no room") && rig.cx.effects.is_empty());
+    assert_eq!(rig.utxo.tip.checkpoint_failed().as_deref(), Some("no room"));
     assert_eq!(rig.tick(50_000), [], "not so soon");
     assert_eq!(rig.tick(20_000).len(), 256);
+    assert_eq!(rig.utxo.tip.checkpoint_failed(), None);
     assert_eq!(rig.restore().1, Ok(45));
 }

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod folder;
 pub mod line;
 pub mod locks;
+pub mod mount;
 pub mod node;
 pub mod pair;
 #[path = "../scripts/mod.rs"]
@@ -20,7 +21,8 @@ pub mod sim;
 pub mod wire;
 
 pub use crate::folder::Folder;
-pub use crate::line::{Line, Made, made};
+pub use crate::line::{Line, Made, blocks, made};
+pub use crate::mount::Mount;
 pub use crate::node::{Node, Setup, poll};
 pub use crate::server::{Server, Session, Step};
 pub use crate::wire::Wire;

@@ -3,6 +3,7 @@
 
 use crate::binary::scratch;
 use crate::digest::{Coin, digest};
+use crate::folder::Folder;
 use bytes::Bytes;
 use caesure_bench::block::{Block, coinbase, subsidy};
 use caesure_bench::chain::{Factory, SPACING, Spec};
@@ -12,7 +13,7 @@ use caesure_bench::tx::show;
 use consensus::{BlockHash, Header};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Blocks of one branch from the genesis up.
@@ -116,6 +117,14 @@ impl Made {
         self.after(usize::MAX)
     }
 
+    /// A folder with all its records in blocks.bin.
+    pub fn stored(&self) -> Folder {
+        let base = Folder::new();
+        fs::create_dir_all(base.join("regtest")).expect("target can be written");
+        fs::copy(&self.path, base.join("regtest/blocks.bin")).expect("target can be written");
+        base
+    }
+
     /// The best chain among its first `count` records.
     pub fn after(&self, count: usize) -> Line {
         let bytes = fs::read(&self.path).expect("just made");
@@ -167,4 +176,20 @@ fn facts(factory: &Factory) -> String {
         })
         .collect();
     format!("{} {} {} {}", factory.height(), show(&factory.tip()), coins.len(), digest(coins))
+}
+
+/// A reader of blocks.bin that knows nothing but the format: magic, size, block, back to back.
+pub fn blocks(path: &Path) -> Vec<(usize, Vec<u8>)> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let (mut at, mut found) = (0, Vec::new());
+    while at + 8 <= bytes.len() {
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let size = word(at + 4) as usize;
+        if word(at) != 0xdab5_bffa || at + 8 + size > bytes.len() {
+            break;
+        }
+        found.push((at, bytes[at + 8..at + 8 + size].to_vec()));
+        at += 8 + size;
+    }
+    found
 }

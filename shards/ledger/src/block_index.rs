@@ -59,17 +59,19 @@ impl Rows {
 }
 
 /// What a file of rows says, as far as it can be read.
-#[derive(Debug)]
-struct Said {
-    headers: Vec<Header>,
-    records: Vec<Record>,
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Headers without a record, parents first.
+    pub headers: Vec<Header>,
+    /// The records it names, in the order of the rows.
+    pub records: Vec<Record>,
     /// Bytes up to the last good row.
-    len: usize,
+    pub len: usize,
     rows: Rows,
 }
 
-/// None where it does not begin as one of this network's does.
-fn read_rows(params: &Params, bytes: &[u8]) -> Option<Said> {
+/// Reads a file of rows; none where it does not begin as one of this network's does.
+pub fn read_rows(params: &Params, bytes: &[u8]) -> Option<Said> {
     let mut head = Vec::new();
     let mut rows = Rows::begin(params, &mut head);
     let mut rest = bytes.strip_prefix(&head[..])?;
@@ -173,6 +175,20 @@ pub fn open<E>(
     let count = taken.len();
     index.records.splice(0..0, taken);
     Ok(Opened { index, keep, append, rows, taken: count })
+}
+
+/// The bytes of an index made anew for these records, and headers without one.
+pub fn anew(params: &Params, headers: &[Header], records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rows = Rows::begin(params, &mut out);
+    headers.iter().for_each(|header| rows.header(header, &mut out));
+    for record in records {
+        rows.stored(record.at, record.len, &record.header, &mut out);
+        if record.valid {
+            rows.valid(record.at, &mut out);
+        }
+    }
+    out
 }
 
 #[cfg(test)]

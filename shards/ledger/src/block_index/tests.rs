@@ -166,3 +166,15 @@ fn an_index_of_other_blocks_is_not_believed() {
         assert_eq!(open_of(&opened.append, bytes).taken, opened.index.records.len());
     }
 }
+
+#[test]
+fn an_index_made_anew_says_the_same() {
+    let (bytes, rows) = six();
+    let found = open_of(&rows, &bytes).index.records;
+    let again = read_rows(regtest(), &anew(regtest(), &[], &found)).unwrap();
+    assert_eq!((&again.records, again.len), (&found, rows.len()));
+    let headers = [found[3].header, found[4].header];
+    let again = read_rows(regtest(), &anew(regtest(), &headers, &found)).unwrap();
+    assert_eq!((&again.headers[..], &again.records), (&headers[..], &found));
+    assert_eq!(anew(regtest(), &[], &scanned(&bytes).records), open_of(&[], &bytes).append);
+}
