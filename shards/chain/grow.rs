@@ -35,8 +35,8 @@ impl Chain {
             && (self.pipeline_room() || self.growing == 0)
             && let Some((_, node)) = self.ready.pop_first()
         {
-            if !self.above_root(node) {
-                self.let_go(node, cx);
+            if !self.may_grow(node) {
+                self.give_back(node, cx);
                 continue;
             }
             let body = self.held.get_mut(&node).and_then(|held| held.body.take()).expect("ready blocks are held");

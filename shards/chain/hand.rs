@@ -135,6 +135,12 @@ impl Chain {
             self.obtain.start_leaf = self.tree.node(self.obtain.start_leaf).parent;
         }
         self.choose_tip(cx);
+        // Branches that were too weak for the tip before, or out; nobody may have the blocks of the best header.
+        for node in 1..self.tree.len() as NodeId {
+            if self.work(node) >= self.work(self.tip) {
+                self.new_leaf(node);
+            }
+        }
     }
 
     /// Of all branches that are valid and durable as far as they are looked at: the end of the one with the most work, of

@@ -87,8 +87,7 @@ impl Chain {
         self.add_target(self.best);
         let near = self.height(node) + RIVAL_BLOCKS >= self.height(self.best);
         let life = self.life(node);
-        // A rival grows only where there is room for its worlds.
-        let wanted = life.verdict == Verdict::Unknown && !life.out && !self.is_full();
+        let wanted = life.verdict == Verdict::Unknown && !life.out;
         if near && wanted && self.work(node) >= self.work(self.tip) {
             self.add_target(node);
         }
@@ -133,14 +132,6 @@ impl Chain {
         }
     }
 
-    /// Every target is looked at anew: worlds that some counted as in hand were dropped.
-    pub(super) fn recount_targets(&mut self) {
-        for index in 0..self.obtain.targets.len() {
-            let Target { leaf, own, .. } = self.obtain.targets[index];
-            self.obtain.targets[index] = Target { own, ..self.fresh_target(leaf) };
-        }
-    }
-
     pub(super) fn fresh_target(&self, leaf: NodeId) -> Target {
         let start = self.height(self.tree.fork_of(leaf, self.root_below(leaf)));
         Target { leaf, in_hand: start, asked: start, own: false }
@@ -159,26 +150,28 @@ impl Chain {
         let mut index = 0;
         while index < self.obtain.targets.len() {
             let target = self.obtain.targets[index];
-            if !self.in_running(target.leaf) || self.lost(&target) || self.has_no_room(&target) {
+            if !self.in_running(target.leaf) || self.lost(&target) {
                 self.drop_target(index, cx);
-                // The clock brings back a best header that had to wait.
-                if target.leaf != self.best {
-                    self.new_leaf(self.best);
-                }
+                self.new_leaf(self.best);
                 continue;
             }
             let moved = self.walk(target);
             self.obtain.targets[index] = moved;
             if moved.in_hand == self.height(moved.leaf) {
                 // What our own files hold that is better is on its way.
-                let replayed =
-                    if self.obtain.replaying { self.work(self.obtain.start_leaf) } else { self.work(self.tip) };
-                let wins = self.work(moved.leaf) > self.work(self.tip).max(replayed) || moved.leaf == self.tip;
-                if !self.above_root(moved.leaf) && wins {
-                    if self.lead() == Some(moved.leaf) {
+                let start = self.obtain.start_leaf;
+                let rival = if self.obtain.replaying && moved.leaf != start { start } else { self.tip };
+                let wins = self.work(moved.leaf) > self.work(self.tip).max(self.work(rival)) || moved.leaf == self.tip;
+                if !self.may_grow(moved.leaf) && wins {
+                    let rank = |node| (self.work(node), std::cmp::Reverse(node));
+                    let better = |node| rank(node) > rank(moved.leaf) && self.in_running(node);
+                    let mut whole = self.obtain.targets.iter().filter(|target| self.lies_whole(target.leaf));
+                    let mut grown = self.worlds.values();
+                    let outdone = whole.any(|other| better(other.leaf)) || grown.any(|world| better(world.node));
+                    if !self.above_root(moved.leaf) && !outdone {
                         return self.rebuild(moved.leaf, "a branch with more work leaves", cx);
                     }
-                    // One that is better still grows already.
+                    // It lies on disk, and waits for one that grows already.
                     index += 1;
                     continue;
                 }
@@ -190,24 +183,27 @@ impl Chain {
         self.obtain_history();
         self.load(cx);
         self.ask_peers(cx);
-        if self.obtain.replaying
-            && (self.life(self.obtain.start_leaf).verdict != Verdict::Unknown || !self.obtain.damaged.is_empty())
-        {
-            self.obtain.replaying = false;
+        if self.obtain.replaying {
+            let start = self.obtain.start_leaf;
+            let known = self.life(start).verdict != Verdict::Unknown || !self.obtain.damaged.is_empty();
+            let outdone = self.work(self.tip) >= self.work(start) && !self.is_wanted(start);
+            self.obtain.replaying = !known && !outdone;
         }
         if self.config.offline {
             self.stop_when_idle(cx);
         }
     }
 
-    /// A rival that would grow worlds for which there is no room. The best header's branch waits only where another leads
-    /// and there is no room at all, and leads as soon as it lies on disk.
-    fn has_no_room(&self, target: &Target) -> bool {
-        let leaf = target.leaf;
-        let replayed = self.obtain.replaying && leaf == self.obtain.start_leaf;
-        let tips = self.life(self.tip).world.is_some() && self.tree.descends(leaf, self.tip);
-        let dear = replayed || tips || leaf == self.best && !self.is_overfull();
-        self.is_full() && !dear && self.above_root(leaf) && self.lead() != Some(leaf)
+    /// Whether this block's world may grow here and now; if not, only its bytes are obtained. Where there is no room for all,
+    /// the tip's branch grows, that of what our files held at the start, the rival that leads, the history behind a snapshot,
+    /// and, unless there is no room at all, the best header's.
+    pub(super) fn may_grow(&self, node: NodeId) -> bool {
+        let on = |leaf| self.tree.descends(leaf, node);
+        let tips = || self.life(self.tip).world.is_some() && (on(self.tip) || self.tree.descends(node, self.tip));
+        let replayed = || self.obtain.replaying && on(self.obtain.start_leaf);
+        let room = || !self.is_full() || !self.is_overfull() && on(self.best);
+        let behind = || self.side(node) == Side::History;
+        self.above_root(node) && (room() || behind() || tips() || replayed() || self.lead().is_some_and(on))
     }
 
     /// The rival that goes first where there is no room for all, the tip's own branch among them while the tip has no
@@ -237,15 +233,17 @@ impl Chain {
     }
 
     pub(super) fn walk(&mut self, mut target: Target) -> Target {
-        let leaf_height = self.height(target.leaf);
-        let above = self.above_root(target.leaf);
-        if above {
-            target.in_hand = target.in_hand.max(self.height(self.root_below(target.leaf)));
+        let (leaf, leaf_height) = (target.leaf, self.height(target.leaf));
+        let (grows, root) = (self.may_grow(leaf), self.height(self.root_below(leaf)));
+        let on_branch = |chain: &Chain, height| chain.tree.ancestor(leaf, height).expect("below the leaf");
+        // The root has passed what was in hand; or its worlds were dropped, or it was only stored until now.
+        let in_hand = target.in_hand;
+        if grows && (in_hand < root || in_hand > root && !self.has_world(on_branch(self, in_hand))) {
+            target = Target { own: target.own, ..self.fresh_target(leaf) };
         }
-        let on_branch = |chain: &Chain, height| chain.tree.ancestor(target.leaf, height).expect("below the leaf");
         while target.in_hand < leaf_height {
             let next = on_branch(self, target.in_hand + 1);
-            let in_hand = if above { self.has_world(next) } else { self.life(next).stored == Stored::Durable };
+            let in_hand = if grows { self.has_world(next) } else { self.life(next).stored == Stored::Durable };
             if !in_hand {
                 break;
             }
@@ -255,7 +253,7 @@ impl Chain {
         while target.asked < leaf_height.min(target.in_hand + 2 * WINDOW_BLOCKS as u32) {
             target.asked += 1;
             let node = on_branch(self, target.asked);
-            self.want(node, above);
+            self.want(node, grows);
         }
         target
     }
@@ -264,8 +262,8 @@ impl Chain {
     pub(super) fn stored(&mut self, node: NodeId, cx: &mut Cx) {
         let idle = !self.has_world(node);
         if idle && self.held.get(&node).is_none_or(|held| held.body.is_none()) {
-            self.want(node, self.above_root(node));
-        } else if idle && !self.above_root(node) {
+            self.want(node, self.may_grow(node));
+        } else if idle && !self.may_grow(node) {
             self.let_go(node, cx);
             self.fetch.forget(node);
         }
@@ -292,13 +290,19 @@ impl Chain {
         self.tree.descends(self.best, node) || self.obtain.targets.iter().any(|t| self.tree.descends(t.leaf, node))
     }
 
+    /// A body goes that cannot be had in memory now; unless it lies on disk, peers are asked for it again.
+    pub(super) fn give_back(&mut self, node: NodeId, cx: &mut Cx) {
+        self.let_go(node, cx);
+        match self.life(node).stored {
+            Stored::No => self.fetch.dropped(node),
+            _ => self.fetch.forget(node),
+        }
+    }
+
     fn ask_peers(&mut self, cx: &mut Cx) {
         while let Some(node) = self.fetch.over_credit() {
-            self.let_go(node, cx);
-            if self.life(node).stored == Stored::No {
-                self.fetch.dropped(node);
-            } else {
-                self.fetch.forget(node);
+            self.give_back(node, cx);
+            if self.life(node).stored != Stored::No {
                 self.want(node, true);
             }
         }
@@ -366,8 +370,8 @@ impl Chain {
     }
 
     pub(super) fn hold(&mut self, node: NodeId, from: From, body: std::sync::Arc<ledger::Body>, cx: &mut Cx) {
-        if self.life(node).stored == Stored::Durable && !self.above_root(node) {
-            // The root has passed it while it was read.
+        if self.life(node).stored == Stored::Durable && !self.may_grow(node) {
+            // The root has passed it while it was read, or there is no room for it any more.
             return self.settle_from(from, cx);
         }
         let bytes = body.memory() as u64;

@@ -192,15 +192,19 @@ impl Chain {
         }
         self.drop_lost(&lost, top, cx);
         self.drop_crowded(&crowded, top, cx);
+        // What is rebuilt may lie above a block that was damaged on disk, or be on its way there: no base is ever of such.
+        let mut at = to;
+        while at != root {
+            let node = self.tree.node(at).parent;
+            to = if self.life(at).stored == Stored::Durable { to } else { node };
+            at = node;
+        }
         let world = self.life(to).world.expect("between the root and the tip");
         if world == self.root {
             return;
         }
         self.fold_to(world, cx);
         self.let_stranded_go(cx);
-        if !crowded.is_empty() {
-            self.recount_targets();
-        }
     }
 
     /// This world becomes the root of its side, and all below it are gone.

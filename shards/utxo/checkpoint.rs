@@ -160,6 +160,15 @@ impl Checkpoints {
         };
         let (index, height, block) = (writing.index, writing.height, writing.block);
         if writing.given_up {
+            // The file is there all the same, and others are gone: who chooses among them must know.
+            if let (Some(gone), None) = (writing.gone.take(), failed) {
+                let files = &mut self.files[index];
+                files.kept.retain(|other| *other != height && !gone.contains(other));
+                files.stale.retain(|other| !gone.contains(other));
+                files.stale.insert(height);
+                let kept = files.kept.union(&files.stale).copied().collect();
+                cx.tell(ShardId::Chain, Msg::Checkpointed { side: self.side, partition, height, block, kept });
+            }
             self.writing = None;
             return;
         }

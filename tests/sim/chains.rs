@@ -3,8 +3,10 @@
 
 use caesure_bench::block::Block as Plain;
 use caesure_bench::chain::{Factory, Spec};
+use consensus::script::Flags;
 use consensus::{Block, BlockHash, Header, Network, OutPoint, Params, is_unspendable};
 use ledger::{Coin, CoinDigest, PARTITIONS, PartitionDigest, partition_of};
+use shards::script_cache::ScriptCache;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -50,6 +52,22 @@ pub struct Chains {
     pub invalid: Branch,
     /// What is true of `rival`.
     pub best: Truth,
+    /// What is true of `main`.
+    pub second: Truth,
+    known: BTreeMap<BlockHash, Known>,
+    /// What good transactions are called where scripts are remembered.
+    good: Vec<([u8; 32], Flags)>,
+}
+
+/// A block of one of the branches.
+#[derive(Debug)]
+pub struct Known {
+    /// It.
+    pub blk: Arc<Blk>,
+    /// Its height.
+    pub height: u32,
+    /// Neither it nor one below it breaks a rule.
+    pub valid: bool,
 }
 
 fn blk(plain: Plain) -> Arc<Blk> {
@@ -123,13 +141,35 @@ impl Chains {
         let truths = [&main, &short, &rival].map(oracle);
         let heights = truths.each_ref().map(|truth| truth.height);
         assert_eq!(heights, [height, height - 4, height + 1]);
-        Chains { main, short, rival, invalid, best: truths[2].clone() }
+        let mut known = BTreeMap::new();
+        for (branch, good) in [(&invalid, forks.invalid), (&main, u32::MAX), (&short, u32::MAX), (&rival, u32::MAX)] {
+            for (blk, height) in branch.iter().zip(1..) {
+                known.insert(blk.hash, Known { blk: blk.clone(), height, valid: height <= good });
+            }
+        }
+        let good = known.values().filter(|known| known.valid).flat_map(|known| {
+            let block = Block::parse(known.blk.bytes.clone()).expect("our own blocks can be read");
+            let flags = Params::of(Network::Regtest).script_flags(known.height, &known.blk.hash);
+            block.txs[1..].iter().map(|tx| (block.wtxid(tx), flags)).collect::<Vec<_>>()
+        });
+        let good = good.collect();
+        let [second, _, best] = truths;
+        Chains { main, short, rival, invalid, best, second, known, good }
     }
 
-    /// Height of a block on any of the branches; 0 for others.
-    pub fn height(&self, hash: BlockHash) -> usize {
-        let find = |branch: &Branch| branch.iter().position(|blk| blk.hash == hash);
-        [&self.main, &self.rival, &self.short, &self.invalid].into_iter().find_map(find).map_or(0, |at| at + 1)
+    /// A block of any of the branches.
+    pub fn known(&self, hash: &BlockHash) -> Option<&Known> {
+        self.known.get(hash)
+    }
+
+    /// Its height; 0 for others.
+    pub fn height(&self, hash: BlockHash) -> u32 {
+        self.known(&hash).map_or(0, |known| known.height)
+    }
+
+    /// Has the scripts of all good transactions remembered.
+    pub fn teach(&self, cache: &ScriptCache) {
+        self.good.iter().for_each(|(wtxid, flags)| cache.learn(cache.name(wtxid, *flags)));
     }
 }
 

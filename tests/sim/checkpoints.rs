@@ -1,11 +1,22 @@
-//! The folder of checkpoints as a machine that loses power sees it: what was put in its place stays, what was being written
-//! is gone. Bytes that rot are put in from outside.
+//! The folder of checkpoints as a machine that loses power sees it: what was put in its place and synced stays, what was
+//! being written is gone, and what is between the two may be either.
 
+use super::edge::Due;
+use super::faults::Faults;
+use super::{ShardId, Sim};
 use bytes::Bytes;
 use consensus::BlockHash;
 use ledger::checkpoint::{HEAD_LEN, head};
 use shards::Rng;
 use std::collections::BTreeMap;
+
+/// One that is being put in its place, and the heights of those that go then.
+#[derive(Debug)]
+struct Placing {
+    height: u32,
+    whole: Vec<u8>,
+    gone: Vec<u32>,
+}
 
 /// The folder.
 #[derive(Debug, Default)]
@@ -13,6 +24,7 @@ pub struct Checkpoints {
     /// By partition and height.
     pub files: BTreeMap<(u16, u32), Vec<u8>>,
     fresh: BTreeMap<u16, Vec<u8>>,
+    placing: BTreeMap<u16, Placing>,
     /// Pieces read so far.
     pub reads: u64,
 }
@@ -28,25 +40,28 @@ impl Checkpoints {
         found.collect()
     }
 
-    pub(super) fn save(&mut self, partition: u16, height: u32, at: u64, bytes: &Bytes, last: Option<Vec<u32>>) {
+    pub(super) fn write(&mut self, partition: u16, at: u64, bytes: &Bytes) {
         let file = self.fresh.entry(partition).or_default();
         if at == 0 {
             file.clear();
         }
         assert_eq!(file.len() as u64, at, "pieces come in order");
         file.extend_from_slice(bytes);
-        if let Some(gone) = last {
-            let whole = self.fresh.remove(&partition).expect("just written");
-            self.files.insert((partition, height), whole);
-            gone.into_iter().for_each(|height| drop(self.files.remove(&(partition, height))));
-        }
+    }
+
+    /// It is in its place, durably, and others are gone.
+    pub(super) fn placed(&mut self, partition: u16) {
+        let Placing { height, whole, gone } = self.placing.remove(&partition).expect("asked for");
+        self.files.insert((partition, height), whole);
+        gone.into_iter().for_each(|height| drop(self.files.remove(&(partition, height))));
     }
 
     pub(super) fn load(&mut self, partition: u16, height: u32, at: u64, len: u32) -> Result<Bytes, String> {
         self.reads += 1;
         let file = self.files.get(&(partition, height)).ok_or("no such file")?;
+        let start = file.len().min(at as usize);
         let end = file.len().min(at as usize + len as usize);
-        Ok(Bytes::copy_from_slice(&file[at as usize..end]))
+        Ok(Bytes::copy_from_slice(&file[start..end]))
     }
 
     /// One bit of one file is not what it was.
@@ -58,7 +73,35 @@ impl Checkpoints {
         }
     }
 
-    pub(super) fn cut(&mut self) {
+    /// The run ends.
+    pub(super) fn end(&mut self, power: bool, faults: &mut Faults, rng: &mut Rng) {
         self.fresh.clear();
+        for (partition, Placing { height, whole, gone }) in std::mem::take(&mut self.placing) {
+            if power && faults.lost_checkpoint.strikes(rng) {
+                continue;
+            }
+            self.files.insert((partition, height), whole);
+            for height in gone {
+                if rng.below(2) == 0 {
+                    self.files.remove(&(partition, height));
+                }
+            }
+        }
+    }
+}
+
+impl Sim {
+    /// The last piece is there: the file goes to its place. What it holds may have changed when it is read again.
+    pub(super) fn place(&mut self, shard: ShardId, (partition, height): (u16, u32), gone: Vec<u32>, soon: u64) {
+        let mut whole = self.checkpoints.fresh.remove(&partition).expect("just written");
+        let (faults, rng) = (&mut self.faults, &mut self.rng);
+        let at = rng.below(whole.len() as u64) as usize;
+        if faults.checkpoint_rot.strikes(rng) {
+            whole[at] ^= 1 << rng.below(8);
+        } else if faults.checkpoint_short.strikes(rng) {
+            whole.truncate(at);
+        }
+        self.checkpoints.placing.insert(partition, Placing { height, whole, gone });
+        self.after(soon * 2, Due::Saved(shard, partition));
     }
 }

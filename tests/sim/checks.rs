@@ -1,30 +1,172 @@
-//! What must be true of every word that shards say, whatever happens around them.
+//! What must be true of every word that shards say and of every line they log, whatever happens around them.
 
 use super::Sim;
-use consensus::{BlockHash, Network, Params};
+use super::chains::{Chains, Known};
+use super::disk::Disk;
+use super::faults::Faults;
+use consensus::{BlockHash, Header, Network, Params};
+use ledger::WorldId;
+use shards::effect::Stop;
 use shards::report::Report;
 use shards::{Msg, ShardId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A world that was grown and neither folded nor dropped.
+#[derive(Clone, Copy)]
+pub(super) struct Alive {
+    pub(super) parent: WorldId,
+    pub(super) height: u32,
+    pub(super) block: BlockHash,
+}
+
+/// What was said so far, in this run of the node.
+pub(super) struct Checks {
+    pub(super) chains: &'static Chains,
+    /// Grows without an answer.
+    growing: BTreeSet<(WorldId, u16)>,
+    /// Blocks that lie where a power cut cannot take them; and those below which all do.
+    durable: BTreeSet<BlockHash>,
+    standing: BTreeSet<BlockHash>,
+    /// Blocks whose refusal was on disk when the run began.
+    refused: BTreeSet<BlockHash>,
+    /// The root's block; worlds above it; and parents of all that ever grew.
+    root: BlockHash,
+    pub(super) worlds: BTreeMap<WorldId, Alive>,
+    pub(super) parents: BTreeMap<WorldId, WorldId>,
+    /// Blocks that followed the tip when they were pinged after, and that tip.
+    pub(super) pinged: BTreeMap<BlockHash, BlockHash>,
+    /// Why the node may stop.
+    pub(super) wounds: Vec<Stop>,
+    /// A person decides: the tip may lose work.
+    pub(super) by_hand: bool,
+}
+
+impl Checks {
+    pub(super) fn new(chains: &'static Chains) -> Checks {
+        Checks {
+            chains,
+            growing: BTreeSet::new(),
+            durable: BTreeSet::new(),
+            standing: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            root: Params::of(Network::Regtest).genesis_hash,
+            worlds: BTreeMap::new(),
+            parents: BTreeMap::new(),
+            pinged: BTreeMap::new(),
+            wounds: Vec::new(),
+            by_hand: false,
+        }
+    }
+
+    /// A run begins: records in blocks.bin by hash, offset and length; blocks refused before.
+    pub(super) fn began(
+        &mut self,
+        records: impl Iterator<Item = (BlockHash, u64, u32)>,
+        refused: impl Iterator<Item = BlockHash>,
+        disk: &Disk,
+    ) {
+        let by_hand = self.by_hand;
+        *self = Checks { by_hand, refused: refused.collect(), ..Checks::new(self.chains) };
+        let whole = |(hash, at, len): &(BlockHash, u64, u32)| {
+            self.chains.known(hash).is_some_and(|known| disk.durable(*at, *len) == Some(&known.blk.bytes[..]))
+        };
+        self.durable = records.filter(whole).map(|(hash, ..)| hash).collect();
+    }
+
+    pub(super) fn unanswered(&self) -> usize {
+        self.growing.len()
+    }
+
+    pub(super) fn is_durable(&self, block: &BlockHash) -> bool {
+        self.durable.contains(block)
+    }
+
+    /// A block of ours, whose bytes and those of all below it a power cut cannot take, and which breaks no rule.
+    fn sound(&mut self, what: &str, block: BlockHash) -> &'static Known {
+        let chains = self.chains;
+        let known =
+            |hash: &BlockHash| chains.known(hash).unwrap_or_else(|| panic!("{what} is {hash}, which nobody made"));
+        let (mut at, mut line) = (block, Vec::new());
+        while at != Params::of(Network::Regtest).genesis_hash && !self.standing.contains(&at) {
+            assert!(self.durable.contains(&at), "{what}, {block}, stands on {at}, which is not durable");
+            assert!(known(&at).valid, "{what}, {block}, stands on {at}, which is not valid");
+            line.push(at);
+            at = known(&at).blk.header.prev;
+        }
+        self.standing.extend(line);
+        known(&block)
+    }
+
+    /// Whether the world of that block lives.
+    pub(super) fn lives(&self, block: &BlockHash) -> bool {
+        self.root == *block || self.worlds.values().any(|alive| alive.block == *block)
+    }
+
+    fn folds(&mut self, world: WorldId, height: u32, block: BlockHash) {
+        let known = self.sound("the root", block);
+        let alive = self.worlds.get(&world).expect("a world that lives is folded");
+        assert_eq!((alive.block, alive.height, known.height), (block, height, height), "the root is misnamed");
+        self.root = block;
+        let mut at = world;
+        while let Some(gone) = self.worlds.remove(&at) {
+            at = gone.parent;
+        }
+        for (name, alive) in &self.worlds {
+            let stands = alive.parent == world || self.worlds.contains_key(&alive.parent);
+            assert!(stands, "world {name} of block {} hangs in the air", alive.block);
+        }
+    }
+
+    /// A line for people.
+    pub(super) fn logged(&self, line: &str, faults: &Faults) {
+        let Faults { checkpoint_rot, checkpoint_short, failed_load, .. } = faults;
+        let damaged = checkpoint_rot.struck + checkpoint_short.struck + failed_load.struck > 0;
+        // A rebuild may want one that a write, which was given up for it, has just made superfluous.
+        let whole = damaged || line.contains("no such file");
+        assert!(!line.contains("cannot be read: ") || whole, "no checkpoint was damaged: {line}");
+        assert!(!line.contains("that the checkpoints do not have"), "a checkpoint is not what it says: {line}");
+    }
+}
 
 impl Sim {
     /// The checks of what shards say.
     pub(super) fn said(&mut self, from: ShardId, to: ShardId, word: &Msg) {
+        let checks = &mut self.checks;
         match word {
             Msg::Grow(job) => {
                 let ShardId::Utxo(i) = to else { panic!("Grow goes to utxo shards") };
-                assert!(self.growing.insert((job.world, i)), "one Grow a world and shard");
+                assert!(checks.growing.insert((job.world, i)), "one Grow a world and shard");
+                let block = job.body.block.hash;
+                assert!(!checks.refused.contains(&block), "{block} was refused in an earlier run, and grows again");
+                checks.parents.insert(job.world, job.parent);
+                checks.worlds.insert(job.world, Alive { parent: job.parent, height: job.height, block });
             }
             Msg::Grown { world, .. } => {
                 let ShardId::Utxo(i) = from else { panic!("Grown comes from utxo shards") };
-                assert!(self.growing.remove(&(*world, i)), "one answer a Grow");
+                assert!(checks.growing.remove(&(*world, i)), "one answer a Grow");
+            }
+            Msg::Drop { worlds, .. } if to == ShardId::Utxo(0) => {
+                for world in worlds {
+                    let alive = checks.worlds.remove(world).expect("a live world is dropped");
+                    // Where there is no room for the tip's own world, what grows from it is let go.
+                    if alive.block == self.tip {
+                        checks.pinged.clear();
+                    }
+                }
+            }
+            Msg::Fold { world, height, block, .. } if to == ShardId::Utxo(0) => checks.folds(*world, *height, *block),
+            Msg::Restore { block, .. } if to == ShardId::Utxo(0) => {
+                checks.root = *block;
+                checks.worlds.clear();
+                checks.pinged.clear();
             }
             Msg::Durable(nodes) => {
                 for (_, place) in nodes {
                     let kept = self.disk.durable(place.at, place.len).expect("durable bytes are on the disk");
-                    let block = consensus::Block::parse(kept.to_vec().into()).expect("durable blocks are whole");
-                    assert_eq!(block.facts.merkle_root, block.header.merkle_root);
-                    self.durable.insert(block.hash);
-                    self.parents.insert(block.hash, block.header.prev);
+                    let header = Header::parse(kept[..80].try_into().expect("80 bytes"));
+                    let known = checks.chains.known(&header.hash());
+                    assert!(known.is_some_and(|known| known.blk.bytes == kept), "durable blocks are whole");
+                    checks.durable.insert(header.hash());
                 }
             }
             Msg::TipMoved { headers, .. } => {
@@ -43,50 +185,23 @@ impl Sim {
         }
     }
 
-    /// The tip and everything below it is where a power cut cannot take it.
+    /// The tip is valid, has no less work than the one before, and is where a power cut cannot take it, with all below it.
     fn tip_named(&mut self, tip: BlockHash) {
         if self.tip == tip {
             return;
         }
-        self.tip = tip;
         self.mix(u64::from_le_bytes(tip.0[..8].try_into().expect("eight")));
-        let params = Params::of(Network::Regtest);
-        // What an earlier run left lies in the file as it was found; this run's blocks were called durable.
-        let mut at = tip;
-        let mut on_disk = None;
-        while at != params.genesis_hash {
-            if !self.durable.contains(&at) {
-                let found = on_disk.get_or_insert_with(|| whole_blocks(self.disk.kept()));
-                let prev =
-                    found.get(&at).unwrap_or_else(|| panic!("the tip {tip} stands on {at}, which is not durable"));
-                self.parents.insert(at, *prev);
-                self.durable.insert(at);
-            }
-            at = self.parents[&at];
+        let before = std::mem::replace(&mut self.tip, tip);
+        if tip != Params::of(Network::Regtest).genesis_hash {
+            self.checks.sound("the tip", tip);
         }
+        // All blocks of the test chains have the same work.
+        let heights = [before, tip].map(|block| self.checks.chains.height(block));
+        assert!(
+            heights[0] <= heights[1] || self.checks.by_hand,
+            "the tip goes from height {} to {}",
+            heights[0],
+            heights[1]
+        );
     }
-}
-
-/// The records of this file, with what a block index says of them.
-pub(super) fn open(rows: &[u8], image: &[u8]) -> ledger::block_index::Opened {
-    let params = Params::of(Network::Regtest);
-    let read = |at: u64, buffer: &mut [u8]| {
-        let rest = image.get(at as usize..).unwrap_or_default();
-        let len = rest.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        Ok::<_, String>(len)
-    };
-    ledger::block_index::open(params, rows, image.len() as u64, read, |_| {}).expect("reads succeed")
-}
-
-/// Hash and parent of every block that lies whole in this file.
-fn whole_blocks(image: &[u8]) -> BTreeMap<BlockHash, BlockHash> {
-    let index = open(&[], image).index;
-    let bytes =
-        |record: &ledger::record::Record| &image[record.end() as usize - record.len as usize..record.end() as usize];
-    let whole = |record: &&ledger::record::Record| {
-        let block = consensus::Block::parse(bytes(record).to_vec().into());
-        block.is_ok_and(|block| consensus::check_block(&block).is_ok())
-    };
-    index.records.iter().filter(whole).map(|record| (record.hash, record.header.prev)).collect()
 }

@@ -4,10 +4,13 @@
 //!
 //! - writes complete in any order, after any delay;
 //! - a sync makes durable exactly those writes that were complete when it was asked for;
-//! - of every other write, complete or not, a power cut keeps any subset of 512-byte sectors.
+//! - of every other write, complete or not, a power cut keeps any subset of 512-byte sectors;
+//! - a process that ends leaves what is complete for the next to read, durable or not, and of the rest any sectors;
+//! - a write that fails has written any sectors.
 //!
 //! A sector itself is never torn, and what was synced never changes.
 
+use super::faults::Faults;
 use bytes::Bytes;
 use shards::Rng;
 use std::collections::BTreeMap;
@@ -65,6 +68,12 @@ impl Disk {
         write.at as u64
     }
 
+    /// So much of a write reaches the file that it ends in a sector of its middle.
+    pub fn shorten(&mut self, number: u64, rng: &mut Rng) {
+        let write = self.loose.get_mut(&number).expect("a write under way");
+        write.bytes.truncate(rng.below((write.bytes.len() / SECTOR) as u64) as usize * SECTOR);
+    }
+
     /// A sync was asked for.
     pub fn sync(&mut self) {
         assert!(self.syncing.is_empty(), "one sync at a time");
@@ -94,20 +103,50 @@ impl Disk {
         &self.durable
     }
 
-    /// The power goes; the file as it is found afterwards.
-    pub fn cut(&mut self, rng: &mut Rng) -> &[u8] {
+    /// The power goes.
+    pub fn cut(&mut self, faults: &mut Faults, rng: &mut Rng) {
         for write in std::mem::take(&mut self.loose).into_values() {
-            let kept = rng.below(4);
+            let lost = faults.lost_write.strikes(rng);
+            let torn = !lost && faults.torn_write.strikes(rng);
             for (index, sector) in write.bytes.chunks(SECTOR).enumerate() {
-                // All, none, or half of the sectors.
-                if kept == 0 || (kept > 1 && rng.below(2) == 0) {
+                if !lost && (!torn || rng.below(2) == 0) {
                     put(&mut self.durable, write.at + index * SECTOR, sector);
                 }
             }
         }
         self.syncing.clear();
         self.current.clone_from(&self.durable);
-        &self.current
+    }
+
+    /// The process ends: of writes that were under way any sectors are in the file.
+    pub fn kill(&mut self, rng: &mut Rng) {
+        self.syncing.clear();
+        for write in self.loose.values_mut().filter(|write| !write.complete) {
+            write.complete = true;
+            for (index, sector) in write.bytes.chunks_mut(SECTOR).enumerate() {
+                let at = write.at + index * SECTOR;
+                match rng.below(2) {
+                    0 => put(&mut self.current, at, sector),
+                    _ => match self.current.get(at..at + sector.len()) {
+                        Some(before) => sector.copy_from_slice(before),
+                        None => sector.fill(0),
+                    },
+                }
+            }
+        }
+    }
+
+    /// A start ends the file here, where records end; and it syncs what it found there.
+    pub fn open(&mut self, end: u64, synced: bool) {
+        let (end, padded) = (end as usize, end.next_multiple_of(4_096) as usize);
+        if self.current.len() > end {
+            self.current.truncate(end);
+        }
+        self.current.resize(padded, 0);
+        if synced {
+            self.loose.clear();
+            self.durable.clone_from(&self.current);
+        }
     }
 
     /// Bytes of the file.

@@ -1,30 +1,46 @@
 //! A whole node in one thread, on virtual time: every shard of a plan, the links between their cores, a network of
 //! scripted peers and a disk that loses power. All order that the real node leaves to chance is drawn from one seed.
 //!
-//! What is checked at each step: no link holds more than `limits` says, each Grow is answered once, what is called durable
-//! lies on the part of the disk that a power cut cannot take, the tip never names anything else, and a pong for the block
-//! that follows the tip leaves after that block is durable.
+//! ```text
+//!  scenario.rs      what happens in a run, and what must be true at its end
+//!  faults.rs        what goes wrong meanwhile, by name
+//!  checks.rs        what must be true of every word that shards say
+//!  planted.rs       bugs on purpose: each must be found
+//!  boot.rs edge.rs  starts and ends of the node; what it asks of the kernel
+//!  cores.rs disk.rs checkpoints.rs net.rs peers.rs      what is around the shards
+//!  chains.rs        what the network knows, and the naive oracle
+//!  main.rs          the command `cargo sim`
+//! ```
 
+mod boot;
 pub mod chains;
 mod checkpoints;
 mod checks;
+mod cores;
 pub mod disk;
+mod edge;
+pub mod faults;
 mod net;
 pub mod peers;
+pub mod planted;
 pub mod scenario;
 
+use chains::Chains;
 use checkpoints::Checkpoints;
-use consensus::{BlockHash, Network, Params};
+use checks::Checks;
+use consensus::BlockHash;
+use cores::{Links, Word};
 use disk::Disk;
-use ledger::WorldId;
-use peers::{End, Remote};
-use shards::effect::{ConnId, Effect, Event, Level, ReadError};
-use shards::limits::{Budget, HORIZON_BLOCKS, link_depth};
-use shards::metrics::Pages;
+use edge::Due;
+use faults::{Fault, Faults};
+use net::Conn;
+use peers::Remote;
+use planted::Planted;
+use shards::effect::{ConnId, Stop};
+use shards::limits::{Budget, link_depth};
 use shards::report;
-use shards::script_cache::ScriptCache;
-use shards::{Cx, Input, Msg, Plan, Rng, Shard, ShardId, book, chain, peer, plan, status, store, utxo, verify};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use shards::{Cx, Input, Plan, Rng, Shard, ShardId, utxo};
+use std::collections::BTreeMap;
 
 const TICK_MS: u64 = 250;
 /// Our clock at virtual time zero: after the last block of any test chain.
@@ -32,34 +48,16 @@ const UNIX: u64 = 1_800_000_000;
 
 type Key = (u16, ConnId);
 
-/// What happens at some time.
-enum Due {
-    Tick(ShardId),
-    Event(ShardId, Event),
-    Written(u64),
-    Synced,
-    Kept,
-    /// Bytes of the node reach the peer.
-    Deliver(Key, Vec<u8>),
-    /// Bytes of the peer may reach the node.
-    Arrive(Key),
-    Close(Key, &'static str),
+/// How a run of the node has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Down {
+    /// The power went.
+    Power,
+    /// The process ended; the machine goes on.
+    Killed,
+    /// It stopped by itself, for this reason.
+    Stopped(Stop),
 }
-
-struct Link {
-    remote: usize,
-    end: End,
-    /// Bytes on their way to the node.
-    out: VecDeque<u8>,
-    /// The node's buffer, while it reads.
-    receive: Option<(Vec<u8>, usize)>,
-    /// Nothing sent later arrives earlier.
-    last_ms: u64,
-    closing: bool,
-}
-
-/// A word under way, and to whom.
-struct Word(ShardId, Msg);
 
 /// The node and everything around it.
 pub struct Sim {
@@ -69,44 +67,55 @@ pub struct Sim {
     pub now_ms: u64,
     plan: Plan,
     shards: BTreeMap<ShardId, Box<dyn Shard>>,
-    queues: BTreeMap<(usize, usize), VecDeque<Word>>,
+    links: Links,
     due: BTreeMap<(u64, u64), Due>,
     next_due: u64,
-    links: BTreeMap<Key, Link>,
+    conns: BTreeMap<Key, Conn>,
     /// All peers there are.
     pub remotes: Vec<Remote>,
     /// Nobody answers.
     pub offline: bool,
+    /// Nobody answers until then.
+    apart_until: u64,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// Faults that end a run of the node, and those of the network as a whole, may strike.
+    pub mortal: bool,
+    /// How the run has ended: nothing happens until the next.
+    pub down: Option<Down>,
+    /// It is about to end so, at this step.
+    dying: Option<(u64, Down)>,
+    /// The bug that is planted.
+    pub planted: Option<Planted>,
     /// The disk.
     pub disk: Disk,
-    refused: Vec<(BlockHash, String)>,
-    /// The file of blocks invalidated by hand, and what it is being replaced by.
+    /// The file of refused blocks, and the line that is being appended.
+    refused: Vec<u8>,
+    remembering: Vec<u8>,
+    /// The file of blocks invalidated by hand, what it is being replaced by, and what a power cut brings back.
     invalidated: Vec<u8>,
     keeping: Option<Vec<u8>>,
+    unsynced: Option<Vec<u8>>,
     /// How memory is split, from the next restart on.
     pub budget: Budget,
     /// Worlds kept apart at the tip, in blocks; the same.
     pub horizon: u32,
+    /// Scripts of all good transactions are known beforehand; the same.
+    pub warm: bool,
     /// The log, but for what is only for debugging.
     pub log: Vec<String>,
     /// The file of the block index.
     rows: Vec<u8>,
-    /// Checkpoints of coins, and how they are made.
+    /// Checkpoints of coins.
     pub checkpoints: Checkpoints,
     /// How they are made.
     pub policy: utxo::Policy,
-    /// Blocks that were called durable.
-    durable: BTreeSet<BlockHash>,
-    /// Parents by block, of everything that was called durable.
-    parents: BTreeMap<BlockHash, BlockHash>,
-    /// The tip last told to peers or to the page.
+    /// What was said so far.
+    checks: Checks,
+    /// The tip last told to peers or to the page in this run.
     pub tip: BlockHash,
     /// The chain shard's last report.
     pub report: Option<Box<report::Chain>>,
-    /// Grows without an answer.
-    growing: BTreeSet<(WorldId, u16)>,
-    /// Blocks that followed the tip when they were pinged after, and that tip.
-    pinged: BTreeMap<BlockHash, BlockHash>,
     /// Answers to questions.
     pub answers: Vec<(u64, String)>,
     /// Hash over everything that happened.
@@ -114,161 +123,13 @@ pub struct Sim {
     steps: u64,
     /// Writes and syncs so far, asked and done.
     pub disk_effects: u64,
-    /// The power goes at this many of them.
-    pub cut_at: Option<u64>,
+    /// At this many of them the run ends so.
+    pub cut_at: Option<(u64, Down)>,
     /// Lines of the log are printed.
     pub verbose: bool,
 }
 
 impl Sim {
-    /// A node on `cores` with an empty disk, knowing all these peers by name.
-    pub fn new(seed: u64, cores: usize, remotes: Vec<Remote>) -> Sim {
-        let mut sim = Sim {
-            rng: Rng(seed),
-            now_ms: 0,
-            plan: plan(cores),
-            shards: BTreeMap::new(),
-            queues: BTreeMap::new(),
-            due: BTreeMap::new(),
-            next_due: 0,
-            links: BTreeMap::new(),
-            remotes,
-            offline: false,
-            disk: Disk::default(),
-            refused: Vec::new(),
-            invalidated: Vec::new(),
-            keeping: None,
-            budget: Budget::split(256 << 20).expect("the least there is"),
-            horizon: HORIZON_BLOCKS,
-            log: Vec::new(),
-            rows: Vec::new(),
-            checkpoints: Checkpoints::default(),
-            policy: utxo::Policy { network: Params::of(Network::Regtest).magic, bandwidth: 0, interval: 1, gap: 1 },
-            durable: BTreeSet::new(),
-            parents: BTreeMap::new(),
-            tip: Params::of(Network::Regtest).genesis_hash,
-            report: None,
-            growing: BTreeSet::new(),
-            pinged: BTreeMap::new(),
-            answers: Vec::new(),
-            trace: 0xcbf2_9ce4_8422_2325,
-            steps: 0,
-            disk_effects: 0,
-            cut_at: None,
-            verbose: std::env::var_os("SIM_LOG").is_some(),
-        };
-        sim.boot(cores);
-        sim
-    }
-
-    /// The power goes and comes back: a fresh node on what the disk kept.
-    pub fn restart(&mut self, cores: usize) {
-        self.disk.cut(&mut self.rng);
-        self.cut_rows();
-        self.checkpoints.cut();
-        // A file that is replaced is the old one or the new one.
-        if let Some(fresh) = self.keeping.take().filter(|_| self.rng.below(2) == 0) {
-            self.invalidated = fresh;
-        }
-        self.boot(cores);
-    }
-
-    /// What a power cut leaves of the block index, which is never synced: all, or what was written up to some moment, or a
-    /// hole in it, or nothing.
-    fn cut_rows(&mut self) {
-        let len = self.rows.len() as u64;
-        let (at, hole) = (self.rng.below(len + 1) as usize, self.rng.below(200) as usize);
-        match self.rng.below(4) {
-            0 => {}
-            1 => self.rows.truncate(at),
-            2 => self.rows[at..(at + hole).min(len as usize)].fill(0),
-            _ => self.rows.clear(),
-        }
-    }
-
-    fn boot(&mut self, cores: usize) {
-        let params = Params::of(Network::Regtest);
-        self.plan = plan(cores);
-        let (workers, pages) = (self.plan.workers, Pages::new(cores));
-        let budget = self.budget;
-        self.queues.clear();
-        self.due.clear();
-        self.links.clear();
-        self.growing.clear();
-        self.pinged.clear();
-        self.durable.clear();
-        self.report = None;
-        self.cut_at = None;
-        let image = self.disk.image();
-        let ledger::block_index::Opened { index, keep, append, rows, .. } = checks::open(&self.rows, image);
-        self.rows.truncate(keep as usize);
-        self.rows.extend(append);
-        let tail = image[index.end as usize / 4_096 * 4_096..index.end as usize].to_vec();
-        let opened = store::Opened { end: index.end, tail, rows };
-        let mut cx = Cx::new(0);
-        let chain = chain::Config {
-            params,
-            workers,
-            min_work: consensus::Work::ZERO,
-            assume_valid: None,
-            budget,
-            horizon: self.horizon,
-            refused: self.refused.clone(),
-            checkpoints: self.checkpoints.find(),
-            snapshot: None,
-            look: false,
-            invalidated: self.by_hand(),
-            offline: false,
-            audit: None,
-        };
-        let wanted = self.remotes.iter().map(|remote| book::Wanted::Address(remote.address)).collect();
-        let book = book::Config { params, workers, outgoing: 0, incoming: 8, wanted, saved: None };
-        let setup = status::Setup {
-            params,
-            plan: self.plan.clone(),
-            pages: pages.clone(),
-            budget,
-            version: "".into(),
-            may_write: true,
-        };
-        let shards = &mut self.shards;
-        shards.clear();
-        shards.insert(ShardId::Chain, Box::new(chain::Chain::new(chain)));
-        shards.insert(ShardId::Store, Box::new(store::Store::new(params, opened)));
-        shards.insert(ShardId::Status, Box::new(status::Status::new(setup)));
-        shards.insert(ShardId::Book, Box::new(book::Book::new(book, &mut cx)));
-        for i in 0..workers {
-            let core = self.plan.home(ShardId::Peer(i));
-            let nonce = self.rng.bits();
-            let config =
-                peer::Config { params, number: i, workers, core, pages: pages.clone(), budget, nonce, verbose: false };
-            shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
-            let partitions = self.plan.partitions(i);
-            let config = utxo::Config {
-                number: i,
-                workers,
-                partitions,
-                seed: 7,
-                policy: self.policy,
-                genesis: params.genesis_hash,
-                snapshot: false,
-                core,
-                pages: pages.clone(),
-            };
-            shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(config)));
-            let cache = ScriptCache::new(1 << 12, [7; 32]);
-            let config = verify::Config { number: i, workers, core, pages: pages.clone(), cache };
-            shards.insert(ShardId::Verify(i), Box::new(verify::Verify::new(config)));
-        }
-        let index = std::sync::Arc::new(index);
-        self.step(ShardId::Chain, Input::Event(Event::Indexed { file: 0, index }));
-        self.step(ShardId::Chain, Input::Event(Event::Begin));
-        for shard in self.shards.keys().copied().collect::<Vec<_>>() {
-            let at = self.rng.below(TICK_MS);
-            self.after(at, Due::Tick(shard));
-        }
-    }
-
     fn after(&mut self, ms: u64, due: Due) {
         self.next_due += 1;
         self.due.insert((self.now_ms + ms, self.next_due), due);
@@ -278,42 +139,45 @@ impl Sim {
         self.trace = (self.trace ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(17);
     }
 
-    /// Whether the power is to go now.
-    pub fn is_cut(&self) -> bool {
-        self.cut_at.is_some_and(|at| self.disk_effects >= at)
+    /// Whether a fault strikes that may end the run.
+    fn fells(&mut self, fault: fn(&mut Faults) -> &mut Fault) -> bool {
+        self.mortal && fault(&mut self.faults).strikes(&mut self.rng)
     }
 
     /// Lets one thing happen: a word is heard, or something that is due comes about.
     pub fn turn(&mut self) {
+        if self.fells(|faults| &mut faults.power_cut) {
+            self.down = Some(Down::Power);
+        } else if self.fells(|faults| &mut faults.kill) {
+            self.down = Some(Down::Killed);
+        } else if let Some((_, down)) = self.dying.filter(|(at, _)| self.steps >= *at) {
+            self.down = Some(down);
+        }
+        if self.down.is_some() {
+            return;
+        }
         self.steps += 1;
         if self.steps.is_multiple_of(64) {
             self.now_ms += 1;
         }
-        let waiting: Vec<(usize, usize)> =
-            self.queues.iter().filter(|(_, queue)| !queue.is_empty()).map(|(key, _)| *key).collect();
+        let busy = self.links.busy();
         let next = *self.due.keys().next().expect("there is always a tick");
-        if waiting.is_empty() {
+        if busy == 0 {
             self.now_ms = self.now_ms.max(next.0);
         }
-        let pick = self.rng.below(waiting.len() as u64 + 1) as usize;
+        let pick = self.rng.below(busy as u64 + 1) as usize;
         self.mix(pick as u64);
-        match waiting.get(pick) {
-            Some(key) => self.hear(*key),
-            None if next.0 <= self.now_ms => {
-                let candidates: Vec<(u64, u64)> = self.due.range(..=(self.now_ms, u64::MAX)).map(|(k, _)| *k).collect();
-                let key = candidates[self.rng.below(candidates.len() as u64) as usize];
-                let due = self.due.remove(&key).expect("just seen");
-                self.happen(due);
-            }
-            None => {}
+        if pick < busy {
+            let Word(to, word) = self.links.pop(pick, &mut self.rng);
+            let word = self.misheard(to, word);
+            self.step(to, Input::Msg(word));
+        } else if next.0 <= self.now_ms {
+            let candidates = self.due.range(..=(self.now_ms, u64::MAX));
+            let nth = self.rng.below(candidates.clone().count() as u64) as usize;
+            let key = *candidates.map(|(key, _)| key).nth(nth).expect("counted");
+            let due = self.due.remove(&key).expect("just seen");
+            self.happen(due);
         }
-    }
-
-    fn hear(&mut self, key: (usize, usize)) {
-        let queue = self.queues.get_mut(&key).expect("just seen");
-        let ahead = queue.iter().position(|word| word.1.is_question()).filter(|_| self.rng.below(2) == 0);
-        let Word(to, word) = queue.remove(ahead.unwrap_or(0)).expect("not empty");
-        self.step(to, Input::Msg(word));
     }
 
     fn step(&mut self, shard: ShardId, input: Input) {
@@ -322,143 +186,70 @@ impl Sim {
         self.shards.get_mut(&shard).expect("in the plan").step(input, &mut cx);
         self.mix(cx.words.len() as u64 * 31 + cx.effects.len() as u64);
         for (to, word) in cx.words {
+            let Some(word) = self.misspoken(to, word) else { continue };
             self.said(shard, to, &word);
-            let key = (self.plan.home(shard), self.plan.home(to));
-            let queue = self.queues.entry(key).or_default();
-            queue.push_back(Word(to, word));
-            assert!(key.0 == key.1 || queue.len() <= link_depth(8), "link {key:?} holds {}", queue.len());
+            let link = (self.plan.home(shard), self.plan.home(to));
+            let held = self.links.push(link, Word(to, word));
+            assert!(link.0 == link.1 || held <= link_depth(8), "link {link:?} holds {held} words");
+            if self.strikes(Planted::ReorderedLink, 64) {
+                self.links.swap_last(link);
+            }
+            if link.0 != link.1
+                && self.faults.slow_link.strikes(&mut self.rng)
+                && let Some(name) = self.links.hold(link)
+            {
+                let ms = 1 + self.rng.below(500);
+                self.after(ms, Due::LetGo(name));
+            }
         }
         for effect in cx.effects {
-            self.carry_out(shard, effect);
-        }
-    }
-
-    fn carry_out(&mut self, shard: ShardId, effect: Effect) {
-        let number = match shard {
-            ShardId::Peer(i) => i,
-            _ => 0,
-        };
-        let soon = 1 + self.rng.below(20);
-        match effect {
-            Effect::Connect { conn, to } => self.connect(shard, (number, conn), to),
-            Effect::Receive { conn, buffer, room } => {
-                if let Some(link) = self.links.get_mut(&(number, conn)) {
-                    assert!(link.receive.replace((buffer, room)).is_none(), "one read at a time");
-                    self.after(soon / 4, Due::Arrive((number, conn)));
-                }
-            }
-            Effect::Send { conn, bytes } => self.send(shard, (number, conn), bytes.concat()),
-            Effect::Close { conn } => {
-                if let Some(link) = self.links.get_mut(&(number, conn)) {
-                    link.closing = true;
-                    self.after(soon, Due::Close((number, conn), "closed by us"));
-                }
-            }
-            Effect::Read { token, file, at, len } => {
-                assert_eq!(file, 0);
-                let bytes = self.disk.read(at, len).map(|bytes| bytes.to_vec().into());
-                let event = Event::Read { token, bytes: bytes.ok_or(ReadError::Short) };
-                self.after(soon, Due::Event(shard, event));
-            }
-            Effect::Write { at, pieces } => {
-                self.disk_effects += 1;
-                let write = self.disk.write(at, &pieces);
-                self.after(soon * 2, Due::Written(write));
-            }
-            Effect::Sync => {
-                self.disk_effects += 1;
-                self.disk.sync();
-                self.after(soon * 3, Due::Synced);
-            }
-            Effect::Index(bytes) => self.rows.extend(bytes),
-            Effect::SaveCheckpoint { side, partition, height, at, bytes, last } => {
-                self.checkpoints.save(partition, height, at, &bytes, last);
-                self.after(soon, Due::Event(shard, Event::SavedCheckpoint { side, partition, failed: None }));
-            }
-            Effect::LoadCheckpoint { side, partition, height, at, len } => {
-                let bytes = self.checkpoints.load(partition, height, at, len);
-                self.after(soon, Due::Event(shard, Event::LoadedCheckpoint { side, partition, height, at, bytes }));
-            }
-            Effect::Keep(bytes) => {
-                assert!(self.keeping.replace(bytes).is_none(), "one decision at a time");
-                self.after(soon * 3, Due::Kept);
-            }
-            Effect::Remember(line) => {
-                let (hash, why) = line.split_once(' ').expect("hash and reason");
-                self.refused.push((hash.parse().expect("a hash"), why.into()));
-            }
-            Effect::Log(level, line) => {
-                if self.verbose {
-                    eprintln!("{:>8} ms {shard} {level:?} {line}", self.now_ms);
-                }
-                assert!(level != Level::Warn || !line.is_empty());
-                if level != Level::Debug {
-                    self.log.push(line);
-                }
-            }
-            Effect::Answer { question, text } => self.answers.push((question, text)),
-            Effect::SaveAddresses(_) => {}
-            other => panic!("{shard} asked for {other:?}"),
-        }
-    }
-
-    fn happen(&mut self, due: Due) {
-        match due {
-            Due::Tick(shard) => {
-                self.after(TICK_MS, Due::Tick(shard));
-                if shard == ShardId::Chain {
-                    self.learn();
-                }
-                self.step(shard, Input::Tick);
-            }
-            Due::Event(shard, event) => self.step(shard, Input::Event(event)),
-            Due::Written(write) => {
-                self.disk_effects += 1;
-                let at = self.disk.written(write);
-                self.step(ShardId::Store, Input::Event(Event::Written { at }));
-            }
-            Due::Synced => {
-                self.disk_effects += 1;
-                self.disk.synced();
-                self.step(ShardId::Store, Input::Event(Event::Synced));
-            }
-            Due::Kept => {
-                self.invalidated = self.keeping.take().expect("asked for");
-                self.step(ShardId::Chain, Input::Event(Event::Kept(Ok(()))));
-            }
-            Due::Deliver(key, bytes) => self.deliver(key, &bytes),
-            Due::Arrive(key) => self.arrive(key),
-            Due::Close(key, why) => {
-                if self.links.remove(&key).is_some() {
-                    let event = Event::Closed { conn: key.1, why: why.into() };
-                    self.step(ShardId::Peer(key.0), Input::Event(event));
-                }
+            if self.down.is_none() {
+                self.carry_out(shard, effect);
             }
         }
     }
 
-    /// Blocks that were invalidated by hand, as far as that is durable.
-    pub fn by_hand(&self) -> Vec<BlockHash> {
-        let text = String::from_utf8_lossy(&self.invalidated);
-        text.lines().map(|line| line.parse().expect("a hash")).collect()
+    /// Whether the run has ended, or what will end it has been drawn.
+    pub fn ends(&self) -> bool {
+        self.down.is_some() || !self.checks.wounds.is_empty()
     }
 
     /// Asks the page for something.
     pub fn ask(&mut self, question: u64, text: &str) {
-        self.step(ShardId::Status, Input::Event(Event::Asked { question, text: text.into() }));
+        self.step(ShardId::Status, Input::Event(shards::Event::Asked { question, text: text.into() }));
+    }
+
+    /// A person decides: the tip may lose work.
+    pub fn by_hand_from_now_on(&mut self) {
+        self.checks.by_hand = true;
     }
 
     /// Grows that nobody answered yet.
     pub fn unanswered(&self) -> usize {
-        self.growing.len()
+        self.checks.unanswered()
+    }
+
+    /// The chains that are told of.
+    pub fn chains(&self) -> &'static Chains {
+        self.checks.chains
     }
 
     /// The state of the node in a line, for whoever reads a failure.
     pub fn say(&self) -> String {
         let state = self.report.as_ref().map(|r| {
             format!(
-                "{:?} {} height {} of {}, growing {}, parked {}, loading {}, asked {}",
-                r.state, r.why, r.height, r.headers, r.growing, r.parked, r.loading, r.asked
+                "{:?} {} height {} of {}, growing {}, parked {}, loading {}, asked {}, {} worlds over {}, {} bytes",
+                r.state,
+                r.why,
+                r.height,
+                r.headers,
+                r.growing,
+                r.parked,
+                r.loading,
+                r.asked,
+                r.live,
+                r.root.0,
+                r.worlds_bytes.0
             )
         });
         format!("{} ms, {} steps: {}", self.now_ms, self.steps, state.unwrap_or_default())

@@ -1,14 +1,52 @@
 //! The simulated network: connections between the node and its peers, bytes that come late, in any pieces, in order.
 
+use super::edge::Due;
 use super::peers::{End, pongs};
-use super::{Due, Key, Link, Sim, UNIX};
+use super::{Key, Sim, UNIX};
 use consensus::BlockHash;
 use shards::{Event, Input, ShardId};
 use std::collections::VecDeque;
 
+/// One connection.
+pub(super) struct Conn {
+    remote: usize,
+    end: End,
+    /// Bytes on their way to the node.
+    out: VecDeque<u8>,
+    /// The node's buffer, while it reads.
+    receive: Option<(Vec<u8>, usize)>,
+    /// Nothing sent later arrives earlier.
+    last_ms: u64,
+    closing: bool,
+}
+
 impl Sim {
+    /// Nobody can be reached for a while.
+    pub(super) fn part(&mut self) {
+        self.apart_until = self.now_ms + 1_000 + self.rng.below(40_000);
+        let keys: Vec<Key> = self.conns.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.after(0, Due::Close(key, "the network is gone")));
+    }
+
+    pub(super) fn receive(&mut self, key: Key, buffer: Vec<u8>, room: usize) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            assert!(conn.receive.replace((buffer, room)).is_none(), "one read at a time");
+            let soon = self.rng.below(6);
+            self.after(soon, Due::Arrive(key));
+        }
+    }
+
+    pub(super) fn close(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            conn.closing = true;
+            let soon = 1 + self.rng.below(20);
+            self.after(soon, Due::Close(key, "closed by us"));
+        }
+    }
+
     pub(super) fn connect(&mut self, shard: ShardId, key: Key, to: std::net::SocketAddr) {
-        let found = self.remotes.iter().position(|remote| remote.address == to && !remote.dead && !self.offline);
+        let away = self.offline || self.now_ms < self.apart_until;
+        let found = self.remotes.iter().position(|remote| remote.address == to && !remote.dead && !away);
         let Some(remote) = found else {
             let why = "nobody answers".into();
             return self.after(50, Due::Event(shard, Event::Closed { conn: key.1, why }));
@@ -16,25 +54,25 @@ impl Sim {
         let end = End::new(to, self.now_ms, UNIX + self.now_ms / 1_000);
         let latency = self.remotes[remote].script.latency_ms;
         let opened = self.now_ms + latency;
-        let link = Link { remote, end, out: VecDeque::new(), receive: None, last_ms: opened, closing: false };
-        self.links.insert(key, link);
+        let conn = Conn { remote, end, out: VecDeque::new(), receive: None, last_ms: opened, closing: false };
+        self.conns.insert(key, conn);
         self.after(latency, Due::Event(shard, Event::Opened { conn: key.1, address: to, inbound: false }));
     }
 
     pub(super) fn send(&mut self, shard: ShardId, key: Key, bytes: Vec<u8>) {
         let now = self.now_ms;
-        let Some(link) = self.links.get_mut(&key).filter(|link| !link.closing) else { return };
+        let Some(conn) = self.conns.get_mut(&key).filter(|conn| !conn.closing) else { return };
         let tip = self.tip;
-        let before = link.end.ponged.len();
-        pongs(&bytes, &mut link.end);
-        for block in link.end.ponged.split_off(before) {
+        let before = conn.end.ponged.len();
+        pongs(&bytes, &mut conn.end);
+        for block in conn.end.ponged.split_off(before) {
             // Where the tip has gone elsewhere meanwhile, the block may have been let go.
-            let follows = self.pinged.remove(&block) == Some(tip);
-            assert!(!follows || self.durable.contains(&block), "a pong came before block {block} was durable ({tip})");
+            let follows = self.checks.pinged.remove(&block) == Some(tip);
+            assert!(!follows || self.checks.is_durable(&block), "a pong came before block {block} was durable ({tip})");
         }
-        let latency = self.remotes[link.remote].script.latency_ms;
-        link.last_ms = link.last_ms.max(now + latency);
-        let after = link.last_ms - now;
+        let latency = self.remotes[conn.remote].script.latency_ms;
+        conn.last_ms = conn.last_ms.max(now + latency);
+        let after = conn.last_ms - now;
         let len = bytes.len();
         self.after(after, Due::Deliver(key, bytes));
         let sent = 1 + self.rng.below(5);
@@ -45,32 +83,33 @@ impl Sim {
     pub(super) fn learn(&mut self) {
         for index in 0..self.remotes.len() {
             if self.remotes[index].learn(self.now_ms) {
-                for link in self.links.values_mut().filter(|link| link.remote == index) {
-                    let bytes = self.remotes[index].announce(&mut link.end);
-                    link.out.extend(bytes.concat());
+                for conn in self.conns.values_mut().filter(|conn| conn.remote == index) {
+                    let bytes = self.remotes[index].announce(&mut conn.end);
+                    conn.out.extend(bytes.concat());
                 }
-                let keys: Vec<Key> = self.links.iter().filter(|(_, l)| l.remote == index).map(|(k, _)| *k).collect();
+                let keys: Vec<Key> = self.conns.iter().filter(|(_, l)| l.remote == index).map(|(k, _)| *k).collect();
                 keys.into_iter().for_each(|key| self.after(0, Due::Arrive(key)));
             }
         }
     }
 
     pub(super) fn deliver(&mut self, key: Key, bytes: &[u8]) {
-        let Some(link) = self.links.get_mut(&key) else { return };
-        let remote = &mut self.remotes[link.remote];
+        let Some(conn) = self.conns.get_mut(&key) else { return };
+        let remote = &mut self.remotes[conn.remote];
         if remote.dead {
             return;
         }
-        let known = link.end.pings.len();
-        let reply = remote.received(&mut link.end, bytes, self.now_ms, &mut self.rng);
+        let known = conn.end.pings.len();
+        let reply = remote.received(&mut conn.end, bytes, self.now_ms, &mut self.faults, &mut self.rng);
+        // Where the tip has no world, what follows it holds up nobody.
+        let (tip, lives) = (self.tip, !conn.end.junk && self.checks.lives(&self.tip));
         let follows = |hash: &BlockHash| {
             let branch = &remote.script.branch;
-            branch.iter().any(|blk| blk.hash == *hash && blk.header.prev == self.tip)
+            lives && branch.iter().any(|blk| blk.hash == *hash && blk.header.prev == tip)
         };
-        let pinged = link.end.pings[known..].iter().map(|ping| ping.1).filter(follows);
-        let tip = self.tip;
-        self.pinged.extend(pinged.map(|block| (block, tip)).collect::<Vec<_>>());
-        link.out.extend(reply.concat());
+        let pinged = conn.end.pings[known..].iter().map(|ping| ping.1).filter(follows);
+        self.checks.pinged.extend(pinged.map(|block| (block, tip)).collect::<Vec<_>>());
+        conn.out.extend(reply.concat());
         let latency = remote.script.latency_ms;
         if remote.dead {
             self.after(latency, Due::Close(key, "it died"));
@@ -80,15 +119,17 @@ impl Sim {
     }
 
     pub(super) fn arrive(&mut self, key: Key) {
-        let Some(link) = self.links.get_mut(&key) else { return };
-        if link.out.is_empty() || link.receive.is_none() || link.closing {
+        let Some(conn) = self.conns.get_mut(&key) else { return };
+        if conn.out.is_empty() || conn.receive.is_none() || conn.closing {
             return;
         }
-        let (mut buffer, room) = link.receive.take().expect("just seen");
-        let chunk = self.remotes[link.remote].script.chunk;
-        let most = room.min(link.out.len()).min(chunk as usize);
+        let (mut buffer, room) = conn.receive.take().expect("just seen");
+        let script = &self.remotes[conn.remote].script;
+        let trickles = !script.honest && self.faults.trickle.strikes(&mut self.rng);
+        let chunk = if trickles { 1 } else { script.chunk };
+        let most = room.min(conn.out.len()).min(chunk as usize);
         let count = 1 + self.rng.below(most as u64) as usize;
-        buffer.extend(link.out.drain(..count));
+        buffer.extend(conn.out.drain(..count));
         self.step(ShardId::Peer(key.0), Input::Event(Event::Received { conn: key.1, buffer }));
     }
 }

@@ -1,10 +1,11 @@
 //! Scripted peers: they speak real wire bytes and behave as their script says. They know chains and no node.
 
 use super::chains::{Blk, Branch};
+use super::faults::Faults;
 use bytes::Bytes;
 use consensus::{BlockHash, Network, Params};
 use shards::Rng;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use wire::conn::{Conn, ConnConfig, Direction, Event};
@@ -15,22 +16,16 @@ use wire::message::{Inv, InvKind, Message};
 pub struct Script {
     /// What it has.
     pub branch: Branch,
-    /// When it gets something better, milliseconds, and what.
-    pub later: Option<(u64, Branch)>,
+    /// When it gets something else, milliseconds, and what.
+    pub later: VecDeque<(u64, Branch)>,
     /// How long its bytes are under way, milliseconds.
     pub latency_ms: u64,
     /// The most bytes that come in one read.
     pub chunk: u64,
-    /// Dies after so many blocks sent.
-    pub dies_after: Option<u32>,
-    /// Of 16 blocks, so many are never sent,
-    pub withheld: u64,
-    /// so many are said not to be there,
-    pub denied: u64,
-    /// and so many are bent when they are sent first.
-    pub bent: u64,
-    /// Sends garbage instead of its so-manieth message.
-    pub garbage_after: Option<u32>,
+    /// No fault of peers is its own.
+    pub honest: bool,
+    /// It tells of blocks and has none.
+    pub boasts: bool,
 }
 
 /// A peer.
@@ -39,8 +34,6 @@ pub struct Remote {
     pub address: SocketAddr,
     /// How it behaves.
     pub script: Script,
-    sent_blocks: u32,
-    sent_messages: u32,
     bent: BTreeSet<BlockHash>,
     /// It is dead for good.
     pub dead: bool,
@@ -51,6 +44,8 @@ pub struct End {
     conn: Conn,
     /// Blocks sent before each ping that has not been answered.
     pub pings: Vec<(u64, BlockHash)>,
+    /// It sent bytes that nobody asked for: the node may have taken them for a block, and not the block that followed.
+    pub junk: bool,
     /// Pongs that came since they were last looked at.
     pub ponged: Vec<BlockHash>,
 }
@@ -69,20 +64,20 @@ impl End {
             unix_s: unix,
             peer_address: address,
         };
-        End { conn: Conn::new(Direction::Inbound, setup, now_ms), pings: Vec::new(), ponged: Vec::new() }
+        End { conn: Conn::new(Direction::Inbound, setup, now_ms), pings: Vec::new(), junk: false, ponged: Vec::new() }
     }
 }
 
 impl Remote {
     /// A peer at this address.
     pub fn new(address: SocketAddr, script: Script) -> Remote {
-        Remote { address, script, sent_blocks: 0, sent_messages: 0, bent: BTreeSet::new(), dead: false }
+        Remote { address, script, bent: BTreeSet::new(), dead: false }
     }
 
-    /// It gets its better chain, if it is time; whether it did.
+    /// It gets its next chain, if it is time; whether it did.
     pub fn learn(&mut self, now_ms: u64) -> bool {
-        let due = self.script.later.as_ref().is_some_and(|(at, _)| now_ms >= *at);
-        if due && let Some((_, branch)) = self.script.later.take() {
+        let due = self.script.later.front().is_some_and(|(at, _)| now_ms >= *at);
+        if due && let Some((_, branch)) = self.script.later.pop_front() {
             self.script.branch = branch;
         }
         due
@@ -97,7 +92,14 @@ impl Remote {
     }
 
     /// Takes bytes of the node; what it answers.
-    pub fn received(&mut self, end: &mut End, mut bytes: &[u8], now_ms: u64, rng: &mut Rng) -> Vec<Bytes> {
+    pub fn received(
+        &mut self,
+        end: &mut End,
+        mut bytes: &[u8],
+        now_ms: u64,
+        faults: &mut Faults,
+        rng: &mut Rng,
+    ) -> Vec<Bytes> {
         let mut events = Vec::new();
         while !bytes.is_empty() {
             let (mut buffer, room) = end.conn.buffer();
@@ -110,15 +112,15 @@ impl Remote {
             end.conn.received(buffer, now_ms, &mut events);
         }
         for event in events {
-            self.take(end, event, rng);
+            self.take(end, event, faults, rng);
         }
         end.conn.take_out()
     }
 
-    fn take(&mut self, end: &mut End, event: Event, rng: &mut Rng) {
-        self.sent_messages += 1;
-        if self.script.garbage_after == Some(self.sent_messages) {
+    fn take(&mut self, end: &mut End, event: Event, faults: &mut Faults, rng: &mut Rng) {
+        if !self.script.honest && faults.garbage.strikes(rng) {
             let junk = (0..40).map(|_| rng.bits() as u8).collect::<Vec<u8>>();
+            end.junk = true;
             // A block that is none: its header is random, and nobody asked for it.
             end.conn.send_block(&Bytes::from(junk));
             end.conn.send(&Message::NotFound(vec![Inv { kind: InvKind::WitnessBlock, hash: [7; 32] }]));
@@ -130,35 +132,40 @@ impl Remote {
                 let branch = &self.script.branch;
                 let known = |hash: &BlockHash| branch.iter().position(|blk| blk.hash == *hash).map(|at| at + 1);
                 let start = locator.hashes.iter().find_map(known).unwrap_or(0);
-                let headers = branch[start..].iter().take(2_000).map(|blk| blk.header).collect();
+                let mut headers: Vec<_> = branch[start..].iter().take(2_000).map(|blk| blk.header).collect();
+                if let Some(first) = headers.first_mut()
+                    && !self.script.honest
+                    && faults.false_headers.strikes(rng)
+                {
+                    // Without work, most likely; or of no parent.
+                    match rng.below(2) {
+                        0 => first.nonce ^= 1 << rng.below(32),
+                        _ => first.prev.0[5] ^= 1,
+                    }
+                }
                 end.conn.send(&Message::Headers(headers));
             }
-            Event::Message(Message::GetData(invs)) => invs.iter().for_each(|inv| self.asked(end, inv, rng)),
+            Event::Message(Message::GetData(invs)) => invs.iter().for_each(|inv| self.asked(end, inv, faults, rng)),
             _ => {}
         }
     }
 
-    fn asked(&mut self, end: &mut End, inv: &Inv, rng: &mut Rng) {
+    fn asked(&mut self, end: &mut End, inv: &Inv, faults: &mut Faults, rng: &mut Rng) {
         assert_eq!(inv.kind, InvKind::WitnessBlock);
-        let Some(blk) = self.script.branch.iter().find(|blk| blk.hash.0 == inv.hash).cloned() else {
+        let found = self.script.branch.iter().find(|blk| blk.hash.0 == inv.hash).filter(|_| !self.script.boasts);
+        let honest = self.script.honest;
+        let Some(blk) = found.filter(|_| honest || !faults.denied_block.strikes(rng)).cloned() else {
             return end.conn.send(&Message::NotFound(vec![*inv]));
         };
-        let draw = rng.below(16);
-        let Script { withheld, denied, bent, .. } = self.script;
-        if draw < withheld {
+        if !honest && faults.withheld_block.strikes(rng) {
             return;
         }
-        if draw < withheld + denied {
-            return end.conn.send(&Message::NotFound(vec![*inv]));
-        }
-        if draw < withheld + denied + bent && self.bent.insert(blk.hash) {
+        if !honest && !self.bent.contains(&blk.hash) && faults.bent_block.strikes(rng) {
+            self.bent.insert(blk.hash);
             return end.conn.send_block(&bend(&blk, rng));
         }
         end.conn.send_block(&blk.bytes);
-        self.sent_blocks += 1;
-        if self.script.dies_after == Some(self.sent_blocks) {
-            self.dead = true;
-        }
+        self.dead |= !honest && faults.dead_peer.strikes(rng);
         if rng.below(3) == 0 {
             end.pings.push((rng.bits(), blk.hash));
             end.conn.send(&Message::Ping(end.pings.last().map(|ping| ping.0)));

@@ -137,7 +137,7 @@ impl Fetch {
     }
 
     /// The lowest missing block is asked for whatever the credit and the allowances say; a second time when its first
-    /// asker takes long.
+    /// asker takes long. One that nobody has must not keep out the next that somebody has, where there is no credit left.
     pub(super) fn ask_lowest(&mut self, now_ms: u64, has: Has, out: &mut Vec<(PeerId, BlockId)>) {
         let Some(&key) = self.missing.first() else { return };
         let due = match *self.wanted[&key.1].asked {
@@ -149,8 +149,11 @@ impl Fetch {
         if !due || in_vain {
             return;
         }
-        match self.helper(key.1, now_ms, has) {
-            Some(peer) => self.ask(peer, key, now_ms, out),
+        let waits = self.in_flight == 0 && !self.has_credit();
+        let others = self.open.range(..self.window_end()).filter(|other| waits && **other != key);
+        let mut asked = std::iter::once(&key).chain(others);
+        match asked.find_map(|key| Some((self.helper(key.1, now_ms, has)?, *key))) {
+            Some((peer, key)) => self.ask(peer, key, now_ms, out),
             None => self.retry = Some((key.1, now_ms + RETRY_MS)),
         }
     }

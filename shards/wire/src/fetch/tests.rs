@@ -240,6 +240,25 @@ fn credit_binds_all_but_the_lowest() {
 }
 
 #[test]
+fn without_credit_a_block_that_nobody_has_does_not_keep_out_the_next() {
+    let mut fetch = Fetch::new(Limits { bytes_credit: 0, ..limits() });
+    fetch.peer_up(1, 0);
+    (5..8).for_each(|block| fetch.want(block, block));
+    let mut asks = vec![];
+    let mut ask = |fetch: &mut Fetch, now_ms| {
+        fetch.assign(now_ms, &|_, block| block > 5, &mut asks);
+        asks.len()
+    };
+    assert_eq!(ask(&mut fetch, 0), 1);
+    // One at a time.
+    assert_eq!(ask(&mut fetch, 10), 1);
+    fetch.arrived(Some(1), 6, BLOCK, 20);
+    fetch.forget(6);
+    assert_eq!(ask(&mut fetch, 10 + RETRY_MS), 2);
+    assert_eq!(asks, [(1, 6), (1, 7)]);
+}
+
+#[test]
 fn a_peer_that_lacks_everything_is_not_asked_about_everything_again() {
     let mut fetch = Fetch::new(Limits { window: 100, ..limits() });
     fetch.peer_up(1, 0);
