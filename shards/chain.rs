@@ -10,6 +10,7 @@
 //!  scripts.rs       whose scripts are run, whose are believed
 //!  tip.rs           the tip moves; worlds fold, are dropped, are rebuilt
 //!  restore.rs       the checkpoints that coins are made from
+//!  prune.rs         which blocks are given up to make room
 //!  hand.rs          blocks that a person takes out of the running, or lets in again
 //!  presync.rs       chains that have not shown enough work
 //!  serve.rs         what peers may have of it
@@ -26,6 +27,7 @@ mod hand;
 mod headers;
 mod obtain;
 mod presync;
+mod prune;
 mod report;
 mod restore;
 mod scripts;
@@ -41,6 +43,8 @@ use ledger::{Body, Headers, NodeId, WorldId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::fetch::Fetch;
+
+pub use prune::Pruning;
 
 /// What the chain shard is made from.
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ pub struct Config {
     pub checkpoints: Vec<(u16, u32, BlockHash)>,
     /// Blocks that were invalidated by hand.
     pub invalidated: Vec<BlockHash>,
+    /// How blocks.bin is pruned.
+    pub pruning: Pruning,
     /// No network: stop when everything in the files is done.
     pub offline: bool,
     /// Run all scripts from the first height to the last, print what fails, refuse nothing for it, go no further.
@@ -191,6 +197,7 @@ pub struct Chain {
     fetch: Fetch,
     obtain: obtain::Obtain,
     restore: restore::Restore,
+    prune: prune::Prune,
     hand: hand::Hand,
     sync: headers::Sync,
     /// To be told once the block has its verdict and is durable.
@@ -222,6 +229,7 @@ impl Chain {
         });
         Chain {
             restore: restore::Restore::new(&config.checkpoints),
+            prune: prune::Prune::default(),
             refused_before: config.refused.iter().cloned().collect(),
             hand: hand::Hand::new(&config.invalidated),
             config,
@@ -331,6 +339,7 @@ impl Shard for Chain {
                 self.tick_headers(cx);
                 self.tick_obtain(cx);
                 self.tick_tip(cx);
+                self.tick_prune(cx);
                 self.tick_report(cx);
                 self.tick_hand(cx);
             }
@@ -355,7 +364,11 @@ impl Chain {
             Msg::Restored { root, coins } => self.restored(root, coins, cx),
             Msg::Checkpointed { partition, height, block, kept } => self.checkpointed(partition, height, block, &kept),
             Msg::Verdict { world, part, spends, script } => self.verdict(world, part, *spends, script, cx),
-            Msg::Durable(nodes) => self.durable(nodes, cx),
+            Msg::Durable(nodes) => {
+                self.prune.wrote(&nodes);
+                self.durable(nodes, cx);
+            }
+            Msg::Punched { done } => self.punched(done),
             Msg::Query { question, text } => {
                 let text = self.query(&text);
                 cx.tell(ShardId::Status, Msg::Reply { question, text });

@@ -83,6 +83,14 @@ pub enum Fatal {
         /// Newest format number we know.
         known: u32,
     },
+    /// Blocks are needed that were pruned.
+    #[error("{what}\ntry: {mend}")]
+    Pruned {
+        /// Which, and what for.
+        what: String,
+        /// What is left to do.
+        mend: String,
+    },
 }
 
 /// The exit statuses, as `--help` shows them.
@@ -97,10 +105,11 @@ Exit status:
   6  too little locked memory or too few open files allowed
   7  disk full
   8  a write or sync failed
-  9  folder written by a newer version";
+  9  folder written by a newer version
+ 10  blocks are needed that were pruned";
 
 impl Fatal {
-    /// The exit status, 1 to 9.
+    /// The exit status, 1 to 10.
     pub fn status(&self) -> u8 {
         match self {
             Fatal::Runtime(_) => 1,
@@ -112,6 +121,7 @@ impl Fatal {
             Fatal::DiskFull { .. } => 7,
             Fatal::DiskFailed { .. } => 8,
             Fatal::NewerFolder { .. } => 9,
+            Fatal::Pruned { .. } => 10,
         }
     }
 }
@@ -149,7 +159,7 @@ mod tests {
             Fatal::Locked { folder: path.clone(), pid: Some(42) },
             Fatal::Damaged { path: path.clone(), what: what.clone(), mend: mend.clone() },
             Fatal::Kernel { what: what.clone(), mend: mend.clone() },
-            Fatal::Limit { what: what.clone(), mend },
+            Fatal::Limit { what: what.clone(), mend: mend.clone() },
             Fatal::DiskFull { path: path.clone(), what: what.clone(), free: 512 },
             Fatal::DiskFailed {
                 path: path.clone(),
@@ -157,15 +167,16 @@ mod tests {
                 why: std::io::Error::from_raw_os_error(libc::EIO),
             },
             Fatal::NewerFolder { folder: path, found: 3, known: 1 },
+            Fatal::Pruned { what, mend },
         ]
     }
 
     #[test]
     fn every_end_has_its_own_status_and_help_names_it() {
         let statuses: Vec<u8> = all().iter().map(Fatal::status).collect();
-        assert_eq!(statuses, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(statuses, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         for status in statuses {
-            assert!(STATUSES.contains(&format!("  {status}  ")), "{status}");
+            assert!(STATUSES.contains(&format!("\n{status:>3}  ")), "{status}");
         }
     }
 

@@ -19,6 +19,7 @@ mod pump;
 mod rules;
 mod run;
 mod settings;
+mod sparse;
 mod values;
 mod verify;
 

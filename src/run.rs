@@ -2,14 +2,14 @@
 
 use crate::checkpoints;
 use crate::config::{Config, cpus_allowed};
-use crate::disk::{Access, Disk, Source};
+use crate::disk::{Access, BLOCK_INDEX, Disk, Source};
 use crate::exit::Fatal;
-use crate::folder::{Folder, to_import};
+use crate::folder::{Blocks, Folder, to_import};
 use crate::links::{self, Ends, Links};
 use crate::net::Net;
 use crate::pump::{Core, News, Parts};
 use crate::values::Target;
-use crate::{http, monitor};
+use crate::{http, monitor, sparse};
 use consensus::Params;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use ledger::record::Index;
@@ -66,6 +66,9 @@ struct Blueprint {
     addresses: Option<Vec<u8>>,
     checkpoints: Vec<(u16, u32, consensus::BlockHash)>,
     opened: Opened,
+    pruning: chain::Pruning,
+    /// What is offered to peers.
+    services: u64,
     nonce: u64,
     cache: ScriptCache,
     audit: Option<(u32, u32)>,
@@ -112,8 +115,19 @@ impl Node {
             Fatal::Usage(format!("--memory {} MiB is too little: at least 256 MiB (coins aside)", config.memory >> 20))
         })?;
         let read_only = matches!(purpose, Purpose::Look(..) | Purpose::Audit(..));
-        let folder = if read_only { Folder::look(&config.folder)? } else { Folder::open(&config.folder)? };
-        let (source, own, opened) = folder.blocks(params)?;
+        let mut folder = if read_only { Folder::look(&config.folder)? } else { Folder::open(&config.folder)? };
+        // Whoever only looks, prunes nothing.
+        let size = config.prune.filter(|_| !read_only);
+        if size.is_some() {
+            sparse::can_punch(&folder.path).map_err(|why| cannot_punch(&folder.path, &why))?;
+        }
+        let Blocks { source, index: own, opened } = folder.blocks(params, size.is_some())?;
+        let pruning = chain::Pruning { size, begun: folder.pruned, ..chain::Pruning::default() };
+        // Whoever has all blocks has the last ones, too (Core `g_local_services`).
+        let services = match size.is_some() || own.records.iter().any(|record| record.punched) {
+            true => wire::NODE_NETWORK_LIMITED | wire::NODE_WITNESS,
+            false => wire::NODE_NETWORK | wire::NODE_NETWORK_LIMITED | wire::NODE_WITNESS,
+        };
         let (mut imports, mut audit, mut dump) = (Vec::new(), None, None);
         let question = match purpose {
             Purpose::Serve => None,
@@ -153,6 +167,8 @@ impl Node {
             addresses: folder.read("peers"),
             checkpoints: checkpoints::find(&folder.path, params)?,
             opened,
+            pruning,
+            services,
             nonce: entropy(),
             cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
             audit,
@@ -257,9 +273,28 @@ impl Node {
             Stop::Damaged => {
                 Fatal::Damaged { path, what: line, mend: "caesure -c HOST:PORT, or caesure import FILE".into() }
             }
+            Stop::HeadersLost => Fatal::Damaged {
+                path: self.config.folder.join(BLOCK_INDEX[0]),
+                what: line,
+                mend: again(&self.config.folder),
+            },
+            Stop::Pruned => Fatal::Pruned { what: line, mend: again(&self.config.folder) },
             Stop::Done => unreachable!("no failure"),
         }
     }
+}
+
+/// What is left to do where blocks are needed that are gone.
+fn again(folder: &std::path::Path) -> String {
+    let folder = folder.display();
+    format!("sync again: mv {folder} {folder}.old, start with peers; or load a snapshot of the coins there")
+}
+
+fn cannot_punch(folder: &std::path::Path, why: &std::io::Error) -> Fatal {
+    let folder = folder.display();
+    Fatal::Usage(format!(
+        "--prune: the file system of {folder} cannot give up parts of a file: {why}\ntry: --base on ext4, xfs, btrfs or tmpfs"
+    ))
 }
 
 fn kernel(core: usize, why: &str) -> Fatal {
@@ -407,6 +442,7 @@ impl Blueprint {
                 refused: self.refused.clone(),
                 checkpoints: self.checkpoints.clone(),
                 invalidated: self.invalidated.clone(),
+                pruning: self.pruning,
                 offline: self.offline,
                 audit: self.audit,
             })),
@@ -441,6 +477,7 @@ impl Blueprint {
                 core,
                 pages: self.pages.clone(),
                 budget: self.budget,
+                services: self.services,
                 nonce: self.nonce,
                 verbose: config.verbose,
             })),

@@ -1,11 +1,12 @@
 //! The simulated node under drawn faults. `SIM_SEED=n` runs that one seed, `SIM_SEEDS=a..b` a range; `SIM_LOG=1` prints
 //! the node's log.
 
-use caesure_tests::sim::chains::{Blk, Chains, Truth, busy, deep, oracle};
+use caesure_tests::sim::chains::{Blk, Branch, Chains, Truth, busy, deep, oracle};
 use caesure_tests::sim::{Sim, scenario};
 use consensus::Block;
 use ledger::Body;
 use shards::Rng;
+use shards::effect::Stop;
 use shards::limits::{HORIZON_SYNC_BLOCKS, WORLDS_HARD};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -205,4 +206,79 @@ fn worlds_of_long_forks_take_bounded_memory() {
         }
     }
     assert!(over > 0, "the branches are too short to mean anything");
+}
+
+#[test]
+fn blocks_are_given_up_and_coins_stay_the_same() {
+    let (mut pruned, seeds) = (0, seeds(60));
+    for seed in seeds.clone() {
+        let up_to = caught(|| scenario::run_pruned(seed)).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        pruned += u64::from(up_to > 40);
+    }
+    assert!(pruned * 3 >= seeds.end - seeds.start, "only {pruned} of {seeds:?} pruned anything");
+}
+
+/// A node that has pruned more than half of its chain, which came in two parts, so that there are two checkpoints of each
+/// partition; and then, perhaps, another branch comes.
+fn pruned(rival: Option<&Branch>) -> Sim {
+    let mut peer = scenario::honest(&deep().main[..150].to_vec());
+    let mut other = peer.clone();
+    peer.later = Some((300_000, deep().main.clone()));
+    other.later = rival.map(|rival| (900_000, rival.clone()));
+    let mut sim = Sim::new(5, 2, vec![scenario::remote(0, peer), scenario::remote(1, other)]);
+    sim.policy.bandwidth = 1 << 28;
+    (sim.horizon, sim.pruning) = (20, Some((4_096, 30)));
+    sim.restart(2);
+    for _ in 0..1_000_000 {
+        if sim.report.as_ref().is_some_and(|report| report.pruned.0 > 115) || sim.stopped.is_some() {
+            break;
+        }
+        sim.turn();
+    }
+    assert!(sim.stopped.is_none() && sim.report.as_ref().unwrap().pruned.0 > 115, "{}", sim.say());
+    // Until the store has done what it was told.
+    (0..5_000).for_each(|_| sim.turn());
+    sim
+}
+
+/// Turns until the node stops; what it says.
+fn stops(sim: &mut Sim) -> (Stop, String) {
+    for _ in 0..2_000_000 {
+        if let Some(stopped) = sim.stopped.take() {
+            return stopped;
+        }
+        sim.turn();
+    }
+    panic!("it does not stop: {}", sim.say());
+}
+
+#[test]
+fn a_pruned_node_whose_history_is_needed_says_so() {
+    // A branch with more work from below what is kept.
+    let mut sim = pruned(Some(&deep().rival));
+    let (stop, line) = stops(&mut sim);
+    assert_eq!(stop, Stop::Pruned);
+    assert!(line.contains("was pruned") && line.contains("no checkpoint that lies on this branch"), "{line}");
+
+    // One checkpoint of a partition is damaged, and then both.
+    let mut sim = pruned(None);
+    let heights: Vec<u32> = sim.checkpoints.files.keys().filter(|key| key.0 == 7).map(|key| key.1).collect();
+    assert_eq!(heights.len(), 2);
+    let rot = |sim: &mut Sim, height| *sim.checkpoints.files.get_mut(&(7, height)).unwrap().last_mut().unwrap() ^= 1;
+    rot(&mut sim, heights[1]);
+    let told = sim.tip;
+    sim.restart(5);
+    scenario::stands_again(&mut sim, deep(), told).unwrap();
+    let mut sim = pruned(None);
+    heights.iter().for_each(|height| rot(&mut sim, *height));
+    sim.restart(1);
+    let (stop, line) = stops(&mut sim);
+    assert!(stop == Stop::Pruned && line.contains("partition 7 of the coins has no checkpoint"), "{line}");
+
+    // Both copies of the block index.
+    let mut sim = pruned(None);
+    sim.spoil_index(2_000);
+    sim.restart(1);
+    let (stop, line) = stops(&mut sim);
+    assert!(stop == Stop::HeadersLost && line.contains("the headers of pruned blocks"), "{line}");
 }

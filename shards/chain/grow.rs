@@ -339,7 +339,7 @@ impl Chain {
     pub(super) fn note_valid(&mut self, node: NodeId, cx: &mut Cx) {
         let life = self.life(node);
         let new = life.verdict == Verdict::Valid && life.stored == Stored::Durable && !life.known;
-        if let Some(place) = life.place.filter(|_| new && self.config.audit.is_none()) {
+        if let Some(place) = life.place.filter(|place| new && place.file == 0 && self.config.audit.is_none()) {
             self.life_mut(node).known = true;
             cx.tell(ShardId::Store, Msg::Valid { at: place.at });
         }

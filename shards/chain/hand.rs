@@ -77,7 +77,10 @@ impl Chain {
         match (self.tree.find(&block), out) {
             (Some(0), true) => return Err("the genesis block cannot be invalidated".into()),
             (Some(node), true) if self.life(node).out => {}
-            (Some(_), true) => {
+            (Some(node), true) => {
+                if self.tree.descends(self.tip, node) {
+                    self.can_go_to(self.tree.node(node).parent)?;
+                }
                 marks.insert(block);
             }
             (Some(node), false) => {
@@ -85,6 +88,9 @@ impl Chain {
                     return Err(format!(
                         "block {block} is refused ({why}): it, or a block below it, broke a rule, which no hand can mend"
                     ));
+                }
+                if self.work(node) > self.work(self.tip) {
+                    self.can_go_to(node)?;
                 }
                 marks = let_in(&self.tree, &marks, node);
             }

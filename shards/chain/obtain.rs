@@ -71,6 +71,10 @@ impl Obtain {
         self.loading.len()
     }
 
+    pub(super) fn is_loading(&self, node: NodeId) -> bool {
+        self.loading.contains_key(&node)
+    }
+
     pub(super) fn loaded(&mut self, node: NodeId) {
         self.loading.remove(&node);
     }
@@ -347,6 +351,9 @@ impl Chain {
 
     /// All coins are made anew for this branch.
     pub(super) fn start_over(&mut self, leaf: NodeId, cx: &mut Cx) {
+        if self.history_is_gone(leaf, cx) {
+            return;
+        }
         self.reset_worlds(leaf, cx);
         let targets: Vec<NodeId> = self.obtain.targets.drain(..).map(|t| t.leaf).collect();
         self.obtain.to_load.clear();

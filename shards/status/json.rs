@@ -156,6 +156,9 @@ struct Blocks {
     durable: u64,
     written: u64,
     syncs: u64,
+    punched: u64,
+    pruned_up_to: u32,
+    prune_size: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -257,6 +260,9 @@ pub fn json(view: &View) -> String {
             durable: view.store.durable,
             written: view.store.written,
             syncs: view.store.syncs,
+            punched: view.store.punched,
+            pruned_up_to: chain.pruned.0,
+            prune_size: chain.pruned.2,
         },
         ledger: ledger(view),
         book: Book {

@@ -263,10 +263,11 @@ fn file(view: &View, out: &mut String) {
     let _ = write!(
         out,
         "<div class=keys><span>durable</span>{}<span>written since the start</span>{}\
-<span>syncs</span>{}</div></section>",
+<span>syncs</span>{}<span>history</span>{}</div></section>",
         bytes(store.durable),
         bytes(store.written),
         thousands(store.syncs),
+        view.history(),
     );
 }
 

@@ -109,7 +109,13 @@ pub fn status(view: &View) -> String {
     );
     line(
         "blocks.bin",
-        format!("{}, durable up to {}, {} syncs", bytes(store.end), bytes(store.durable), thousands(store.syncs)),
+        format!(
+            "{}, durable up to {}, {} syncs, {}",
+            bytes(store.end),
+            bytes(store.durable),
+            thousands(store.syncs),
+            view.history()
+        ),
     );
     line("addresses", format!("{} known", thousands(book.known as u64)));
     let [inputs, signatures, again] = view.scripts().map(thousands);

@@ -1,10 +1,12 @@
 //! What must be true of every word that shards say, whatever happens around them.
 
 use super::Sim;
+use super::disk::Disk;
 use consensus::{BlockHash, Network, Params};
 use shards::report::Report;
 use shards::{Msg, ShardId};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 impl Sim {
     /// The checks of what shards say.
@@ -56,10 +58,14 @@ impl Sim {
         let mut on_disk = None;
         while at != params.genesis_hash {
             if !self.durable.contains(&at) {
-                let found = on_disk.get_or_insert_with(|| whole_blocks(self.disk.kept()));
-                let prev =
-                    found.get(&at).unwrap_or_else(|| panic!("the tip {tip} stands on {at}, which is not durable"));
-                self.parents.insert(at, *prev);
+                let found = on_disk.get_or_insert_with(|| whole_blocks(&self.disk));
+                let pruned = self.pruned.contains(&at).then(|| self.parents[&at]);
+                let prev = found
+                    .get(&at)
+                    .copied()
+                    .or(pruned)
+                    .unwrap_or_else(|| panic!("the tip {tip} stands on {at}, which is not durable"));
+                self.parents.insert(at, prev);
                 self.durable.insert(at);
             }
             at = self.parents[&at];
@@ -67,8 +73,8 @@ impl Sim {
     }
 }
 
-/// The records of this file, with what a block index says of them.
-pub(super) fn open(rows: &[u8], image: &[u8]) -> ledger::block_index::Opened {
+/// The records of this file, with what copies of a block index say of them.
+pub(super) fn open(copies: &[&[u8]], image: &[u8], holes: &[Range<u64>]) -> ledger::block_index::Opened {
     let params = Params::of(Network::Regtest);
     let read = |at: u64, buffer: &mut [u8]| {
         let rest = image.get(at as usize..).unwrap_or_default();
@@ -76,12 +82,13 @@ pub(super) fn open(rows: &[u8], image: &[u8]) -> ledger::block_index::Opened {
         buffer[..len].copy_from_slice(&rest[..len]);
         Ok::<_, String>(len)
     };
-    ledger::block_index::open(params, rows, image.len() as u64, read, |_| {}).expect("reads succeed")
+    ledger::block_index::open(params, copies, image.len() as u64, holes, read, |_| {}).expect("reads succeed")
 }
 
-/// Hash and parent of every block that lies whole in this file.
-fn whole_blocks(image: &[u8]) -> BTreeMap<BlockHash, BlockHash> {
-    let index = open(&[], image).index;
+/// Hash and parent of every block that lies whole where a power cut cannot take it.
+fn whole_blocks(disk: &Disk) -> BTreeMap<BlockHash, BlockHash> {
+    let image = disk.kept();
+    let index = open(&[], image, &disk.holes()).index;
     let bytes =
         |record: &ledger::record::Record| &image[record.end() as usize - record.len as usize..record.end() as usize];
     let whole = |record: &&ledger::record::Record| {

@@ -11,6 +11,7 @@ mod checks;
 pub mod disk;
 mod net;
 pub mod peers;
+mod prune;
 pub mod scenario;
 
 use checkpoints::Checkpoints;
@@ -18,7 +19,7 @@ use consensus::{BlockHash, Network, Params};
 use disk::Disk;
 use ledger::WorldId;
 use peers::{End, Remote};
-use shards::effect::{ConnId, Effect, Event, Level, ReadError};
+use shards::effect::{ConnId, Effect, Event, Level, ReadError, Stop};
 use shards::limits::{Budget, HORIZON_BLOCKS, link_depth};
 use shards::metrics::Pages;
 use shards::report;
@@ -38,6 +39,7 @@ enum Due {
     Event(ShardId, Event),
     Written(u64),
     Synced,
+    Punched,
     Kept,
     /// Bytes of the node reach the peer.
     Deliver(Key, Vec<u8>),
@@ -89,8 +91,12 @@ pub struct Sim {
     pub horizon: u32,
     /// The log, but for what is only for debugging.
     pub log: Vec<String>,
-    /// The file of the block index.
-    rows: Vec<u8>,
+    /// The block index and its copy.
+    rows: prune::Rows,
+    /// Bytes that blocks may take, and blocks below the tip that are kept; from the next restart on.
+    pub pruning: Option<(u64, u32)>,
+    /// The node stopped, and why.
+    pub stopped: Option<(Stop, String)>,
     /// Checkpoints of coins, and how they are made.
     pub checkpoints: Checkpoints,
     /// How they are made.
@@ -99,6 +105,8 @@ pub struct Sim {
     durable: BTreeSet<BlockHash>,
     /// Parents by block, of everything that was called durable.
     parents: BTreeMap<BlockHash, BlockHash>,
+    /// Blocks whose bytes were given up.
+    pruned: BTreeSet<BlockHash>,
     /// The tip last told to peers or to the page.
     pub tip: BlockHash,
     /// The chain shard's last report.
@@ -141,10 +149,13 @@ impl Sim {
             budget: Budget::split(256 << 20).expect("the least there is"),
             horizon: HORIZON_BLOCKS,
             log: Vec::new(),
-            rows: Vec::new(),
+            rows: prune::Rows::default(),
+            pruning: None,
+            stopped: None,
             checkpoints: Checkpoints::default(),
             policy: utxo::Policy { network: Params::of(Network::Regtest).magic, bandwidth: 0, interval: 1, gap: 1 },
             durable: BTreeSet::new(),
+            pruned: BTreeSet::new(),
             parents: BTreeMap::new(),
             tip: Params::of(Network::Regtest).genesis_hash,
             report: None,
@@ -164,26 +175,13 @@ impl Sim {
     /// The power goes and comes back: a fresh node on what the disk kept.
     pub fn restart(&mut self, cores: usize) {
         self.disk.cut(&mut self.rng);
-        self.cut_rows();
+        self.rows.cut(&mut self.rng);
         self.checkpoints.cut();
         // A file that is replaced is the old one or the new one.
         if let Some(fresh) = self.keeping.take().filter(|_| self.rng.below(2) == 0) {
             self.invalidated = fresh;
         }
         self.boot(cores);
-    }
-
-    /// What a power cut leaves of the block index, which is never synced: all, or what was written up to some moment, or a
-    /// hole in it, or nothing.
-    fn cut_rows(&mut self) {
-        let len = self.rows.len() as u64;
-        let (at, hole) = (self.rng.below(len + 1) as usize, self.rng.below(200) as usize);
-        match self.rng.below(4) {
-            0 => {}
-            1 => self.rows.truncate(at),
-            2 => self.rows[at..(at + hole).min(len as usize)].fill(0),
-            _ => self.rows.clear(),
-        }
     }
 
     fn boot(&mut self, cores: usize) {
@@ -199,12 +197,8 @@ impl Sim {
         self.durable.clear();
         self.report = None;
         self.cut_at = None;
-        let image = self.disk.image();
-        let ledger::block_index::Opened { index, keep, append, rows, .. } = checks::open(&self.rows, image);
-        self.rows.truncate(keep as usize);
-        self.rows.extend(append);
-        let tail = image[index.end as usize / 4_096 * 4_096..index.end as usize].to_vec();
-        let opened = store::Opened { end: index.end, tail, rows };
+        self.stopped = None;
+        let (index, opened) = self.open();
         let mut cx = Cx::new(0);
         let chain = chain::Config {
             params,
@@ -216,6 +210,7 @@ impl Sim {
             refused: self.refused.clone(),
             checkpoints: self.checkpoints.find(),
             invalidated: self.by_hand(),
+            pruning: self.pruning(),
             offline: false,
             audit: None,
         };
@@ -238,8 +233,19 @@ impl Sim {
         for i in 0..workers {
             let core = self.plan.home(ShardId::Peer(i));
             let nonce = self.rng.bits();
-            let config =
-                peer::Config { params, number: i, workers, core, pages: pages.clone(), budget, nonce, verbose: false };
+            let services = wire::NODE_NETWORK | wire::NODE_WITNESS;
+            let pages_of = pages.clone();
+            let config = peer::Config {
+                params,
+                number: i,
+                workers,
+                core,
+                pages: pages_of,
+                budget,
+                services,
+                nonce,
+                verbose: false,
+            };
             shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
             let partitions = self.plan.partitions(i);
             let config = utxo::Config {
@@ -367,7 +373,14 @@ impl Sim {
                 self.disk.sync();
                 self.after(soon * 3, Due::Synced);
             }
-            Effect::Index(bytes) => self.rows.extend(bytes),
+            Effect::Index(bytes) => self.rows.append(&bytes),
+            Effect::Punch(pages) => {
+                self.disk_effects += 1;
+                self.may_prune(&pages);
+                self.rows.punch(pages);
+                self.after(soon * 3, Due::Punched);
+            }
+            Effect::Stop(why, line) => self.stopped = Some((why, line)),
             Effect::SaveCheckpoint { partition, height, at, bytes, last } => {
                 self.checkpoints.save(partition, height, at, &bytes, last);
                 self.after(soon, Due::Event(shard, Event::SavedCheckpoint { partition, failed: None }));
@@ -418,6 +431,12 @@ impl Sim {
                 self.disk_effects += 1;
                 self.disk.synced();
                 self.step(ShardId::Store, Input::Event(Event::Synced));
+            }
+            Due::Punched => {
+                self.disk_effects += 1;
+                if self.punch() {
+                    self.after(1, Due::Punched);
+                }
             }
             Due::Kept => {
                 self.invalidated = self.keeping.take().expect("asked for");

@@ -1,7 +1,7 @@
 //! What happens in one run: cores, peers and faults drawn from the seed, and what must be true at its end.
 
 use super::Sim;
-use super::chains::{Branch, Chains, Truth, busy, deep};
+use super::chains::{Branch, Chains, Truth, busy, deep, oracle};
 use super::peers::{Remote, Script};
 use consensus::BlockHash;
 use shards::Rng;
@@ -132,12 +132,67 @@ pub fn run_late(seed: u64) -> Result<Restored, String> {
     Ok(restored)
 }
 
+/// Runs one seed in which the node gives up blocks, the power goes now and then, and once a checkpoint rots; how many blocks
+/// were pruned.
+pub fn run_pruned(seed: u64) -> Result<u32, String> {
+    let mut rng = Rng(seed);
+    // The branches of the deep ones leave below what is pruned, see the tests.
+    let (all, branch, others) = match rng.below(2) {
+        0 => (busy(), &busy().rival, [&busy().short, &busy().main]),
+        _ => (deep(), &deep().main, [&deep().main; 2]),
+    };
+    let best = oracle(branch);
+    let mut peers = vec![honest(branch), honest(others[0]), honest(others[1])];
+    peers.truncate(1 + rng.below(3) as usize);
+    peers.iter_mut().for_each(|peer| (peer.latency_ms, peer.chunk) = (1 + rng.below(100), 1 << (10 + rng.below(7))));
+    let peers = peers.into_iter().enumerate().map(|(index, peer)| remote(index, peer)).collect();
+    let mut sim = Sim::new(rng.bits(), 1, peers);
+    let (interval, gap) = (1 + rng.below(20) as u32, rng.below(30) as u32);
+    sim.policy = Policy { bandwidth: 1 << (22 + rng.below(6)), interval, gap, ..sim.policy };
+    sim.horizon = 16 + rng.below(20) as u32;
+    sim.pruning = Some((1 << rng.below(17), 10 + rng.below(30) as u32));
+    sim.restart(CORES[rng.below(4) as usize]);
+    let mut rots = rng.below(3);
+    for _ in 0..1 + rng.below(5) {
+        let stop = all.height(best.tip) - rng.below(70) as usize;
+        for _ in 0..TURNS_MAX {
+            if all.height(sim.tip) >= stop || sim.stopped.is_some() {
+                break;
+            }
+            sim.turn();
+        }
+        sim.cut_at = Some(sim.disk_effects + rng.below(20));
+        let turns = rng.below(100_000);
+        for _ in 0..turns {
+            if sim.is_cut() {
+                break;
+            }
+            sim.turn();
+        }
+        let told = sim.tip;
+        if rots == 1 && !sim.checkpoints.files.is_empty() {
+            sim.checkpoints.rot(&mut rng);
+            rots = 0;
+        }
+        sim.restart(CORES[rng.below(4) as usize]);
+        // Where the last record is torn, of two branches with the same work either may be the tip.
+        let same_work = |sim: &Sim| all.height(sim.tip) == all.height(told) && sim.stopped.is_none();
+        stands_again(&mut sim, all, told).or_else(|why| if same_work(&sim) { Ok(()) } else { Err(why) })?;
+    }
+    live(&mut sim, &best)?;
+    same_coins(&mut sim, &best)?;
+    Ok(sim.report.as_ref().map_or(0, |report| report.pruned.0))
+}
+
 /// Until the node has reached the best tip, or the power goes.
 pub fn live(sim: &mut Sim, best: &Truth) -> Result<(), String> {
     let until = sim.now_ms + LIVE_MS;
     for _ in 0..TURNS_MAX {
         if sim.tip == best.tip || sim.is_cut() {
             return Ok(());
+        }
+        if let Some((why, line)) = &sim.stopped {
+            return Err(format!("it stopped, {why:?}: {line}"));
         }
         if sim.now_ms > until {
             return Err(format!("the tip is not reached in time: {}", sim.say()));
