@@ -12,6 +12,7 @@
 //!  tip.rs           the tip moves; worlds fold, are dropped, are rebuilt
 //!  restore.rs       the checkpoints that coins are made from
 //!  history.rs       what lies behind a snapshot is verified
+//!  prune.rs         which blocks are given up to make room
 //!  hand.rs          blocks that a person takes out of the running, or lets in again
 //!  presync.rs       chains that have not shown enough work
 //!  serve.rs         what peers may have of it
@@ -29,6 +30,7 @@ mod headers;
 mod history;
 mod obtain;
 mod presync;
+mod prune;
 mod refuse;
 mod report;
 mod restore;
@@ -47,6 +49,8 @@ use ledger::{Body, Headers, NodeId, WorldId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::fetch::Fetch;
+
+pub use prune::Pruning;
 
 /// What the chain shard is made from.
 #[derive(Clone, Debug)]
@@ -71,6 +75,8 @@ pub struct Config {
     pub snapshot: Option<Snapshot>,
     /// Blocks that were invalidated by hand.
     pub invalidated: Vec<BlockHash>,
+    /// How blocks.bin is pruned.
+    pub pruning: Pruning,
     /// No network: stop when everything in the files is done.
     pub offline: bool,
     /// Nothing is changed: the history behind a snapshot is left alone.
@@ -205,6 +211,7 @@ pub struct Chain {
     /// Not begun with.
     snapshot: Option<Snapshot>,
     history: Option<history::History>,
+    prune: prune::Prune,
     hand: hand::Hand,
     sync: headers::Sync,
     /// To be told once the block has its verdict and is durable.
@@ -236,6 +243,7 @@ impl Chain {
         });
         Chain {
             restore: restore::Restore::new(&config.checkpoints),
+            prune: prune::Prune::default(),
             refused_before: config.refused.iter().cloned().collect(),
             hand: hand::Hand::new(&config.invalidated),
             snapshot: config.snapshot.clone(),
@@ -348,6 +356,7 @@ impl Shard for Chain {
                 self.tick_headers(cx);
                 self.tick_obtain(cx);
                 self.tick_tip(cx);
+                self.tick_prune(cx);
                 self.tick_report(cx);
                 self.tick_hand(cx);
             }
@@ -375,7 +384,11 @@ impl Chain {
             }
             Msg::Measured { partition, digest } => self.measured(partition, digest, cx),
             Msg::Verdict { world, part, spends, script } => self.verdict(world, part, *spends, script, cx),
-            Msg::Durable(nodes) => self.durable(nodes, cx),
+            Msg::Durable(nodes) => {
+                self.prune.wrote(&nodes);
+                self.durable(nodes, cx);
+            }
+            Msg::Punched { done } => self.punched(done),
             Msg::Query { question, text } => {
                 let text = self.query(&text);
                 cx.tell(ShardId::Status, Msg::Reply { question, text });

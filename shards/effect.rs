@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 /// A connection of one peer shard. Even: chosen by the shard that connects; odd: given by the edge
 /// to a socket that was accepted. Unique per shard and run.
@@ -45,6 +46,10 @@ pub enum Stop {
     Damaged,
     /// The snapshot that the node began with is false, or what was made from it is gone.
     Snapshot,
+    /// The headers of pruned blocks are lost, so that what is left means nothing.
+    HeadersLost,
+    /// Blocks are needed that were pruned.
+    Pruned,
 }
 
 /// What a shard asks of the kernel.
@@ -87,9 +92,12 @@ pub enum Effect {
     Dump { question: u64, at: u64, bytes: Bytes },
     /// chain: replace the file of blocks invalidated by hand and sync it; answered by Kept. One at a time.
     Keep(Vec<u8>),
-    /// store: append these bytes to the block index, in the order asked; no answer, and no sync: what is lost is found
-    /// again in blocks.bin.
+    /// store: append these bytes to the block index, both copies if there are two, in the order asked; no answer, and no
+    /// sync: what is lost is found again in blocks.bin.
     Index(Bytes),
+    /// store: make durable what was appended to the block index, then give up these whole pages of blocks.bin, which read
+    /// as zeros afterwards. Answered by Punched; one at a time.
+    Punch(Vec<Range<u64>>),
     /// anyone: one line for the log.
     Log(Level, String),
     /// anyone, in offline commands: one line on standard output.
@@ -137,6 +145,8 @@ pub enum Event {
     Written { at: u64 },
     /// store: every Write that was complete when Sync was asked is durable.
     Synced,
+    /// store: the pages are given up, or why they are not.
+    Punched(Result<(), String>),
     /// store: a Write or Sync failed.
     Failed { full: bool, what: String },
     /// chain: the records found in a file, before any network event; `restart` for blocks.bin itself.

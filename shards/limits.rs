@@ -34,6 +34,14 @@ pub const WRITE_BYTES_MAX: usize = 4 << 20;
 pub const WRITES_MAX: usize = 4;
 /// The unit of direct I/O here.
 pub const PAGE: u64 = 4_096;
+/// Blocks below the tip that a pruned node keeps and offers: those that NODE_NETWORK_LIMITED promises, and two for races
+/// (Core).
+pub const KEEP_BLOCKS: u32 = 288 + 2;
+/// Records given up at once …
+pub const PRUNE_RECORDS_MAX: usize = 1_024;
+/// … and when blocks take too much room, this part of what they may take is made free beyond that, so that it is not done
+/// for each block anew.
+pub const PRUNE_SHARE: u64 = 16;
 /// Peers a node may hold; `--incoming` and `--outgoing` together are refused above it.
 pub const PEERS_MAX: usize = 16_384;
 /// Headers of one peer kept aside because their parent is missing: none; it is asked again so often.

@@ -256,10 +256,14 @@ pub enum Msg {
     Valid { at: u64 },
     /// Remember for ever that this block is refused.
     Refused { hash: BlockHash, reject: &'static str },
+    /// Give up the bytes of the blocks that lie there in blocks.bin, each with its bytes. Answered by Punched.
+    Punch(Vec<(u64, u32)>),
 
     // ---- store → chain ----
     /// These blocks are durable, at these places, in the order they were appended.
     Durable(Vec<(NodeId, Place)>),
+    /// The last that were to go are gone; or the disk does not give bytes up.
+    Punched { done: bool },
 
     // ---- book ↔ peer ----
     /// book → peer: connect to this address.

@@ -50,6 +50,8 @@ pub struct Config {
     pub pages: Pages,
     /// Memory of the node.
     pub budget: Budget,
+    /// What this node offers, as service bits.
+    pub services: u64,
     /// Nonce of this node's version messages in this run.
     pub nonce: u64,
     /// Log each message.
@@ -117,7 +119,7 @@ impl Peer {
             nonce: self.config.nonce,
             our_nonces: BTreeSet::from([self.config.nonce]),
             ping_seed: cx.rng.bits(),
-            services: wire::NODE_NETWORK | wire::NODE_WITNESS,
+            services: self.config.services,
             user_agent: wire::USER_AGENT.into(),
             start_height: self.tip_height,
             unix_s: cx.unix,

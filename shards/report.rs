@@ -103,6 +103,8 @@ pub struct Chain {
     pub horizon: u32,
     /// Where the base stands.
     pub root: (u32, BlockHash),
+    /// Height up to which blocks were pruned, and the bytes that took; bytes that blocks may take, if not all.
+    pub pruned: (u32, u64, Option<u64>),
     /// Times the tip left a branch.
     pub switches: u64,
     /// What blocks may signal for (BIP9), for the block at the tip.
@@ -202,6 +204,8 @@ pub struct Store {
     pub written: u64,
     /// Syncs since the start.
     pub syncs: u64,
+    /// Bytes given up, in whole pages.
+    pub punched: u64,
 }
 
 /// The address book.

@@ -22,8 +22,10 @@ use bytes::{Bytes, BytesMut};
 use consensus::{Block, Header, Params};
 use ledger::NodeId;
 use ledger::block_index::Rows;
+use ledger::holes::Holes;
 use ledger::record::{FRAME_LEN, frame};
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 
 /// What the edge found when it opened blocks.bin.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +36,8 @@ pub struct Opened {
     pub tail: Vec<u8>,
     /// Goes on with the block index, which covers all up to `end`.
     pub rows: Rows,
+    /// What was pruned.
+    pub holes: Holes,
 }
 
 /// The shard.
@@ -57,6 +61,9 @@ pub struct Store {
     /// Appended blocks that are not durable yet, in order.
     waiting: VecDeque<(NodeId, Place, Header)>,
     rows: Rows,
+    holes: Holes,
+    /// Bytes that are being given up.
+    punching: u64,
     /// Of the block index, not handed out yet.
     index: Vec<u8>,
     report: report::Store,
@@ -81,7 +88,14 @@ impl Store {
             waiting: VecDeque::new(),
             rows: opened.rows,
             index: Vec::new(),
-            report: report::Store { end: opened.end, durable: opened.end, ..Default::default() },
+            report: report::Store {
+                end: opened.end,
+                durable: opened.end,
+                punched: opened.holes.pages().map(|pages| pages.end - pages.start).sum(),
+                ..Default::default()
+            },
+            holes: opened.holes,
+            punching: 0,
             failed: false,
         }
     }
@@ -177,6 +191,42 @@ impl Store {
         }
     }
 
+    /// First the rows, which say what lies there no more; then what is left to no other record of their pages.
+    fn punch(&mut self, records: &[(u64, u32)], cx: &mut Cx) {
+        let mut pages: Vec<Range<u64>> = Vec::new();
+        for (at, len) in records {
+            let (start, end) = (at - FRAME_LEN, at + u64::from(*len));
+            assert!(end <= self.durable, "only what is durable is given up");
+            self.rows.punched(start, &mut self.index);
+            let fresh = self.holes.add(start..end);
+            match pages.last_mut() {
+                _ if fresh.is_empty() => {}
+                Some(last) if last.end == fresh.start => last.end = fresh.end,
+                _ => pages.push(fresh),
+            }
+        }
+        assert!(pages.iter().all(|pages| pages.end <= self.base), "the last page is written again");
+        self.punching = pages.iter().map(|pages| pages.end - pages.start).sum();
+        self.flush_index(cx);
+        cx.effect(Effect::Punch(pages));
+    }
+
+    fn punched(&mut self, done: Result<(), String>, cx: &mut Cx) {
+        match &done {
+            Ok(()) => self.report.punched += self.punching,
+            Err(why) => {
+                cx.log(Level::Warn, format!("blocks.bin cannot be pruned: {why}; nothing more is pruned in this run"));
+            }
+        }
+        cx.tell(ShardId::Chain, Msg::Punched { done: done.is_ok() });
+    }
+
+    fn flush_index(&mut self, cx: &mut Cx) {
+        if !self.index.is_empty() {
+            cx.effect(Effect::Index(std::mem::take(&mut self.index).into()));
+        }
+    }
+
     fn fail(&mut self, full: bool, what: String, cx: &mut Cx) {
         self.failed = true;
         let waiting: u64 = self.end - self.durable;
@@ -201,6 +251,8 @@ impl Shard for Store {
                 headers.iter().for_each(|header| self.rows.header(header, &mut self.index));
             }
             Input::Msg(Msg::Valid { at }) => self.rows.valid(at - FRAME_LEN, &mut self.index),
+            Input::Msg(Msg::Punch(records)) => self.punch(&records, cx),
+            Input::Event(Event::Punched(done)) => self.punched(done, cx),
             Input::Event(Event::Written { at }) => self.written(at),
             Input::Event(Event::Synced) => self.synced(cx),
             Input::Event(Event::Failed { full, what }) => return self.fail(full, what, cx),
@@ -213,9 +265,7 @@ impl Shard for Store {
         }
         self.write(cx);
         self.sync(cx);
-        if !self.index.is_empty() {
-            cx.effect(Effect::Index(std::mem::take(&mut self.index).into()));
-        }
+        self.flush_index(cx);
     }
 }
 

@@ -219,6 +219,9 @@ struct Options {
     /// Of the two checkpoints of a partition that are kept, the older lies so many blocks below the newer [default: 1000]
     #[arg(long, global = true, value_name = "BLOCKS", help_heading = "Data")]
     checkpoint_gap: Option<String>,
+    /// Bytes that blocks may take: the lowest are given up, and peers offered the last 290; 550M or more, 0 keeps all [default: 0]
+    #[arg(long, global = true, value_name = "BYTES", help_heading = "Data")]
+    prune: Option<String>,
     /// TOML file with any of these, keys named as the long flags [default: caesure.toml in the base folder, if it exists]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Data")]
     config: Option<String>,
@@ -280,6 +283,7 @@ impl Options {
             (Setting::CheckpointInterval, one(self.checkpoint_interval)),
             (Setting::CheckpointGap, one(self.checkpoint_gap)),
             (Setting::Horizon, one(self.horizon)),
+            (Setting::Prune, one(self.prune)),
         ]
         .into_iter()
         .filter(|(_, values)| !values.is_empty())

@@ -217,13 +217,27 @@ fn end_at(file: &File, path: &Path, end: u64) -> Result<(), Fatal> {
 }
 
 fn write_index(folder: &Folder, bytes: &[u8]) -> Result<(), Fatal> {
-    let path = folder.path.join(BLOCK_INDEX);
+    let path = folder.path.join(BLOCK_INDEX[0]);
     replace(&path, bytes).map_err(|why| trouble::fatal(&path, "write to", why))
+}
+
+/// Where blocks were pruned, blocks.bin and both copies of the index are one: only the node changes them.
+fn none_pruned(folder: &Folder) -> Result<(), Fatal> {
+    match folder.pruned {
+        false => Ok(()),
+        true => Err(Fatal::Pruned {
+            what: format!("blocks of {} were pruned, and the headers of those are in its index alone", folder.path.display()),
+            mend: "start the node: it cuts a torn end off, mends one copy of the index with the other, and asks peers for \
+                   what is damaged"
+                .into(),
+        }),
+    }
 }
 
 fn repair(config: &Config) -> Result<(), Fatal> {
     Folder::look(&config.folder)?;
     let folder = Folder::open(&config.folder)?;
+    none_pruned(&folder)?;
     truncate::none_interrupted(&folder)?;
     let (rows, blocks) = (rows(&folder), Blocks::open(&folder)?);
     let report = report(config, &folder, &blocks, &rows)?;

@@ -24,6 +24,8 @@ const CHECKPOINT_BANDWIDTH: u64 = 16 << 20;
 /// A day of blocks.
 const CHECKPOINT_INTERVAL: u32 = 144;
 const CHECKPOINT_GAP: u32 = 1_000;
+/// The last 290 blocks, some stale ones, and what comes until they are given up (Core `MIN_DISK_SPACE_FOR_BLOCK_FILES`).
+const PRUNE_MIN: u64 = 550 << 20;
 const BLOCKS_MAX: usize = 1_000_000;
 /// The default budget: this, and [`MEMORY_CORE`] for each executor, bytes.
 const MEMORY_BASE: u64 = 1 << 30;
@@ -83,6 +85,8 @@ pub struct Config {
     pub checkpoint_gap: u32,
     /// Worlds kept apart at the tip, in blocks.
     pub horizon: u32,
+    /// Bytes that blocks may take; none is to keep all.
+    pub prune: Option<u64>,
     /// Work a chain must show before its blocks are asked for.
     pub min_chain_work: Work,
     /// Scripts in this block and its ancestors are believed; none is to verify all.
@@ -125,6 +129,7 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         checkpoint_interval: l.one(Setting::CheckpointInterval, CHECKPOINT_INTERVAL, blocks)?,
         checkpoint_gap: l.one(Setting::CheckpointGap, CHECKPOINT_GAP, blocks)?,
         horizon: l.one(Setting::Horizon, HORIZON_BLOCKS, horizon)?,
+        prune: l.one(Setting::Prune, None, |text| prune(text, chain))?,
         min_chain_work: l.one(Setting::MinChainWork, params.min_chain_work, work)?,
         assume_valid: l.one(Setting::Assumevalid, assumed, network::assume_valid)?,
         config: l.file.clone(),
@@ -180,6 +185,17 @@ fn horizon(text: &str) -> Result<u32, String> {
     values::whole(text, HORIZON_SYNC_BLOCKS as usize..=HORIZON_MAX as usize).map(|blocks| blocks as u32)
 }
 
+fn prune(text: &str, chain: Network) -> Result<Option<u64>, String> {
+    let least = if chain == Network::Regtest { 1 } else { PRUNE_MIN };
+    match values::bytes(text)? {
+        0 => Ok(None),
+        bytes if bytes < least => {
+            Err(format!("{text:?} is {bytes} bytes, wanted {least} (550M) or more, or 0 to keep all blocks"))
+        }
+        bytes => Ok(Some(bytes)),
+    }
+}
+
 fn work(text: &str) -> Result<Work, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let hex = (1..=64).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -187,10 +203,15 @@ fn work(text: &str) -> Result<Work, String> {
     work.ok_or_else(|| format!("{text:?} is not 0 nor 1 to 64 hex digits"))
 }
 
-/// Refuses executors that would have no CPU, where any are to be started.
+/// Refuses settings that do not go together, and executors that would have no CPU, where any are to be started.
 fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), String> {
     use Command::{Blocks, Inspect, Rules, Topology, Tune};
     let starts = !matches!(command, Some(Topology | Rules | Tune(_) | Blocks(_) | Inspect { .. }));
+    if config.prune.is_some() && config.checkpoint_bandwidth == 0 {
+        return Err("--prune: blocks are given up once two checkpoints of the coins stand above them, and \
+                     --checkpoint-bandwidth 0 makes none; try: --checkpoint-bandwidth 16M"
+            .to_owned());
+    }
     match starts && config.pin && config.cores > cpus {
         false => Ok(()),
         true => Err(format!(
@@ -250,6 +271,7 @@ impl Config {
             Setting::Monitor => path(&self.monitor, "off"),
             Setting::MonitorWrite => self.monitor_write.to_string(),
             Setting::Horizon => self.horizon.to_string(),
+            Setting::Prune => self.prune.map_or("0".to_owned(), |bytes| format!("{bytes} ({} MiB)", bytes >> 20)),
             Setting::Webui => self.webui.map_or("off".to_owned(), |addr| addr.to_string()),
             Setting::User => list(&self.users, |user| format!("{user:?}")),
             Setting::Verbose => self.verbose.to_string(),

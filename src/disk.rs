@@ -2,23 +2,24 @@
 //! the small files. It never looks at a byte but to take off a key that an imported file was masked with.
 
 use crate::pump::Core;
-use crate::{checkpoints, snapshot};
+use crate::{checkpoints, snapshot, sparse};
 use bytes::Bytes;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions as OpenDirect};
 use glommio::sync::Semaphore;
 use shards::ShardId;
 use shards::effect::{Effect, Event, FileId, ReadError};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The block index's name in the folder.
-pub const BLOCK_INDEX: &str = "blocks.idx";
+/// The block index's names in the folder; the second is of the copy that there is once blocks may be pruned.
+pub const BLOCK_INDEX: [&str; 2] = ["blocks.idx", "blocks.idx.2"];
 /// The name of the file of blocks invalidated by hand.
 pub const INVALIDATED: &str = "invalidated";
 /// Imported files that a core keeps open. They are numbered in the order of their blocks, so the lowest is needed least.
@@ -58,7 +59,7 @@ struct Readers {
 pub struct Disk {
     readers: Rc<Readers>,
     writer: Option<Rc<DmaFile>>,
-    rows: Rc<Appends>,
+    index: Rc<Appends>,
     folder: PathBuf,
     access: Access,
 }
@@ -74,11 +75,21 @@ pub enum Access {
     Look(Option<Arc<File>>),
 }
 
-/// What is to be appended to the block index, one write after the other.
+/// What is to be done to the block index, one thing after the other.
 #[derive(Default)]
 struct Appends {
-    waiting: RefCell<Vec<u8>>,
+    /// Its copies.
+    paths: Vec<PathBuf>,
+    waiting: RefCell<VecDeque<Append>>,
     busy: Cell<bool>,
+    /// Rows that were lost make all behind them unreadable.
+    broken: RefCell<Option<String>>,
+}
+
+enum Append {
+    Rows(Vec<u8>),
+    /// These pages of blocks.bin are given up once all rows before are durable.
+    Punch(Vec<Range<u64>>),
 }
 
 impl Disk {
@@ -99,7 +110,9 @@ impl Disk {
             None
         };
         // After the direct one: see above what the first file decides.
-        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, rows: Rc::default(), folder, access })
+        let paths = BLOCK_INDEX.map(|name| folder.join(name)).into_iter().filter(|path| path.exists()).collect();
+        let index = Rc::new(Appends { paths, ..Appends::default() });
+        Ok(Disk { readers: Rc::new(Readers::open(sources).await?), writer, index, folder, access })
     }
 
     /// Carries out one effect.
@@ -159,7 +172,8 @@ impl Disk {
                     "the snapshot's file was not removed; its history will be verified again after a restart",
                 );
             }
-            Effect::Index(bytes) => self.append_rows(&bytes),
+            Effect::Index(bytes) => self.append(core, Append::Rows(bytes.into())),
+            Effect::Punch(pages) => self.append(core, Append::Punch(pages)),
             Effect::Remember(line) => {
                 let path = self.folder.join("refused");
                 blocking(
@@ -185,28 +199,38 @@ impl Disk {
         .detach();
     }
 
-    fn append_rows(&self, bytes: &[u8]) {
-        let rows = self.rows.clone();
-        rows.waiting.borrow_mut().extend_from_slice(bytes);
-        if rows.busy.replace(true) {
+    fn append(&self, core: &Core, what: Append) {
+        let index = self.index.clone();
+        let mut waiting = index.waiting.borrow_mut();
+        match (waiting.back_mut(), what) {
+            (Some(Append::Rows(rows)), Append::Rows(more)) => rows.extend_from_slice(&more),
+            (_, what) => waiting.push_back(what),
+        }
+        drop(waiting);
+        if index.busy.replace(true) {
             return;
         }
-        let path = self.folder.join(BLOCK_INDEX);
+        let (core, blocks) = (core.clone(), self.readers.sources[0].path.clone());
         glommio::spawn_local(async move {
             loop {
-                let bytes = rows.waiting.take();
-                if bytes.is_empty() {
-                    break rows.busy.set(false);
-                }
-                let to = path.clone();
-                let append = move || OpenOptions::new().append(true).open(to)?.write_all(&bytes);
-                if let Err(why) = glommio::executor().spawn_blocking(append).await {
-                    // Rows that were lost make all behind them unreadable: `busy` stays set.
-                    tracing::warn!(
-                        "{} was not written: {why}; the next start looks through the blocks since",
-                        path.display()
-                    );
-                    break;
+                let next = index.waiting.borrow_mut().pop_front();
+                let (paths, broken) = (index.paths.clone(), index.broken.borrow().clone());
+                match (next, broken) {
+                    (None, _) => break index.busy.set(false),
+                    (Some(Append::Rows(_)), Some(_)) => {}
+                    (Some(Append::Rows(rows)), None) => {
+                        if let Err(why) = glommio::executor().spawn_blocking(move || append_to(&paths, &rows)).await {
+                            tracing::warn!("{why}; the next start looks through the blocks since");
+                            *index.broken.borrow_mut() = Some(why);
+                        }
+                    }
+                    (Some(Append::Punch(_)), Some(why)) => core.event(ShardId::Store, Event::Punched(Err(why))),
+                    (Some(Append::Punch(pages)), None) => {
+                        let blocks = blocks.clone();
+                        let punch = move || punch_after(&paths, &blocks, &pages);
+                        let done = glommio::executor().spawn_blocking(punch).await;
+                        core.event(ShardId::Store, Event::Punched(done));
+                    }
                 }
             }
         })
@@ -319,6 +343,24 @@ fn of_coins<T: Send + 'static>(
         core.event(shard, event(done));
     })
     .detach();
+}
+
+fn append_to(paths: &[PathBuf], rows: &[u8]) -> Result<(), String> {
+    for path in paths {
+        let appended = OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(rows));
+        appended.map_err(|why| format!("{} was not written: {why}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes the block index durable, and then gives pages of blocks.bin up.
+fn punch_after(index: &[PathBuf], blocks: &Path, pages: &[Range<u64>]) -> Result<(), String> {
+    let failed = |path: &Path, why: std::io::Error| format!("{}: {why}", path.display());
+    for path in index {
+        File::open(path).and_then(|file| file.sync_data()).map_err(|why| failed(path, why))?;
+    }
+    let file = OpenOptions::new().write(true).open(blocks).map_err(|why| failed(blocks, why))?;
+    pages.iter().try_for_each(|pages| sparse::punch(&file, pages)).map_err(|why| failed(blocks, why))
 }
 
 fn blocking(job: impl FnOnce() -> std::io::Result<()> + Send + 'static, complaint: &'static str) {

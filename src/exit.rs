@@ -91,6 +91,14 @@ pub enum Fatal {
         /// Newest format number we know.
         known: u32,
     },
+    /// Blocks are needed that were pruned.
+    #[error("{what}\ntry: {mend}")]
+    Pruned {
+        /// Which, and what for.
+        what: String,
+        /// What is left to do.
+        mend: String,
+    },
 }
 
 /// The exit statuses, as `--help` shows them.
@@ -106,7 +114,8 @@ Exit status:
   7  disk full
   8  a write or sync failed
   9  folder written by a newer version
-  10  not allowed to read or write: another owner, or mounted read-only";
+  10  not allowed to read or write: another owner, or mounted read-only
+  11  blocks are needed that were pruned";
 
 impl Fatal {
     /// The exit status, 1 to 10.
@@ -122,6 +131,7 @@ impl Fatal {
             Fatal::DiskFailed { .. } => 8,
             Fatal::NewerFolder { .. } => 9,
             Fatal::Denied { .. } => 10,
+            Fatal::Pruned { .. } => 11,
         }
     }
 }
@@ -159,7 +169,7 @@ mod tests {
             Fatal::Locked { folder: path.clone(), pid: Some(42) },
             Fatal::Damaged { path: path.clone(), what: what.clone(), mend: mend.clone() },
             Fatal::Kernel { what: what.clone(), mend: mend.clone() },
-            Fatal::Limit { what: what.clone(), mend },
+            Fatal::Limit { what: what.clone(), mend: mend.clone() },
             Fatal::DiskFull { path: path.clone(), what: what.clone(), free: 512 },
             Fatal::DiskFailed {
                 path: path.clone(),
@@ -168,6 +178,7 @@ mod tests {
             },
             Fatal::NewerFolder { folder: path, found: 3, known: 1 },
             Fatal::Denied { what: "a write".into(), mend: "a command".into() },
+            Fatal::Pruned { what, mend },
         ]
     }
 
@@ -176,7 +187,7 @@ mod tests {
         let statuses: Vec<u8> = all().iter().map(Fatal::status).collect();
         assert_eq!(statuses, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         for status in statuses {
-            assert!(STATUSES.contains(&format!("  {status}  ")), "{status}");
+            assert!(STATUSES.contains(&format!("\n{status:>3}  ")), "{status}");
         }
     }
 

@@ -3,9 +3,10 @@
 
 use crate::disk::{BLOCK_INDEX, INVALIDATED, Source, read_up_to, replace};
 use crate::exit::Fatal;
-use crate::trouble;
+use crate::{sparse, trouble};
 use consensus::{BlockHash, Network, Params};
 use ledger::block_index::{self, Rows};
+use ledger::holes::Holes;
 use ledger::record::{self, Index};
 use shards::limits::PAGE;
 use shards::store::Opened;
@@ -16,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Format of what lies in the folder.
-const VERSION: u32 = 1;
+/// Formats of what lies in a folder: all blocks, …
+const WHOLE: u32 = 1;
+/// … or not: some may have been pruned, so that the block index, kept twice, cannot be made anew.
+const PRUNED: u32 = 2;
 
 /// A folder that is ours while this lives.
 #[derive(Debug)]
@@ -26,6 +29,18 @@ pub struct Folder {
     pub path: PathBuf,
     /// None where it is only looked at.
     lock: Option<File>,
+    /// Blocks may have been pruned.
+    pub pruned: bool,
+}
+
+/// What blocks.bin and its index hold.
+pub struct Blocks {
+    /// Where blocks.bin is.
+    pub source: Source,
+    /// Its records.
+    pub index: Index,
+    /// What the store goes on from.
+    pub opened: Opened,
 }
 
 impl Folder {
@@ -44,14 +59,14 @@ impl Folder {
         noted
             .and_then(|_| writeln!(lock, "{}", std::process::id()))
             .map_err(|why| trouble::fatal(&lock_path, "write to", why))?;
-        let folder = Folder { path: path.to_owned(), lock: Some(lock) };
+        let mut folder = Folder { path: path.to_owned(), lock: Some(lock), pruned: false };
         folder.check_version()?;
         Ok(folder)
     }
 
     /// One that is looked at and not changed, perhaps beside a node that does change it.
     pub fn look(path: &Path) -> Result<Folder, Fatal> {
-        let folder = Folder { path: path.to_owned(), lock: None };
+        let mut folder = Folder { path: path.to_owned(), lock: None, pruned: false };
         let blocks = path.join("blocks.bin");
         match std::fs::metadata(&blocks) {
             Ok(_) => {}
@@ -67,21 +82,27 @@ impl Folder {
         Ok(folder)
     }
 
-    fn check_version(&self) -> Result<(), Fatal> {
+    fn check_version(&mut self) -> Result<(), Fatal> {
         let path = self.path.join("VERSION");
         match std::fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse::<u32>() {
-                Ok(found) if found <= VERSION => Ok(()),
-                Ok(found) => Err(Fatal::NewerFolder { folder: self.path.clone(), found, known: VERSION }),
+                Ok(found) if found <= PRUNED => {
+                    self.pruned = found == PRUNED;
+                    Ok(())
+                }
+                Ok(found) => Err(Fatal::NewerFolder { folder: self.path.clone(), found, known: PRUNED }),
                 Err(_) => Err(Fatal::Damaged {
                     path: path.clone(),
                     what: format!("{:?} is no format number", text.trim()),
-                    mend: format!("echo {VERSION} > {}, if this version wrote the folder", path.display()),
+                    mend: format!(
+                        "echo {WHOLE} > {}, if this version wrote the folder; {PRUNED} if blocks were pruned",
+                        path.display()
+                    ),
                 }),
             },
             Err(why) if why.kind() == std::io::ErrorKind::NotFound && self.lock.is_none() => Ok(()),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-                let written = replace(&path, format!("{VERSION}\n").as_bytes());
+                let written = replace(&path, format!("{WHOLE}\n").as_bytes());
                 written.map_err(|why| trouble::fatal(&path, "write to", why))
             }
             Err(why) => Err(trouble::fatal(&path, "read of", why)),
@@ -93,29 +114,45 @@ impl Folder {
         std::fs::read(self.path.join(name)).ok()
     }
 
-    /// Records of blocks.bin; the block index is brought up to date.
-    fn own_records(&self, params: &Params, source: &Source) -> Result<(Index, Rows), Fatal> {
-        let path = self.path.join(BLOCK_INDEX);
-        let old = self.read(BLOCK_INDEX);
-        let block_index::Opened { index, keep, append, rows, taken } =
-            index(params, source, old.as_deref().unwrap_or_default())?;
+    /// Records of blocks.bin; the block index is brought up to date, both copies of it where blocks are pruned.
+    fn own_records(&mut self, params: &Params, source: &Source, prune: bool) -> Result<(Index, Rows), Fatal> {
+        let old = BLOCK_INDEX.map(|name| self.read(name));
+        let copies = old.each_ref().map(|copy| copy.as_deref().unwrap_or_default());
+        let block_index::Opened { index, copy, keep, append, rows, taken } = index(params, source, &copies)?;
+        let kept = &copies[copy][..keep as usize];
         if self.lock.is_none() {
             return Ok((index, rows));
         }
-        if keep == 0 && old.is_some() {
+        if kept.is_empty() && old.iter().any(Option::is_some) {
+            let path = self.path.join(BLOCK_INDEX[0]);
             tracing::warn!("{} is damaged, or of other blocks; it is made anew from blocks.bin", path.display());
         }
         let found = index.records.len() - taken;
         if found > 0 {
             tracing::info!("{taken} blocks from the block index, {found} found by looking through blocks.bin");
         }
-        let written = if keep == 0 {
-            replace(&path, &append)
-        } else {
-            let file = OpenOptions::new().write(true).open(&path);
-            file.and_then(|file| file.set_len(keep).and_then(|()| file.write_all_at(&append, keep)))
-        };
-        written.map_err(|why| trouble::fatal(&path, "write to", why))?;
+        let begins = prune && !self.pruned;
+        self.pruned |= prune;
+        for (name, old) in BLOCK_INDEX.iter().zip(copies).take(if self.pruned { 2 } else { 1 }) {
+            let path = self.path.join(name);
+            if self.pruned && !begins && !old.starts_with(kept) {
+                tracing::warn!("{} is damaged; it is made anew from its copy", path.display());
+            }
+            let written = match old.starts_with(kept) && !kept.is_empty() {
+                true => File::options().write(true).open(&path).and_then(|file| {
+                    file.set_len(keep)?;
+                    file.write_all_at(&append, keep)?;
+                    if self.pruned { file.sync_all() } else { Ok(()) }
+                }),
+                false => replace(&path, &[kept, &append].concat()),
+            };
+            written.map_err(|why| trouble::fatal(&path, "write to", why))?;
+        }
+        if begins {
+            let path = self.path.join("VERSION");
+            let written = replace(&path, format!("{PRUNED}\n").as_bytes());
+            written.map_err(|why| trouble::fatal(&path, "write to", why))?;
+        }
         Ok((index, rows))
     }
 
@@ -153,9 +190,9 @@ impl Folder {
         Ok(hashes)
     }
 
-    /// Opens or makes blocks.bin, finds its records with the help of the block index, brings that up to date, and cuts a
-    /// torn tail off.
-    pub fn blocks(&self, params: &Params) -> Result<(Source, Index, Opened), Fatal> {
+    /// Opens or makes blocks.bin, finds its records with the help of the block index, brings that up to date, cuts a torn
+    /// tail off, and gives up what was to be pruned when the node ended.
+    pub fn blocks(&mut self, params: &Params, prune: bool) -> Result<Blocks, Fatal> {
         let path = self.path.join("blocks.bin");
         let failed = |doing: &str, why: std::io::Error| trouble::fatal(&path, doing, why);
         let mine = self.lock.is_some();
@@ -171,7 +208,12 @@ impl Folder {
             folder.map_err(|why| failed("sync of the folder of", why))?;
         }
         let source = Source { path: path.clone(), key: [0; 8] };
-        let (index, rows) = self.own_records(params, &source)?;
+        let (index, rows) = self.own_records(params, &source, prune)?;
+        let holes = Holes::of(&index.records);
+        if mine {
+            let done = holes.pages().try_for_each(|pages| sparse::punch(&file, &pages));
+            done.map_err(|why| failed("pruning of", why))?;
+        }
         if mine && index.torn > 0 {
             tracing::warn!(
                 "blocks.bin: {} bytes after offset {} are no whole record (the end of an interrupted write); they are cut off",
@@ -191,17 +233,19 @@ impl Folder {
         let mut tail = vec![0; (index.end % PAGE) as usize];
         let from = index.end / PAGE * PAGE;
         file.read_exact_at(&mut tail, from).map_err(|why| failed("read of", why))?;
-        let opened = Opened { end: index.end, tail, rows };
-        Ok((source, index, opened))
+        let opened = Opened { end: index.end, tail, rows, holes };
+        Ok(Blocks { source, index, opened })
     }
 }
 
-/// Records of a file of blocks, with progress on anything longer than two seconds; `rows` is what a block index says of it.
-fn index(params: &Params, source: &Source, rows: &[u8]) -> Result<block_index::Opened, Fatal> {
+/// Records of a file of blocks, with progress on anything longer than two seconds; `copies` are those of a block index.
+fn index(params: &Params, source: &Source, copies: &[&[u8]]) -> Result<block_index::Opened, Fatal> {
     let path = &source.path;
     let failed = |why: std::io::Error| trouble::fatal(path, "read of", why);
     let file = File::open(path).map_err(|why| Fatal::Usage(format!("cannot open {}: {why}", path.display())))?;
     let len = file.metadata().map_err(failed)?.len();
+    // After the index was read: of what a node prunes meanwhile no sample is taken.
+    let holes = sparse::holes(&file, len).map_err(failed)?;
     let (start, mut said) = (Instant::now(), Instant::now());
     let read = |at: u64, buffer: &mut [u8]| {
         let got = read_up_to(&file, at, buffer)?;
@@ -216,7 +260,7 @@ fn index(params: &Params, source: &Source, rows: &[u8]) -> Result<block_index::O
             tracing::info!("{}: {} of {} MB looked through, {left:.0} s left", path.display(), at >> 20, len >> 20);
         }
     };
-    let opened = block_index::open(params, rows, len, read, progress).map_err(failed)?;
+    let opened = block_index::open(params, copies, len, &holes, read, progress).map_err(failed)?;
     of_nobody(params, path, &opened.index, len).map_or(Ok(opened), Err)
 }
 

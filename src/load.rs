@@ -37,10 +37,10 @@ struct Wanted {
 /// Loads the file.
 pub fn run(config: &Config, path: &Path, hash: Option<CoinsHash>, height: Option<u32>) -> Result<(), Fatal> {
     let params = config.params;
-    let folder = Folder::open(&config.folder)?;
+    let mut folder = Folder::open(&config.folder)?;
     let (head, _) = open(path, params)?;
     let wanted = wanted(params, &head, hash, height)?;
-    refuse_needless(&folder, params, &head)?;
+    refuse_needless(&mut folder, params, &head)?;
     let height = match wanted.height {
         Some(height) => height,
         None => highest(path, params)?,
@@ -125,7 +125,7 @@ fn wanted(params: &Params, head: &Metadata, hash: Option<CoinsHash>, height: Opt
 }
 
 /// A snapshot is of no use where one is being verified, or where the node has come to its block by itself.
-fn refuse_needless(folder: &Folder, params: &Params, head: &Metadata) -> Result<(), Fatal> {
+fn refuse_needless(folder: &mut Folder, params: &Params, head: &Metadata) -> Result<(), Fatal> {
     let marked = snapshot::path(&folder.path);
     if marked.exists() {
         return Err(Fatal::Usage(format!(
@@ -136,7 +136,7 @@ fn refuse_needless(folder: &Folder, params: &Params, head: &Metadata) -> Result<
             marked.display()
         )));
     }
-    let (_, index, _) = folder.blocks(params)?;
+    let index = folder.blocks(params, false)?.index;
     let valid = index.records.iter().any(|record| record.hash == head.base && record.valid);
     match valid {
         true => Err(Fatal::Usage(format!("this node has verified block {} itself: start it as it is", head.base))),

@@ -25,6 +25,7 @@ mod rules;
 mod run;
 mod settings;
 mod snapshot;
+mod sparse;
 mod trouble;
 mod values;
 mod verify;

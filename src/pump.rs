@@ -329,6 +329,7 @@ impl Core {
             | Effect::SaveAddresses(_)
             | Effect::Keep(_)
             | Effect::Index(_)
+            | Effect::Punch(_)
             | Effect::Dump { .. }
             | Effect::SaveCheckpoint { .. }
             | Effect::LoadCheckpoint { .. }

@@ -1,15 +1,14 @@
 //! A node from a checked configuration: folder, plan, one executor per core, ready or not, until it stops.
 
 use crate::config::{Config, cpus_allowed};
-use crate::disk::{Access, Disk, Source};
+use crate::disk::{Access, BLOCK_INDEX, Disk, Source};
 use crate::exit::Fatal;
-use crate::folder::{Folder, to_import};
+use crate::folder::{Blocks, Folder, to_import};
 use crate::links::{self, Ends, Links};
 use crate::net::Net;
 use crate::pump::{Core, News, Parts};
 use crate::values::Target;
-use crate::{checkpoints, snapshot};
-use crate::{http, monitor};
+use crate::{checkpoints, http, monitor, snapshot, sparse};
 use consensus::Params;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use ledger::record::Index;
@@ -67,6 +66,9 @@ struct Blueprint {
     checkpoints: Vec<(u16, u32, consensus::BlockHash)>,
     snapshot: Option<chain::Snapshot>,
     opened: Opened,
+    pruning: chain::Pruning,
+    /// What is offered to peers.
+    services: u64,
     nonce: u64,
     cache: ScriptCache,
     audit: Option<(u32, u32)>,
@@ -110,12 +112,25 @@ impl Node {
         let params = config.params;
         let read_only = matches!(purpose, Purpose::Look(..) | Purpose::Audit(..));
         // Before the machine is looked at: who may not use the folder is told whose it is.
-        let folder = if read_only { Folder::look(&config.folder)? } else { Folder::open(&config.folder)? };
+        let mut folder = if read_only { Folder::look(&config.folder)? } else { Folder::open(&config.folder)? };
         check_machine(&config, read_only)?;
         let budget = Budget::split(config.memory).ok_or_else(|| {
             Fatal::Usage(format!("--memory {} MiB is too little: at least 256 MiB (coins aside)", config.memory >> 20))
         })?;
-        let (source, own, opened) = folder.blocks(params)?;
+        // Whoever only looks, prunes nothing.
+        let size = config.prune.filter(|_| !read_only);
+        if size.is_some() {
+            sparse::can_punch(&folder.path).map_err(|why| cannot_punch(&folder.path, &why))?;
+        }
+        let Blocks { source, index: own, opened } = folder.blocks(params, size.is_some())?;
+        let pruning = chain::Pruning { size, begun: folder.pruned, ..chain::Pruning::default() };
+        let snapshot = snapshot::read(&folder.path, params, read_only)?;
+        let whole = size.is_none() && snapshot.is_none() && !own.records.iter().any(|record| record.punched);
+        // Whoever has all blocks has the last ones, too (Core `g_local_services`).
+        let services = match whole {
+            false => wire::NODE_NETWORK_LIMITED | wire::NODE_WITNESS,
+            true => wire::NODE_NETWORK | wire::NODE_NETWORK_LIMITED | wire::NODE_WITNESS,
+        };
         let (mut imports, mut audit, mut dump) = (Vec::new(), None, None);
         let question = match purpose {
             Purpose::Serve => None,
@@ -138,7 +153,6 @@ impl Node {
             sources.push(source);
             indexes.push(index);
         }
-        let snapshot = snapshot::read(&folder.path, params, read_only)?;
         let side = if snapshot.is_some() { Side::History } else { Side::Tip };
         let plan = plan(config.cores);
         if !offline {
@@ -158,6 +172,8 @@ impl Node {
             checkpoints: checkpoints::find(&checkpoints::folder_of(&folder.path, side), params)?,
             snapshot,
             opened,
+            pruning,
+            services,
             nonce: entropy(),
             cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
             audit,
@@ -270,9 +286,28 @@ impl Node {
                 );
                 Fatal::Damaged { path: snapshot::path(&self.config.folder), what: line, mend }
             }
+            Stop::HeadersLost => Fatal::Damaged {
+                path: self.config.folder.join(BLOCK_INDEX[0]),
+                what: line,
+                mend: again(&self.config.folder),
+            },
+            Stop::Pruned => Fatal::Pruned { what: line, mend: again(&self.config.folder) },
             Stop::Done => unreachable!("no failure"),
         }
     }
+}
+
+/// What is left to do where blocks are needed that are gone.
+fn again(folder: &std::path::Path) -> String {
+    let folder = folder.display();
+    format!("sync again: mv {folder} {folder}.old, start with peers; or load a snapshot of the coins there")
+}
+
+fn cannot_punch(folder: &std::path::Path, why: &std::io::Error) -> Fatal {
+    let folder = folder.display();
+    Fatal::Usage(format!(
+        "--prune: the file system of {folder} cannot give up parts of a file: {why}\ntry: --base on ext4, xfs, btrfs or tmpfs"
+    ))
 }
 
 fn kernel(core: usize, why: &str) -> Fatal {
@@ -428,6 +463,7 @@ impl Blueprint {
                 snapshot: self.snapshot.clone(),
                 look: self.read_only,
                 invalidated: self.invalidated.clone(),
+                pruning: self.pruning,
                 offline: self.offline,
                 audit: self.audit,
             })),
@@ -462,6 +498,7 @@ impl Blueprint {
                 core,
                 pages: self.pages.clone(),
                 budget: self.budget,
+                services: self.services,
                 nonce: self.nonce,
                 verbose: config.verbose,
             })),

@@ -54,6 +54,7 @@ settings! {
     CheckpointInterval "checkpoint-interval",
     CheckpointGap "checkpoint-gap",
     Horizon "horizon",
+    Prune "prune",
     MinChainWork "min-chain-work",
     Assumevalid "assumevalid",
     SignetChallenge "signet-challenge",

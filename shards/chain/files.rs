@@ -14,7 +14,11 @@ use ledger::record::{Index, Record};
 impl Chain {
     /// Takes what a scan found. Headers may lie in any order.
     pub(super) fn indexed(&mut self, file: FileId, index: &Index, cx: &mut Cx) {
-        for damage in &index.damage {
+        // What a power cut left unwritten is a hole, too.
+        let prunes = file != 0 || self.config.pruning.begun;
+        let holes = if prunes { &index.pruned[..] } else { &[] };
+        let damage = if prunes { &[] } else { &index.pruned[..] };
+        for damage in index.damage.iter().chain(damage) {
             let line = format!(
                 "file {file}: {} bytes at offset {} are no record; the blocks that lay there will be asked of peers",
                 damage.len, damage.at
@@ -27,6 +31,12 @@ impl Chain {
                 // One that does not hold is had again from peers.
                 let _ = self.store_header(parent, header, cx);
             }
+        }
+        for hole in holes {
+            cx.log(Level::Info, format!("file {file}: {} bytes at offset {} were pruned", hole.len, hole.at));
+        }
+        if file == 0 && !holes.is_empty() {
+            self.prune.found_holes();
         }
         for record in &index.records {
             self.adopt(file, record, cx);
@@ -52,9 +62,22 @@ impl Chain {
 
     fn place(&mut self, node: NodeId, file: FileId, record: &Record) {
         let place = Place { file, at: record.end() - u64::from(record.len), len: record.len };
+        if file == 0 {
+            self.prune.wrote(&[(node, place)]);
+        }
+        if record.punched {
+            self.prune.found(&place, self.height(node));
+        }
+        let pruned = self.is_pruned(node);
         let life = self.life_mut(node);
         life.known |= record.valid;
-        if life.place.is_none() && life.stored == Stored::No {
+        if record.punched {
+            // Where another record has the same block, that one counts.
+            life.stored = Stored::Durable;
+        } else if pruned {
+            // Other files may have it still.
+            life.place = Some(place);
+        } else if life.place.is_none() && life.stored == Stored::No {
             life.place = Some(place);
             life.stored = if file == 0 { Stored::Durable } else { Stored::No };
         } else if life.place != Some(place) {
@@ -90,6 +113,9 @@ impl Chain {
         }
         self.obtain.start_leaf = leaf;
         self.obtain.replaying = leaf != 0;
+        if self.history_is_gone(leaf, cx) {
+            return;
+        }
         if self.config.audit.is_none() && !adopted && !self.restore.is_empty() {
             self.reset_worlds(Side::Tip, leaf, cx);
         }
@@ -118,6 +144,7 @@ impl Chain {
                 ),
             );
         }
+        self.say_pruned(cx);
         let orphans: usize = self.obtain.orphans.values().map(Vec::len).sum();
         if orphans > 0 {
             let (parent, records) = self.obtain.orphans.first_key_value().expect("not empty");
@@ -144,7 +171,7 @@ impl Chain {
         whole[0] = true;
         for node in 1..self.lives.len() as NodeId {
             let parent = self.tree.node(node).parent as usize;
-            let stored = whole[parent] && self.life(node).place.is_some();
+            let stored = whole[parent] && (self.life(node).place.is_some() || self.is_pruned(node));
             whole[node as usize] = (stored || self.is_base(node)) && !self.life(node).out;
             is_end[parent] &= !whole[node as usize];
         }

@@ -322,7 +322,7 @@ impl Chain {
         let life = self.life(node);
         let valid = life.verdict == Verdict::Valid && !self.is_assumed(node);
         let new = valid && life.stored == Stored::Durable && !life.known;
-        if let Some(place) = life.place.filter(|_| new && self.config.audit.is_none()) {
+        if let Some(place) = life.place.filter(|place| new && place.file == 0 && self.config.audit.is_none()) {
             self.life_mut(node).known = true;
             cx.tell(ShardId::Store, Msg::Valid { at: place.at });
         }

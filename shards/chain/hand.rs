@@ -80,7 +80,10 @@ impl Chain {
                 return Err("it lies below the snapshot, whose history is not verified yet".into());
             }
             (Some(node), true) if self.life(node).out => {}
-            (Some(_), true) => {
+            (Some(node), true) => {
+                if self.tree.descends(self.tip, node) {
+                    self.can_go_to(self.tree.node(node).parent)?;
+                }
                 marks.insert(block);
             }
             (Some(node), false) => {
@@ -88,6 +91,9 @@ impl Chain {
                     return Err(format!(
                         "block {block} is refused ({why}): it, or a block below it, broke a rule, which no hand can mend"
                     ));
+                }
+                if self.work(node) > self.work(self.tip) {
+                    self.can_go_to(node)?;
                 }
                 marks = let_in(&self.tree, &marks, node);
             }

@@ -73,6 +73,10 @@ impl Obtain {
         self.loading.len()
     }
 
+    pub(super) fn is_loading(&self, node: NodeId) -> bool {
+        self.loading.contains_key(&node)
+    }
+
     pub(super) fn loaded(&mut self, node: NodeId) {
         self.loading.remove(&node);
     }
@@ -356,6 +360,9 @@ impl Chain {
 
     /// All coins are made anew for this branch.
     pub(super) fn start_over(&mut self, leaf: NodeId, cx: &mut Cx) {
+        if self.history_is_gone(leaf, cx) {
+            return;
+        }
         self.reset_worlds(Side::Tip, leaf, cx);
         let targets: Vec<NodeId> = self.obtain.targets.drain(..).map(|t| t.leaf).collect();
         self.obtain.to_load.clear();

@@ -171,6 +171,7 @@ impl Chain {
             worlds_bytes: (self.worlds_bytes, self.config.budget.worlds),
             horizon: self.config.horizon,
             root: (root.height, root.hash),
+            pruned: self.pruned(),
             switches: self.stats.switches,
             deployments: self.deployments(self.tip),
             scripts_verified: self.scripts.skipped == 0,
@@ -271,6 +272,7 @@ impl Chain {
         let place = match life.place {
             Some(place) => format!("file {}, offset {}, {} bytes", place.file, place.at, place.len),
             None if node == 0 => "genesis, built in".into(),
+            None if self.is_pruned(node) => "pruned".into(),
             None => "not stored".into(),
         };
         let out = if life.out { ", invalidated by hand" } else { "" };

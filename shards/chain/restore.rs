@@ -36,6 +36,11 @@ impl Restore {
         Restore { files, leaf: 0, root: 0, waiting: 0, coins: 0, ahead: None }
     }
 
+    /// Of each partition: height and block of every checkpoint, and whether it is worth reading.
+    pub(super) fn files(&self) -> &[BTreeMap<u32, (BlockHash, bool)>] {
+        &self.files
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.files.iter().all(BTreeMap::is_empty)
     }
@@ -53,7 +58,7 @@ impl Restore {
 
 impl Chain {
     /// The block whose base a checkpoint has, if that lies on the branch.
-    fn on_branch(&self, block: &BlockHash, leaf: NodeId) -> Option<NodeId> {
+    pub(super) fn on_branch(&self, block: &BlockHash, leaf: NodeId) -> Option<NodeId> {
         self.tree.find(block).filter(|node| self.tree.descends(leaf, *node) && self.refused(*node).is_none())
     }
 

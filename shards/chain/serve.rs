@@ -39,7 +39,13 @@ impl Chain {
 
     pub(super) fn find(&mut self, peer: PeerId, hash: BlockHash, cx: &mut Cx) {
         let valid = |node: &NodeId| self.life(*node).verdict == Verdict::Valid && !self.life(*node).out;
-        let place = self.tree.find(&hash).filter(valid).and_then(|node| self.life(node).place);
+        let node = self.tree.find(&hash).filter(valid);
+        if let Some(node) = node.filter(|node| self.is_too_deep(*node)) {
+            let why =
+                format!("getdata: block {hash} at height {} lies deeper than a pruned node offers", self.height(node));
+            self.punish(peer, why, cx);
+        }
+        let place = node.filter(|node| !self.is_too_deep(*node)).and_then(|node| self.life(node).place);
         let place = place.filter(|place| place.file == 0);
         self.tell_peer(peer, Msg::Found { peer, hash, place }, cx);
     }

@@ -165,6 +165,9 @@ struct Blocks {
     durable: u64,
     written: u64,
     syncs: u64,
+    punched: u64,
+    pruned_up_to: u32,
+    prune_size: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -267,6 +270,9 @@ pub fn json(view: &View) -> String {
             durable: view.store.durable,
             written: view.store.written,
             syncs: view.store.syncs,
+            punched: view.store.punched,
+            pruned_up_to: chain.pruned.0,
+            prune_size: chain.pruned.2,
         },
         checkpoint_failed: view.checkpoint_failed(),
         ledger: ledger(view),

@@ -61,7 +61,7 @@ fn hero(view: &View, out: &mut String) {
     let state = chain.state.word();
     let _ = write!(out, "<h1 class=\"state {state}\">{state}</h1><p class=why>{}</p>", escape(&chain.why, 200));
     let _ = write!(out, "<p class=why>{}</p>", escape(&chain.scripts, 200));
-    if let Some(flag) = view.history() {
+    if let Some(flag) = view.unverified() {
         let _ = write!(out, "<p class=flag>{flag}</p>");
     }
     if let Some(flag) = view.book.warning.as_deref() {
@@ -269,10 +269,11 @@ fn file(view: &View, out: &mut String) {
     let _ = write!(
         out,
         "<div class=keys><span>durable</span>{}<span>written since the start</span>{}\
-<span>syncs</span>{}</div></section>",
+<span>syncs</span>{}<span>history</span>{}</div></section>",
         bytes(store.durable),
         bytes(store.written),
         thousands(store.syncs),
+        view.history(),
     );
 }
 

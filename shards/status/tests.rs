@@ -141,6 +141,7 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             worlds_bytes: (714_000_000, 1_073_741_824),
             horizon: 100,
             root: (123_363, hash(77)),
+            pruned: (101_234, 3_700_123_456, Some(576_716_800)),
             switches: 3,
             deployments: vec![crate::report::Deployment { name: "testdummy", state: "locked_in", since: 122_976 }],
             scripts_verified: false,
@@ -165,7 +166,13 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
     report(
         &mut status,
         &mut cx,
-        Report::Store(Store { end: 4_310_000_000, durable: 4_302_000_000, written: 4_330_000_000, syncs: 1_212 }),
+        Report::Store(Store {
+            end: 4_310_000_000,
+            durable: 4_302_000_000,
+            written: 4_330_000_000,
+            syncs: 1_212,
+            punched: 3_700_000_000,
+        }),
     );
     let warning = Some("our clock is 74 minutes off from most peers".to_string());
     report(&mut status, &mut cx, Report::Book(Book { known: 14_203, outgoing: (8, 8), incoming: (3, 125), warning }));

@@ -109,7 +109,13 @@ pub fn status(view: &View) -> String {
     );
     line(
         "blocks.bin",
-        format!("{}, durable up to {}, {} syncs", bytes(store.end), bytes(store.durable), thousands(store.syncs)),
+        format!(
+            "{}, durable up to {}, {} syncs, {}",
+            bytes(store.end),
+            bytes(store.durable),
+            thousands(store.syncs),
+            view.history()
+        ),
     );
     if let Some(why) = view.checkpoint_failed() {
         line("checkpoints", format!("not written: {}; tried again in a minute", clean(why, 200)));
@@ -117,7 +123,7 @@ pub fn status(view: &View) -> String {
     line("addresses", format!("{} known", thousands(book.known as u64)));
     let [inputs, signatures, again] = view.scripts().map(thousands);
     line("scripts", format!("{}; {inputs} inputs run, {signatures} signatures, {again} run again", chain.scripts));
-    if let Some(history) = view.history() {
+    if let Some(history) = view.unverified() {
         line("history", history);
     }
     if let Some(warning) = &book.warning {

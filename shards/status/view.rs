@@ -1,7 +1,7 @@
 //! All that is shown of a node: the last report of each shard, and the load of the cores as read
 //! from their published counters. Never asks a shard anything, never knows how it is rendered.
 
-use super::format::thousands;
+use super::format::{bytes, thousands};
 use crate::limits::Budget;
 use crate::metrics::Pages;
 use crate::report::{Book, Chain, Peer, Report, State, Store};
@@ -54,7 +54,7 @@ pub struct View {
 
 impl View {
     /// What is not verified of a node that began with a snapshot.
-    pub fn history(&self) -> Option<String> {
+    pub fn unverified(&self) -> Option<String> {
         let (verified, of) = self.chain.history?;
         let (verified, of) = (thousands(verified.into()), thousands(of.into()));
         Some(format!("history not verified: {verified} of {of} blocks below the snapshot are"))
@@ -109,6 +109,20 @@ impl View {
         match self.chain.headers {
             0 => (u64::from(self.chain.state == State::Synced), 1),
             headers => (self.chain.height.into(), headers.into()),
+        }
+    }
+
+    /// Which blocks are kept, in words.
+    pub fn history(&self) -> String {
+        let (up_to, gone, size) = self.chain.pruned;
+        match size {
+            None if gone == 0 => "every block is kept".into(),
+            _ => format!(
+                "pruned up to height {}, {} given up{}",
+                thousands(up_to.into()),
+                bytes(self.store.punched),
+                size.map(|size| format!(", {} may be kept", bytes(size))).unwrap_or_default()
+            ),
         }
     }
 

@@ -52,7 +52,8 @@ impl Disk {
         let wanted: Vec<u8> = (0..end).map(|at| (at % 251) as u8).collect();
         let mut bytes = wanted.clone();
         bytes.resize(end.next_multiple_of(PAGE) as usize, 0);
-        let opened = Opened { end, tail: wanted[(end - end % PAGE) as usize..].to_vec(), rows: Rows::default() };
+        let tail = wanted[(end - end % PAGE) as usize..].to_vec();
+        let opened = Opened { end, tail, ..Opened::default() };
         let store = Store::new(Params::of(Network::Regtest), opened);
         let (writing, places, headers, rows) = Default::default();
         Disk { store, cx: Cx::new(0), wanted, bytes, writing, syncing: None, places, headers, durable: 0, rows }
@@ -262,4 +263,42 @@ fn the_report_and_the_file_of_refused_blocks() {
     // The hash of regtest's genesis block: Core `kernel/chainparams.cpp`.
     let line = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206 bad-cb-amount";
     assert!(matches!(&cx.effects[..], [Effect::Remember(said)] if said == line), "{:?}", cx.effects);
+}
+
+#[test]
+fn rows_go_before_the_pages_and_what_shares_a_page_with_another_record_goes_with_it() {
+    let mut disk = Disk::new(0);
+    (0..6).for_each(|_| disk.append(7_000));
+    while !disk.writing.is_empty() || disk.syncing.is_some() {
+        while !disk.writing.is_empty() {
+            disk.finish_write(0);
+        }
+        disk.finish_sync();
+        disk.step(Input::Tick);
+    }
+    assert_eq!(disk.durable, 6);
+    let places: Vec<Place> = disk.places.iter().map(|(_, place)| *place).collect();
+    let mut punch = |of: &[usize]| {
+        let records = of.iter().map(|index| (places[*index].at, places[*index].len)).collect();
+        disk.store.step(Input::Msg(Msg::Punch(records)), &mut disk.cx);
+        let mut effects = std::mem::take(&mut disk.cx.effects).into_iter();
+        let mut wanted = Vec::new();
+        of.iter().for_each(|index| disk.rows.punched(places[*index].at - FRAME_LEN, &mut wanted));
+        assert_eq!(index(effects.next().unwrap()), wanted);
+        let Some(Effect::Punch(mut pages)) = effects.next() else { panic!("rows, then pages") };
+        assert!(effects.next().is_none());
+        disk.store.step(Input::Event(Event::Punched(Ok(()))), &mut disk.cx);
+        assert!(matches!(disk.cx.words.pop(), Some((ShardId::Chain, Msg::Punched { done: true }))));
+        assert_eq!(pages.len(), 1);
+        pages.remove(0)
+    };
+    // Of the second and the third two whole pages are left, then three with the fourth.
+    let len = places[0].len as u64 + FRAME_LEN;
+    assert_eq!(len, 7_151);
+    assert_eq!(punch(&[1, 2]), 8_192..20_480);
+    assert_eq!(punch(&[4]), 28_672..32_768);
+    assert_eq!(punch(&[3]), 20_480..28_672);
+    assert_eq!(disk.store.report.punched, 32_768 - 8_192);
+    disk.store.step(Input::Event(Event::Punched(Err("no".into()))), &mut disk.cx);
+    assert!(matches!(disk.cx.words.pop(), Some((ShardId::Chain, Msg::Punched { done: false }))));
 }

@@ -5,7 +5,7 @@ use crate::disk::{BLOCK_INDEX, read_up_to};
 use crate::exit::Fatal;
 use crate::folder::Folder;
 use crate::progress::{EVERY, Progress};
-use crate::trouble;
+use crate::{sparse, trouble};
 use consensus::{Header, Params, Rule};
 use ledger::block_index::{Said, read_rows};
 use ledger::inventory::{Inventory, check_bytes};
@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -92,30 +91,16 @@ impl Blocks {
         self.unreadable.lock().expect("nobody panics").clone()
     }
 
-    /// The next offset from `at` on where data (or a hole) begins; none at the end of the file.
-    fn seek(&self, at: u64, whence: libc::c_int) -> Option<u64> {
-        let at = libc::off_t::try_from(at).ok()?;
-        #[expect(unsafe_code, reason = "the standard library seeks no holes")]
-        // SAFETY: it is a number into the kernel and a number back; the file is open as long as `self` lives, and nobody
-        // else reads by its position.
-        let found = unsafe { libc::lseek(self.file.as_raw_fd(), at, whence) };
-        u64::try_from(found).ok()
-    }
-
-    /// Holes that begin before `end`.
-    fn holes(&self, end: u64) -> Vec<Range<u64>> {
-        let (mut holes, mut at) = (Vec::new(), 0);
-        while let Some(hole) = self.seek(at, libc::SEEK_HOLE).filter(|hole| *hole < end) {
-            at = self.seek(hole, libc::SEEK_DATA).unwrap_or(self.len);
-            holes.push(hole..at);
-        }
-        holes
+    /// Its holes, in order.
+    pub fn holes(&self) -> Result<Vec<Range<u64>>, Fatal> {
+        sparse::holes(&self.file, self.len).map_err(|why| trouble::fatal(&self.path, "seek in", why))
     }
 
     /// Looks through the whole file for records, and compares the block index, as it was read before.
     pub fn look(&self, params: &Params, rows: &[u8]) -> Result<Found, Fatal> {
         let mut progress = Progress::new(format!("{}: looking for records", self.path.display()), self.len);
-        let scanned = scan(params, 0, self.len, |at, buffer| self.read(at, buffer), |at| progress.at(at));
+        let holes = self.holes()?;
+        let scanned = scan(params, 0, self.len, &holes, |at, buffer| self.read(at, buffer), |at| progress.at(at));
         let mut index = scanned.map_err(|why| trouble::fatal(&self.path, "read of", why))?;
         let said = read_rows(params, rows).unwrap_or_default();
         let mut lost = Vec::new();
@@ -126,11 +111,19 @@ impl Blocks {
                 _ => lost.push(*row),
             }
         }
-        let bare = |header: &Header| Record { at: 0, len: 0, header: *header, hash: header.hash(), valid: false };
+        let bare = |header: &Header| Record {
+            at: 0,
+            len: 0,
+            header: *header,
+            hash: header.hash(),
+            valid: false,
+            punched: false,
+        };
         let bare: Vec<Record> = said.headers.iter().map(bare).collect();
         let all: Vec<Record> = index.records.iter().chain(&lost).chain(&bare).copied().collect();
         let inventory = Inventory::of(params, &all);
-        Ok(Found { holes: self.holes(index.end), index, said, said_len: rows.len(), lost, inventory })
+        let holes = holes.into_iter().filter(|hole| hole.start < index.end).collect();
+        Ok(Found { holes, index, said, said_len: rows.len(), lost, inventory })
     }
 
     /// Reads every record and tells, by number, those whose bytes break a rule, from so many threads.
@@ -173,7 +166,8 @@ impl Blocks {
     }
 }
 
-/// The block index as bytes; none is as empty.
+/// The block index as bytes, of two copies the longer; none is as empty.
 pub fn rows(folder: &Folder) -> Vec<u8> {
-    folder.read(BLOCK_INDEX).unwrap_or_default()
+    let copies = BLOCK_INDEX.iter().rev().filter_map(|name| folder.read(name));
+    copies.max_by_key(Vec::len).unwrap_or_default()
 }

@@ -42,6 +42,7 @@ pub fn none_interrupted(folder: &Folder) -> Result<(), Fatal> {
 pub fn run(config: &Config, height: u32, yes: bool) -> Result<(), Fatal> {
     Folder::look(&config.folder)?;
     let folder = Folder::open(&config.folder)?;
+    super::none_pruned(&folder)?;
     none_interrupted(&folder)?;
     if snapshot::path(&folder.path).exists() {
         return Err(Fatal::Usage(

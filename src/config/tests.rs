@@ -268,3 +268,20 @@ fn the_horizon_has_bounds_that_are_told() {
     let error = with(&[(Setting::Horizon, "15")]).unwrap_err();
     assert_eq!(error, "--horizon: \"15\" is not a whole number from 16 to 999");
 }
+
+#[test]
+fn pruning_has_a_least_size_and_needs_checkpoints() {
+    let given = |chain: &str, size: &str, more: &[(Setting, &str)]| {
+        with(&[&[(Setting::Chain, chain), (Setting::Prune, size)], more].concat())
+    };
+    assert_eq!(given("main", "550M", &[]).unwrap().prune, Some(576_716_800));
+    assert_eq!(
+        (given("main", "0", &[]).unwrap().prune, given("regtest", "64K", &[]).unwrap().prune),
+        (None, Some(65_536))
+    );
+    let error = given("signet", "549M", &[]).unwrap_err();
+    assert!(error.starts_with("--prune: \"549M\" is 575668224 bytes, wanted 576716800 (550M) or more"), "{error}");
+    let error = given("main", "1G", &[(Setting::CheckpointBandwidth, "0")]).unwrap_err();
+    assert!(error.contains("--checkpoint-bandwidth 0 makes none"), "{error}");
+    assert!(given("main", "0", &[(Setting::CheckpointBandwidth, "0")]).is_ok());
+}

@@ -146,7 +146,7 @@ impl Sim {
         self.rows.truncate(keep as usize);
         self.rows.extend(append);
         let tail = image[index.end as usize / 4_096 * 4_096..index.end as usize].to_vec();
-        let opened = store::Opened { end: index.end, tail, rows };
+        let opened = store::Opened { end: index.end, tail, rows, ..store::Opened::default() };
         let synced = !self.strikes(Planted::UnsyncedStart, 1);
         self.disk.open(index.end, synced);
         let bytes = |record: &Record| (record.hash, record.end() - u64::from(record.len), record.len);
@@ -172,6 +172,7 @@ impl Sim {
             snapshot: None,
             look: false,
             invalidated: self.by_hand(),
+            pruning: chain::Pruning::default(),
             offline: false,
             audit: None,
         };
@@ -198,8 +199,17 @@ impl Sim {
         for i in 0..workers {
             let core = self.plan.home(ShardId::Peer(i));
             let nonce = self.rng.bits();
-            let config =
-                peer::Config { params, number: i, workers, core, pages: pages.clone(), budget, nonce, verbose: false };
+            let config = peer::Config {
+                params,
+                number: i,
+                workers,
+                core,
+                pages: pages.clone(),
+                budget,
+                services: wire::NODE_NETWORK | wire::NODE_WITNESS,
+                nonce,
+                verbose: false,
+            };
             shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
             let partitions = self.plan.partitions(i);
             let config = utxo::Config {
@@ -235,5 +245,5 @@ fn open(rows: &[u8], image: &[u8]) -> ledger::block_index::Opened {
         buffer[..len].copy_from_slice(&rest[..len]);
         Ok::<_, String>(len)
     };
-    ledger::block_index::open(params, rows, image.len() as u64, read, |_| {}).expect("reads succeed")
+    ledger::block_index::open(params, &[rows], image.len() as u64, &[], read, |_| {}).expect("reads succeed")
 }

@@ -12,6 +12,7 @@ pub mod compress;
 mod group;
 pub mod hash_serialized;
 pub mod headers;
+pub mod holes;
 pub mod inventory;
 pub mod muhash;
 pub mod record;

@@ -9,9 +9,11 @@
 //! Records lie back to back; zeros exist only at the end of the file. The scan is a state machine
 //! over positional reads that somebody else makes. It takes a header with proof of work behind a
 //! plausible size for a record; whether a record is whole is found when it is read. It looks into a
-//! body only where no record follows: then the size may be damaged, and other records lie within.
-//! Bytes that are no record are skipped to the next one and named as damage.
+//! body only where no record follows: then the size may be damaged, and other records lie within;
+//! and where the file has a hole in it. Bytes that are no record are skipped to the next one and
+//! named as damage, or as pruned where a hole of the file is among them.
 
+use crate::holes::meets;
 use consensus::{Block, BlockHash, Header, Params, meets_target};
 use std::ops::Range;
 
@@ -35,12 +37,19 @@ pub struct Record {
     pub hash: BlockHash,
     /// It is known from an earlier run that the block is valid; a scan knows of none.
     pub valid: bool,
+    /// Its bytes were given up to make room; a scan finds none of those.
+    pub punched: bool,
 }
 
 impl Record {
     /// Offset of the first byte after the record.
     pub fn end(&self) -> u64 {
         self.at + FRAME_LEN + u64::from(self.len)
+    }
+
+    /// All of its bytes.
+    pub fn span(&self) -> Range<u64> {
+        self.at..self.end()
     }
 }
 
@@ -62,6 +71,8 @@ pub struct Index {
     pub records: Vec<Record>,
     /// Gaps between them.
     pub damage: Vec<Damage>,
+    /// Gaps that a hole of the file lies in: what was there was pruned.
+    pub pruned: Vec<Damage>,
     /// Offset after the last record: the logical end of the file.
     pub end: u64,
     /// Bytes after `end` that are neither zero nor a whole record: a torn tail.
@@ -95,17 +106,18 @@ pub fn record_at(params: &Params, bytes: &[u8], at: u64, file_len: u64) -> Optio
     let size = frame_size(params, frame)?;
     let hash = header.hash();
     let len = u32::try_from(size).expect("at most 4,000,000");
-    let record = Record { at, len, header, hash, valid: false };
+    let record = Record { at, len, header, hash, valid: false, punched: false };
     (meets_target(&hash, header.bits, params) && record.end() <= file_len).then_some(record)
 }
 
 /// Reads records by `read(at, buffer) -> bytes read` (short only at the end of the file; an error
-/// ends the scan) from `start` to the end of a file of `file_len` bytes. `progress` is called with
-/// each offset reached.
+/// ends the scan) from `start` to the end of a file of `file_len` bytes with these holes, which are
+/// not read. `progress` is called with each offset reached.
 pub fn scan<E>(
     params: &Params,
     start: u64,
     file_len: u64,
+    holes: &[Range<u64>],
     mut read: impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
     mut progress: impl FnMut(u64),
 ) -> Result<Index, E> {
@@ -113,7 +125,9 @@ pub fn scan<E>(
     let (mut at, mut head) = (start, [0u8; 88]);
     loop {
         let got = if at < file_len { read(at, &mut head)? } else { 0 };
-        if let Some(record) = record_at(params, &head[..got], at, file_len) {
+        if let Some(record) = record_at(params, &head[..got], at, file_len)
+            && (!meets(holes, &record.span()) || is_whole(&record, &mut read)?)
+        {
             at = record.end();
             index.end = at;
             index.records.push(record);
@@ -125,16 +139,17 @@ pub fn scan<E>(
         }
         if let Some(last) = index.records.last().copied().filter(|last| last.end() == at)
             && !size_fits(&last, &mut read)?
-            && let Search::Record(next) = next_record(params, last.at + 1..at, file_len, &mut read, &mut progress)?
+            && let Search::Record(next) =
+                next_record(params, last.at + 1..at, file_len, holes, &mut read, &mut progress)?
         {
             index.records.pop();
-            index.damage.push(Damage { at: last.at, len: next - last.at });
+            index.gap(last.at, next, holes);
             at = next;
             continue;
         }
-        match next_record(params, at..file_len, file_len, &mut read, &mut progress)? {
+        match next_record(params, at..file_len, file_len, holes, &mut read, &mut progress)? {
             Search::Record(next) => {
-                index.damage.push(Damage { at, len: next - at });
+                index.gap(at, next, holes);
                 at = next;
             }
             Search::Nothing { last_nonzero } => {
@@ -147,11 +162,29 @@ pub fn scan<E>(
     Ok(index)
 }
 
+impl Index {
+    /// Nothing is a record from `at` to `next`.
+    pub(crate) fn gap(&mut self, at: u64, next: u64, holes: &[Range<u64>]) {
+        let gaps = if meets(holes, &(at..next)) { &mut self.pruned } else { &mut self.damage };
+        gaps.push(Damage { at, len: next - at });
+    }
+}
+
 /// Whether a block ends where the frame says: reading it takes all of the bytes and no more.
 fn size_fits<E>(record: &Record, read: &mut impl FnMut(u64, &mut [u8]) -> Result<usize, E>) -> Result<bool, E> {
+    Ok(block_of(record, read)?.is_some())
+}
+
+/// Whether a block with a hole in it has all its transactions nevertheless: copying a file may make holes of zeros.
+fn is_whole<E>(record: &Record, read: &mut impl FnMut(u64, &mut [u8]) -> Result<usize, E>) -> Result<bool, E> {
+    let whole = |block: &Block| block.facts.merkle_root == record.header.merkle_root;
+    Ok(block_of(record, read)?.as_ref().is_some_and(whole))
+}
+
+fn block_of<E>(record: &Record, read: &mut impl FnMut(u64, &mut [u8]) -> Result<usize, E>) -> Result<Option<Block>, E> {
     let mut bytes = vec![0; record.len as usize];
     let got = read(record.at + FRAME_LEN, &mut bytes)?;
-    Ok(got == bytes.len() && Block::parse(bytes.into()).is_ok())
+    Ok(if got == bytes.len() { Block::parse(bytes.into()).ok() } else { None })
 }
 
 fn foreign_magic(params: &Params, head: &[u8]) -> Option<[u8; 4]> {
@@ -171,6 +204,7 @@ fn next_record<E>(
     params: &Params,
     within: Range<u64>,
     file_len: u64,
+    holes: &[Range<u64>],
     read: &mut impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
     progress: &mut impl FnMut(u64),
 ) -> Result<Search, E> {
@@ -179,6 +213,10 @@ fn next_record<E>(
     let mut buffer = vec![0; CHUNK + OVERLAP];
     let (mut at, mut last_nonzero) = (within.start, None);
     while at < within.end {
+        if let Some(hole) = holes.get(holes.partition_point(|hole| hole.end <= at)).filter(|hole| hole.start <= at) {
+            at = hole.end;
+            continue;
+        }
         let got = read(at, &mut buffer)?;
         let bytes = &buffer[..got];
         let starts = (within.end - at).min(CHUNK as u64) as usize;

@@ -74,6 +74,8 @@ fn json_has_its_keys_and_the_validated_height_comes_first() {
     assert_eq!((&parsed["ledger"]["folded"], &parsed["ledger"]["nursery_percent"]), (&2.into(), &100.0.into()));
     assert_eq!((&parsed["horizon"], &parsed["worlds_live"]), (&100.into(), &119.into()));
     assert_eq!(parsed["worlds_bytes"], 714_000_000);
+    let blocks = &parsed["blocks_bin"];
+    assert_eq!((&blocks["punched"], &blocks["pruned_up_to"]), (&3_700_000_000_u64.into(), &101_234.into()));
     let rival =
         parsed["worlds"].as_array().unwrap().iter().find(|world| world["hash"] == hash(300).to_string()).unwrap();
     let shown = ["parent", "invalidated", "made", "taken", "bytes"].map(|key| rival[key].to_string().replace('"', ""));
@@ -100,6 +102,7 @@ fn every_live_world_is_told_with_what_it_changes() {
         assert!(text.contains(told), "{told} in {text}");
     }
     let page = at_once(&mut status, &mut cx, "page");
+    assert!(page.contains("pruned up to height 101,234, 3.70 GB given up, 577 MB may be kept"), "{page}");
     assert!(
         page.contains("horizon 100 blocks") && page.contains("119 live over the base") && page.contains(", 99.9 %")
     );

@@ -25,6 +25,8 @@ pub const PEER_VERSION_MIN: i32 = 31800;
 
 /// Service bit: the peer serves the whole chain (Core: `NODE_NETWORK`).
 pub const NODE_NETWORK: u64 = 1;
+/// Service bit: the peer serves the last 288 blocks, at least (BIP159, Core: `NODE_NETWORK_LIMITED`).
+pub const NODE_NETWORK_LIMITED: u64 = 1 << 10;
 
 /// Service bit: the peer serves blocks with witnesses (BIP 144).
 pub const NODE_WITNESS: u64 = 1 << 3;

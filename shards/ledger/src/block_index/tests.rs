@@ -26,6 +26,10 @@ fn file(count: u32) -> Vec<u8> {
 
 /// Opens, and counts the bytes that were read of blocks.bin.
 fn open_counted(rows: &[u8], bytes: &[u8]) -> (Opened, usize) {
+    open_copies(&[rows], bytes, &[])
+}
+
+fn open_copies(copies: &[&[u8]], bytes: &[u8], holes: &[Range<u64>]) -> (Opened, usize) {
     let mut count = 0;
     let read = |at: u64, buffer: &mut [u8]| {
         let rest = &bytes[(at as usize).min(bytes.len())..];
@@ -34,7 +38,7 @@ fn open_counted(rows: &[u8], bytes: &[u8]) -> (Opened, usize) {
         count += got;
         Ok::<_, Infallible>(got)
     };
-    let Ok(opened) = open(regtest(), rows, bytes.len() as u64, read, |_| {});
+    let Ok(opened) = open(regtest(), copies, bytes.len() as u64, holes, read, |_| {});
     (opened, count)
 }
 
@@ -177,4 +181,55 @@ fn an_index_made_anew_says_the_same() {
     let again = read_rows(regtest(), &anew(regtest(), &headers, &found)).unwrap();
     assert_eq!((&again.headers[..], &again.records), (&headers[..], &found));
     assert_eq!(anew(regtest(), &[], &scanned(&bytes).records), open_of(&[], &bytes).append);
+}
+
+/// 160 records of which the first 130 but one are pruned: the file, its rows, its holes, and where they lie.
+fn pruned() -> (Vec<u8>, Vec<u8>, Vec<Range<u64>>, Vec<Record>) {
+    let mut bytes = file(160);
+    let mut opened = open_of(&[], &bytes);
+    let mut holes = crate::holes::Holes::default();
+    for record in &opened.index.records[1..130] {
+        opened.rows.punched(record.at, &mut opened.append);
+        holes.add(record.span());
+    }
+    let holes: Vec<Range<u64>> = holes.pages().collect();
+    assert!(holes.len() == 1 && holes[0].end - holes[0].start >= 8_192);
+    bytes[holes[0].start as usize..holes[0].end as usize].fill(0);
+    (bytes, opened.append, holes, opened.index.records)
+}
+
+#[test]
+fn what_is_pruned_is_known_from_the_index_and_is_no_damage() {
+    let (bytes, rows, holes, records) = pruned();
+    let (opened, _) = open_copies(&[&rows], &bytes, &holes);
+    assert_eq!((opened.taken, opened.keep as usize), (160, rows.len()));
+    let hashes = |records: &[Record]| records.iter().map(|record| record.hash).collect::<Vec<_>>();
+    assert_eq!(hashes(&opened.index.records), hashes(&records));
+    assert!((1..130).all(|at| opened.index.records[at].punched) && !opened.index.records[130].punched);
+    assert!(opened.index.damage.is_empty() && opened.index.pruned.is_empty());
+    // Without it the headers are gone: that is seen from the hole.
+    let (opened, _) = open_copies(&[&[]], &bytes, &holes);
+    assert!(opened.index.damage.is_empty() && opened.index.pruned.len() == 1);
+    assert!(opened.index.records.len() < 100 && opened.index.records.iter().all(|record| !record.punched));
+    // Rows that say only of some that they are pruned do not make the others doubtful.
+    let (opened, _) = open_copies(&[&rows[..rows.len() - 100 * 13]], &bytes, &holes);
+    assert_eq!(opened.taken, 160);
+}
+
+#[test]
+fn of_two_copies_the_one_that_says_more_is_gone_on_with() {
+    let (bytes, rows, holes, _) = pruned();
+    let mut bent = rows.clone();
+    bent[5_000] ^= 1;
+    let cut = &rows[..6_000];
+    for (first, second, copy, keep) in [
+        (&rows[..], &bent[..], 0, rows.len()),
+        (&bent, &rows, 1, rows.len()),
+        (cut, &bent, 0, 12 + 61 * 97),
+        (&[], &rows, 1, rows.len()),
+        (&rows, &rows, 0, rows.len()),
+    ] {
+        let (opened, _) = open_copies(&[first, second], &bytes, &holes);
+        assert_eq!((opened.copy, opened.keep as usize), (copy, keep));
+    }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::{Rng, Tx, block_bytes, coinbase};
 use consensus::Network;
 use std::convert::Infallible;
+use std::slice::from_ref;
 
 fn regtest() -> &'static Params {
     Params::of(Network::Regtest)
@@ -42,13 +43,17 @@ fn file(records: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
 }
 
 fn scan_of(bytes: &[u8]) -> Index {
+    scan_with(bytes, &[])
+}
+
+fn scan_with(bytes: &[u8], holes: &[Range<u64>]) -> Index {
     let read = |at: u64, buffer: &mut [u8]| {
         let rest = &bytes[(at as usize).min(bytes.len())..];
         let got = rest.len().min(buffer.len());
         buffer[..got].copy_from_slice(&rest[..got]);
         Ok::<_, Infallible>(got)
     };
-    let Ok(index) = scan(regtest(), 0, bytes.len() as u64, read, |_| {});
+    let Ok(index) = scan(regtest(), 0, bytes.len() as u64, holes, read, |_| {});
     index
 }
 
@@ -258,7 +263,7 @@ fn a_failed_read_ends_the_scan() {
         buffer.copy_from_slice(&bytes[at as usize..][..buffer.len()]);
         Ok(buffer.len())
     };
-    assert_eq!(scan(regtest(), 0, bytes.len() as u64, read, |_| {}).err(), Some("broken"));
+    assert_eq!(scan(regtest(), 0, bytes.len() as u64, &[], read, |_| {}).err(), Some("broken"));
 }
 
 /// Any damage at all: no panic, an end, records in order and apart, and all that was not touched is there.
@@ -286,4 +291,53 @@ fn records_that_were_not_touched_are_always_found() {
             assert!(pair[0].end() <= pair[1].at, "seed {seed}");
         }
     }
+}
+
+#[test]
+fn a_hole_and_what_it_cuts_are_pruned_and_no_damage() {
+    let blocks = chain(60);
+    let (mut bytes, starts) = file(&blocks.iter().map(|block| record(block)).collect::<Vec<_>>());
+    assert!(starts[60] > 3 * 8_192);
+    // From the middle of one record to the middle of another.
+    let first = starts.iter().position(|start| *start > 8_192).unwrap() - 1;
+    let second = starts.iter().position(|start| *start > 16_384).unwrap() - 1;
+    bytes[8_192..16_384].fill(0);
+    let (hole, inside) = (8_192..16_384, 100..120);
+    let index = scan_with(&bytes, from_ref(&hole));
+    let gap = damage(starts[first], starts[second + 1]);
+    assert_eq!((&index.pruned[..], &index.damage[..]), (&[gap][..], &[][..]));
+    assert_eq!(starts_of(&index), [&starts[..first], &starts[second + 1..60]].concat());
+    assert_eq!(index.end, starts[60] as u64);
+    // The same zeros with no hole are damage, and what is cut in front is taken for a record until it is read.
+    let index = scan_of(&bytes);
+    assert!(index.pruned.is_empty() && !index.damage.is_empty());
+    // A hole in a block that is whole: its zeros were zeros before.
+    let index = scan_with(&file(&[record(&blocks[3])]).0, from_ref(&inside));
+    assert_eq!((starts_of(&index), index.pruned.len()), (vec![0], 0));
+}
+
+#[test]
+fn a_hole_is_not_read() {
+    let blocks = chain(3);
+    let (mut bytes, starts) = file(&[record(&blocks[0]), record(&blocks[1])]);
+    let hole = 4_096 * 10..4_096 * 100_000;
+    let end = hole.end + starts[1] as u64;
+    bytes.truncate(starts[1]);
+    let mut count = 0;
+    let read = |at: u64, buffer: &mut [u8]| {
+        assert!(!hole.contains(&at), "a read at {at}");
+        let rest = if at >= hole.end { &bytes[((at - hole.end) as usize).min(bytes.len())..] } else { &[] };
+        let first = if at < bytes.len() as u64 { &bytes[at as usize..] } else { rest };
+        let got = first.len().min(buffer.len());
+        buffer[..got].copy_from_slice(&first[..got]);
+        count += 1;
+        // Up to the end of the file there are zeros.
+        let all = buffer.len().min((end - at.min(end)) as usize);
+        buffer[got..all].fill(0);
+        Ok::<_, Infallible>(all)
+    };
+    let Ok(index) = scan(regtest(), 0, end, from_ref(&hole), read, |_| {});
+    assert_eq!(starts_of(&index), [0, hole.end as usize]);
+    assert_eq!(index.pruned, [damage(starts[1], hole.end as usize)]);
+    assert!(count < 10, "{count} reads");
 }
