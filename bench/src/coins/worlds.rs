@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Worlds above the root, as at the tip.
-const HORIZON: u32 = 100;
+pub const HORIZON: u32 = 100;
 /// A full block of today: transactions of two inputs.
 const TXS: usize = 2_500;
 /// Of 100 coins that are taken, so many are of the last 100 blocks.
@@ -42,12 +42,12 @@ pub fn grow_and_fold(done: Bases, operations: u64, mut say: impl FnMut(&str, u64
     }
     let loaded = (loaded, begun.elapsed());
     let (mut spent, mut times, mut done) = ([Duration::ZERO; 2], [Times::default(), Times::default()], 0);
-    let (mut recent, mut rng) = (VecDeque::new(), Rng::new(2016));
+    let mut recent = Recent::default();
     for world in 1.. {
         if done >= operations {
             break;
         }
-        let body = invent(world, &mut live, &mut recent, &mut rng);
+        let body = invent(world, &mut live, &mut recent);
         let begun = Instant::now();
         let mut missing = 0;
         let grown =
@@ -68,8 +68,17 @@ pub fn grow_and_fold(done: Bases, operations: u64, mut say: impl FnMut(&str, u64
     Figures { loaded, operations: done, spent, times, tally: worlds.tally() }
 }
 
-/// A block that takes coins of recent blocks and old ones. `recent` has the coins of each recent block.
-fn invent(world: u32, live: &mut Live, recent: &mut VecDeque<Vec<OutPoint>>, rng: &mut Rng) -> Body {
+/// The coins of each recent block, and the dice.
+pub struct Recent(VecDeque<Vec<OutPoint>>, Rng);
+
+impl Default for Recent {
+    fn default() -> Recent {
+        Recent(VecDeque::new(), Rng::new(2016))
+    }
+}
+
+/// A block that takes coins of recent blocks and old ones.
+pub fn invent(world: u32, live: &mut Live, Recent(recent, rng): &mut Recent) -> Body {
     let (mut txs, mut made) = (Vec::new(), Vec::new());
     for number in 0..=TXS {
         let coinbase = number == 0;
