@@ -1,9 +1,12 @@
 //! Checkpoints in a running node: what is written is read back at the next start, what is damaged is named and done
-//! without, and a killed node ends with the same coins.
+//! without, and a branch wins over them wherever it leaves. `kills.rs` kills nodes at any moment.
 
 use caesure_bench::chain::Spec;
+use caesure_bench::records::Fork;
 use caesure_tests::binary::run;
-use caesure_tests::{Folder, Made, Node, Setup, coins_digest, made, poll};
+use caesure_tests::{Folder, Line, Made, Node, Server, Setup, coins_digest, made, poll};
+use ledger::checkpoint;
+use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 
@@ -124,20 +127,113 @@ fn a_checkpoint_of_another_network_is_said_with_its_own_status() {
     assert!(why.contains("it is a checkpoint of regtest, and this is the folder of signet"), "{why}");
 }
 
-#[test]
-fn killed_at_any_moment_it_ends_with_the_same_coins() {
-    let chain = chain();
-    let base = Folder::new();
-    fs::create_dir_all(base.join("regtest")).unwrap();
-    fs::copy(&chain.path, base.join("regtest/blocks.bin")).unwrap();
-    for enough in [1, 60, 200, 257, 300, 420, 511] {
-        let node = started(&base);
-        // Until so many files are there, or all that there will be.
-        poll(3, || (files(&base).len() >= enough).then_some(()));
-        node.kill();
+/// Generations of checkpoints at heights that are known: the root comes to 100 with the tip at 116, to 200 with 216.
+const APART: [&str; 6] = ["--horizon", "16", "--checkpoint-interval", "100", "--checkpoint-gap", "100"];
+
+/// A node whose partitions have checkpoints at 100 and at 200 of this line.
+fn two_generations(base: &Folder, peer: &Server, line: &Line) -> Node {
+    peer.switch(line.up_to(116));
+    let node = Node::start(base, &Setup::regtest(&[peer.addr]).with(&APART));
+    for (tip, count) in [(116, 256), (216, 512)] {
+        peer.switch(line.up_to(tip));
+        node.wait_tip(&line.blocks[tip].0.to_string(), 60);
+        let all = || (files(base).len() == count).then_some(());
+        poll(60, all).unwrap_or_else(|| panic!("{} checkpoints of {count}\n{}", files(base).len(), node.tail()));
     }
-    assert_eq!(coins_digest(&base, "regtest"), chain.digest);
-    let node = started(&base);
-    assert_eq!(node.wait_tip(&chain.tip, 60)["height"], 320);
+    let heights: Vec<u32> = files(base).iter().map(|file| file.1).collect();
+    assert!(heights.chunks(2).all(|kept| kept == [100, 200]), "{heights:?}");
+    node
+}
+
+fn parsed(status: &Value) -> u64 {
+    status["cores"].as_array().unwrap().iter().map(|core| core["block_parsed"].as_u64().unwrap()).sum()
+}
+
+/// A branch that leaves after height `at` wins over one of 216 blocks, in a node that is killed before it comes and while
+/// coins are made anew for it, and in one that is not. `read_back` are the blocks below it that have to be read again.
+fn won_from(at: u32, read_back: u64) {
+    let length = 216 - at;
+    let lost = Fork { at, length, txs: 20 * length };
+    let chain = made(&Spec { seed: 63, blocks: 220, txs: 4_000, empty_tail: 0 }, &[lost]);
+    let first = chain.after(1 + 216);
+    for killed in [false, true] {
+        let (base, peer) = (Folder::new(), Server::honest(first.clone()));
+        let mut node = two_generations(&base, &peer, &first);
+        if killed {
+            node.kill();
+            node = Node::start(&base, &Setup::regtest(&[peer.addr]).cores(5).with(&APART));
+            node.wait_tip(&first.tip().to_string(), 60);
+            assert_eq!(blocks_read(&node), 16, "the newest generation is read");
+        }
+        let before = parsed(&node.status());
+        peer.switch(chain.line());
+        if killed && read_back > 0 {
+            node.wait_log("rebuilding all coins", 60);
+            node.kill();
+            node = Node::start(&base, &Setup::regtest(&[peer.addr]).cores(3).with(&APART));
+        }
+        let status = node.wait_tip(&chain.tip, 60);
+        if !killed {
+            let (new, parsed) = (u64::from(220 - at), parsed(&status) - before);
+            // Blocks of the branch may come before it wins, and are read again then.
+            assert!((new + read_back..=2 * new + read_back).contains(&parsed), "{parsed} blocks were parsed");
+            assert_eq!(node.logged("rebuilding all coins").is_some(), read_back > 0);
+        }
+        assert_eq!(status["coins"], chain.coins, "killed: {killed}\n{}", node.tail());
+        assert_eq!(node.stop(), 0);
+        assert_eq!(coins_digest(&base, "regtest"), chain.digest, "killed: {killed}");
+    }
+}
+
+#[test]
+fn a_branch_from_the_newest_checkpoints_wins_without_reading_any() {
+    won_from(200, 0);
+}
+
+#[test]
+fn a_branch_from_one_block_below_the_newest_checkpoints_wins_over_the_older_ones() {
+    won_from(199, 99);
+}
+
+#[test]
+fn a_branch_from_one_block_below_the_older_checkpoints_wins_from_genesis_on() {
+    won_from(99, 99);
+}
+
+/// How many checkpoints are of blocks of this line above a height.
+fn of_line(base: &Folder, line: &Line, above: u32) -> usize {
+    let is_of_line = |path: &PathBuf| {
+        let bytes = fs::read(path).ok()?;
+        let head = checkpoint::head(bytes.first_chunk()?).ok()?;
+        (head.height > above && line.blocks.get(head.height as usize)?.0 == head.block).then_some(())
+    };
+    files(base).iter().filter(|file| is_of_line(&file.2).is_some()).count()
+}
+
+/// The tip goes to a fork and back, and each time the node is killed when some partitions have checkpoints of the branch it
+/// is on and others have those of the branch it left.
+#[test]
+fn killed_with_checkpoints_on_both_sides_of_a_fork_it_goes_to_either_side() {
+    let fork = Fork { at: 150, length: 180, txs: 3_000 };
+    let chain = made(&Spec { seed: 64, blocks: 430, txs: 8_000, empty_tail: 0 }, &[fork]);
+    let (rival, line) = (chain.after(1 + 150 + 180), chain.line());
+    let (base, peer) = (Folder::new(), Server::honest(line.up_to(216)));
+    let mut node = two_generations(&base, &peer, &line);
+    for (branch, cores) in [(&rival, 5), (&line, 1)] {
+        peer.switch(branch.clone());
+        let some = poll(60, || Some(of_line(&base, branch, fork.at)).filter(|count| *count >= 20));
+        some.unwrap_or_else(|| panic!("no checkpoints of that branch\n{}", node.tail()));
+        node.kill();
+        println!("{} of {} checkpoints are of that branch", of_line(&base, branch, fork.at), files(&base).len());
+        node = Node::start(&base, &Setup::regtest(&[peer.addr]).cores(cores).with(&APART));
+        node.wait_tip(&branch.tip().to_string(), 60);
+        let fresh = Folder::new();
+        fs::create_dir_all(fresh.join("regtest")).unwrap();
+        fs::write(fresh.join("regtest/blocks.bin"), branch.records()).unwrap();
+        let wanted = coins_digest(&fresh, "regtest");
+        let ours = node.ask("digest");
+        assert!(ours.contains(&wanted), "{ours}, it should be {wanted}\n{}", node.tail());
+    }
     assert_eq!(node.stop(), 0);
+    assert_eq!(coins_digest(&base, "regtest"), chain.digest);
 }

@@ -1,8 +1,6 @@
 //! Power cuts, rotten disks, full disks: what was stored stays, what is damaged is named and had again.
 
 use caesure_bench::chain::Spec;
-use caesure_bench::pump::{Options, Pump};
-use caesure_bench::records::Chain;
 use caesure_bench::rng::Rng;
 use caesure_bench::tx::{Hash, sha256d};
 use caesure_tests::binary::{command, run};
@@ -11,7 +9,6 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn chain() -> Made {
@@ -20,39 +17,6 @@ fn chain() -> Made {
 
 fn hashes(path: &Path) -> Vec<Hash> {
     blocks(path).iter().map(|(_, block)| sha256d(&block[..80])).collect()
-}
-
-#[test]
-fn killed_ten_times_it_goes_on_and_ends_with_the_same_coins() {
-    let chain = chain();
-    let total = fs::metadata(&chain.path).unwrap().len();
-    let slow = Options { bytes_per_second: total / 2, piece_bytes: 1 << 14, ..Options::default() };
-    let pump = Pump::start(Arc::new(Chain::open(&chain.path).unwrap()), slow).unwrap();
-    let base = Folder::new();
-    let file = base.join("regtest/blocks.bin");
-    let mut rng = Rng::new(51);
-    println!("seed 51");
-    let mut moments: Vec<u64> = (0..10).map(|_| rng.below(total)).collect();
-    moments.sort_unstable();
-    let mut kept = Vec::new();
-    for moment in moments {
-        let node = Node::start(&base, &Setup::regtest(&[pump.addr()]));
-        // The file grows while a write is under way: that is when the power goes.
-        let there = || fs::metadata(&file).is_ok_and(|file| file.len() >= moment).then_some(());
-        poll(60, there).unwrap_or_else(|| panic!("never {moment} bytes\n{}", node.tail()));
-        let reported = node.status()["height"].as_u64().unwrap();
-        node.kill();
-        let found = hashes(&file);
-        assert!(found.len() as u64 > reported, "{} blocks on disk, height {reported} was reported", found.len());
-        let whole = found.len().min(kept.len());
-        assert!(found[..whole] == kept[..whole], "blocks that were there before are gone");
-        kept = found;
-    }
-    let node = Node::start(&base, &Setup::regtest(&[pump.addr()]));
-    let status = node.wait_tip(&chain.tip, 120);
-    assert_eq!(status["coins"], chain.coins);
-    assert_eq!(node.stop(), 0);
-    assert_eq!(coins_digest(&base, "regtest"), chain.digest);
 }
 
 /// Whether the file ends inside a record: some of its bytes are there, not all.

@@ -1,10 +1,12 @@
 //! Bitcoin Core judges the factory: every script, every fork, from the file and from the pump.
 //! `BITCOIND` names the binary; without it nothing is compared, and that is said.
 
+use caesure_bench::block::Block;
 use caesure_bench::chain::{Factory, Spec};
+use caesure_bench::fan::Fan;
 use caesure_bench::pump::{Options, Pump};
-use caesure_bench::records::{Chain, Fork, write_chain};
-use caesure_bench::tx::show;
+use caesure_bench::records::{Chain, Fork, write_chain, write_record};
+use caesure_bench::tx::{Hash, show};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -65,13 +67,19 @@ impl Core {
         answer["result"].clone()
     }
 
-    /// Waits for a height, then compares tip, number of coins and their sum.
-    fn expect(&self, factory: &Factory) {
-        let reached = self.call("waitforblockheight", json!([factory.height(), 120_000]));
-        assert_eq!(reached["height"], factory.height());
+    /// Waits for a height, then compares tip and number of coins; what it says of them.
+    fn expect_tip(&self, height: u32, tip: Hash, coins: usize) -> Value {
+        let reached = self.call("waitforblockheight", json!([height, 120_000]));
+        assert_eq!(reached["height"], height);
         let set = self.call("gettxoutsetinfo", json!(["none"]));
-        assert_eq!(set["bestblock"], show(&factory.tip()));
-        assert_eq!(set["txouts"], factory.coins().count());
+        assert_eq!(set["bestblock"], show(&tip));
+        assert_eq!(set["txouts"], coins);
+        set
+    }
+
+    /// The same, and the sum of all coins.
+    fn expect(&self, factory: &Factory) {
+        let set = self.expect_tip(factory.height(), factory.tip(), factory.coins().count());
         let satoshi: u64 = factory.coins().map(|coin| coin.value).sum();
         assert_eq!((set["total_amount"].as_f64().unwrap() * 1e8).round(), satoshi as f64);
     }
@@ -116,6 +124,21 @@ fn core_accepts_the_chain_and_its_forks() {
         rival.by_ref().for_each(drop);
         core.expect(&rival);
     }
+}
+
+#[test]
+fn core_accepts_the_fan() {
+    let Some((bitcoind, ..)) = setup() else { return };
+    let (folder, coins) = (folder("fan"), 20_001);
+    let file = folder.join("chain.blk");
+    let mut out = File::create(&file).unwrap();
+    write_record(&mut out, &Block::genesis()).unwrap();
+    let mut fan = Fan::new(3, coins);
+    fan.by_ref().for_each(|block| write_record(&mut out, &block).unwrap());
+    assert_eq!(fan.height(), Fan::height_of_end(coins));
+    let core = Core::start(&bitcoind, folder, &[format!("-loadblock={}", file.display()), "-connect=0".into()]);
+    // One more to make pairs, and the coinbases that are not ripe.
+    core.expect_tip(fan.height(), fan.tip(), 20_002 + 100);
 }
 
 #[test]

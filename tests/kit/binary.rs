@@ -15,8 +15,10 @@ pub fn workspace() -> PathBuf {
 
 /// The folder of this build profile, `target/debug` or `target/release`.
 fn profile_folder() -> PathBuf {
-    let test = std::env::current_exe().expect("a process knows its program");
-    test.ancestors().nth(2).expect("a test lies in PROFILE/deps").to_owned()
+    let program = std::env::current_exe().expect("a process knows its program");
+    let folder = program.parent().expect("a program lies in a folder");
+    // A test lies in PROFILE/deps, a measurement in PROFILE.
+    if folder.ends_with("deps") { folder.parent().expect("profiles lie in target") } else { folder }.to_owned()
 }
 
 /// Where tests may leave files: `target/tmp`.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Worlds above the root at the tip, where each block folds one.
-const HORIZON: u32 = 100;
+pub const HORIZON: u32 = 100;
 /// Worlds above the root far behind the tip, and how many are folded together: as the node does it.
 const FAR: (u32, u32) = (16, 8);
 /// A full block of today: transactions of two inputs.
@@ -49,13 +49,13 @@ pub fn grow_and_fold(done: Churned, operations: u64, mut say: impl FnMut(&str, u
     let loaded = (loaded, core_time() - begun);
     drop(base);
     let (mut spent, mut times, mut done) = ([Duration::ZERO; 2], [no_times(), no_times()], 0);
-    let (mut recent, mut rng) = (VecDeque::new(), Rng::new(2016));
+    let mut recent = Recent::default();
     let (mut root, mut turn) = (0, None);
     for world in 1.. {
         if done >= operations {
             break;
         }
-        let body = invent(world, &mut live, &mut recent, &mut rng);
+        let body = invent(world, &mut live, &mut recent);
         let begun = core_time();
         let mut missing = 0;
         let grown =
@@ -94,8 +94,17 @@ fn share(from: &Tally, to: &Tally) -> f64 {
     nursery as f64 / (nursery + folded).max(1) as f64
 }
 
-/// A block that takes coins of recent blocks and old ones. `recent` has the coins of each recent block.
-fn invent(world: u32, live: &mut Live, recent: &mut VecDeque<Vec<OutPoint>>, rng: &mut Rng) -> Body {
+/// The coins of each recent block, and the dice.
+pub struct Recent(VecDeque<Vec<OutPoint>>, Rng);
+
+impl Default for Recent {
+    fn default() -> Recent {
+        Recent(VecDeque::new(), Rng::new(2016))
+    }
+}
+
+/// A block that takes coins of recent blocks and old ones.
+pub fn invent(world: u32, live: &mut Live, Recent(recent, rng): &mut Recent) -> Body {
     let (mut txs, mut made) = (Vec::new(), Vec::new());
     for number in 0..=TXS {
         let coinbase = number == 0;

@@ -1,7 +1,12 @@
 //! The command line of the factory, the pump and the measurements: parses, calls, says how far it is.
 
+mod reorg;
+mod start;
+mod steps;
+mod table;
+mod writes;
+
 use caesure_bench::chain::{Factory, Spec};
-use caesure_bench::coins::table;
 use caesure_bench::pump::{Options, Pump};
 use caesure_bench::records::{Chain, Fork, write_chain};
 use caesure_bench::tx::show;
@@ -34,6 +39,14 @@ enum Command {
     Pump(PumpArgs),
     /// Measure the coins of the ledger: memory, operations a second, longest steps
     Ledger(LedgerArgs),
+    /// Measure the longest steps of a utxo shard while checkpoints are written, and while they are read back
+    Steps(LedgerArgs),
+    /// Measure a stop, a start after it, and a start after kill -9, beside what the disk allows
+    Start(StartArgs),
+    /// Measure switches between branches of a hundred blocks, beside Bitcoin Core where BITCOIND names one
+    Reorg(ReorgArgs),
+    /// Measure the bytes written to disk for each byte of blocks over a sync
+    Writes(WritesArgs),
 }
 
 #[derive(Args)]
@@ -63,6 +76,48 @@ struct LedgerArgs {
     /// Coins to make, and then to take and make
     #[arg(long, default_value_t = 20_000_000)]
     coins: u64,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StartArgs {
+    /// Coins the node has
+    #[arg(long, default_value_t = 20_000_000)]
+    coins: u64,
+    /// Times each
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Keep the node's folder below target/tmp for the next run
+    #[arg(long)]
+    keep: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct ReorgArgs {
+    /// Transactions of a block
+    #[arg(long, default_value_t = 500)]
+    txs: u32,
+    /// Times each branch wins
+    #[arg(long, default_value_t = 4)]
+    rounds: u32,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct WritesArgs {
+    /// Height of the chain
+    #[arg(long, default_value_t = 400)]
+    blocks: u32,
+    /// Its transactions
+    #[arg(long, default_value_t = 300_000)]
+    txs: u32,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -106,9 +161,13 @@ fn main() -> ExitCode {
         Command::Chain(args) => make_chain(args),
         Command::Pump(args) => serve(args),
         Command::Ledger(LedgerArgs { coins, json }) => {
-            table::run(coins, json);
+            caesure_bench::coins::table::run(coins, json);
             Ok(())
         }
+        Command::Steps(LedgerArgs { coins, json }) => print(&steps::run(coins), json),
+        Command::Start(StartArgs { coins, rounds, keep, json }) => print(&start::run(coins, rounds, keep), json),
+        Command::Reorg(ReorgArgs { txs, rounds, json }) => print(&reorg::run(txs, rounds), json),
+        Command::Writes(WritesArgs { blocks, txs, json }) => print(&writes::run(blocks, txs), json),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -117,6 +176,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print(table: &table::Table, json: bool) -> io::Result<()> {
+    table.print(json);
+    Ok(())
 }
 
 fn make_chain(args: ChainArgs) -> io::Result<()> {
