@@ -114,11 +114,11 @@ Exit status:
   7  disk full
   8  a write or sync failed
   9  folder written by a newer version
-  10  not allowed to read or write: another owner, or mounted read-only
-  11  blocks are needed that were pruned";
+ 10  not allowed to read or write: another owner, or mounted read-only
+ 11  blocks are needed that were pruned";
 
 impl Fatal {
-    /// The exit status, 1 to 10.
+    /// The exit status, 1 to 11.
     pub fn status(&self) -> u8 {
         match self {
             Fatal::Runtime(_) => 1,
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn every_end_has_its_own_status_and_help_names_it() {
         let statuses: Vec<u8> = all().iter().map(Fatal::status).collect();
-        assert_eq!(statuses, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(statuses, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
         for status in statuses {
             assert!(STATUSES.contains(&format!("\n{status:>3}  ")), "{status}");
         }
