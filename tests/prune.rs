@@ -227,7 +227,7 @@ fn what_cannot_be_made_again_is_said_and_one_copy_of_it_is_enough() {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&path, bytes).unwrap();
         let (status, said) = offline(&base, &["coins", "digest"]);
-        assert_eq!(status, if gone { 10 } else { 0 }, "{said}");
+        assert_eq!(status, if gone { 11 } else { 0 }, "{said}");
         assert!(
             !gone || said.contains("partition 9 of the coins has no checkpoint") && said.contains("sync again"),
             "{said}"
@@ -247,7 +247,7 @@ fn a_branch_with_more_work_from_below_what_is_kept_ends_it() {
     let rival = line.branch(200, 702, 5);
     let peer = Server::honest(rival);
     peer.dial(node.p2p);
-    assert_eq!(node.ended(120), 10, "{}", node.tail());
+    assert_eq!(node.ended(120), 11, "{}", node.tail());
     node.wait_log("is needed and was pruned", 5);
     node.wait_log("sync again", 5);
 }
