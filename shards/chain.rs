@@ -8,6 +8,7 @@
 //!  files.rs         bodies that lie in files of ours: restart, import, damage
 //!  grow.rs          worlds: begin, join, judge, retire in height order, refuse
 //!  refuse.rs        blocks that broke a rule
+//!  world.rs         what is known of a live world
 //!  scripts.rs       whose scripts are run, whose are believed
 //!  tip.rs           the tip moves; worlds fold, are dropped, are rebuilt
 //!  restore.rs       the checkpoints that coins are made from
@@ -37,6 +38,7 @@ mod restore;
 mod scripts;
 mod serve;
 mod tip;
+mod world;
 
 pub use history::Snapshot;
 
@@ -49,6 +51,7 @@ use ledger::{Body, Headers, NodeId, WorldId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::fetch::Fetch;
+use world::{World, WorldState};
 
 pub use prune::Pruning;
 
@@ -128,39 +131,6 @@ struct Held {
     growing: bool,
     appending: bool,
     from: From,
-}
-
-/// A live world above the root, or the root itself.
-#[derive(Debug)]
-struct World {
-    side: Side,
-    node: NodeId,
-    parent: WorldId,
-    children: Vec<WorldId>,
-    state: WorldState,
-    /// Coins in it once valid; before that what it makes less what it takes.
-    coins: i64,
-    /// Coins that its block takes, be they there or not; and, once they are counted, those it makes less that.
-    taken: i64,
-    net: i64,
-    /// Estimate of the memory its versions take.
-    bytes: u64,
-}
-
-impl World {
-    /// The one over the base, that of this block.
-    fn root(node: NodeId, name: WorldId, side: Side) -> World {
-        let state = WorldState::Valid;
-        World { side, node, parent: name, children: Vec::new(), state, coins: 0, taken: 0, net: 0, bytes: 0 }
-    }
-}
-
-#[derive(Debug)]
-enum WorldState {
-    Growing(Box<grow::Growing>),
-    /// All answers are there; the parent's verdict is not.
-    Checked(Result<(), refuse::Refusal>, From),
-    Valid,
 }
 
 /// What is known of a peer.

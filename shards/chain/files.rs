@@ -191,6 +191,12 @@ impl Chain {
         }
     }
 
+    /// Whether blocks may enter the pipeline of growing and appending.
+    pub(super) fn pipeline_room(&self) -> bool {
+        let loading: u64 = self.obtain.loading.values().map(|len| u64::from(*len)).sum();
+        self.pipeline_bytes + loading < self.config.budget.window / 2
+    }
+
     /// The lowest that may wait in memory, or need not: those above a damaged block wait for long, and must not keep
     /// another branch from growing.
     fn next_to_load(&self) -> Option<(u32, NodeId)> {

@@ -370,12 +370,6 @@ impl Chain {
         targets.into_iter().for_each(|leaf| self.add_target(leaf));
     }
 
-    /// Whether blocks may enter the pipeline of growing and appending.
-    pub(super) fn pipeline_room(&self) -> bool {
-        let loading: u64 = self.obtain.loading.values().map(|len| u64::from(*len)).sum();
-        self.pipeline_bytes + loading < self.config.budget.window / 2
-    }
-
     pub(super) fn hold(&mut self, node: NodeId, from: From, body: std::sync::Arc<ledger::Body>, cx: &mut Cx) {
         if self.life(node).stored == Stored::Durable && !self.may_grow(node) {
             // The root has passed it while it was read, or there is no room for it any more.
