@@ -2,13 +2,13 @@
 //! being written is gone, and what is between the two may be either.
 
 use super::edge::Due;
-use super::faults::Faults;
+use super::faults::{Fault, Faults};
 use super::{ShardId, Sim};
 use bytes::Bytes;
 use consensus::BlockHash;
 use ledger::checkpoint::{HEAD_LEN, head};
 use shards::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One that is being put in its place, and the heights of those that go then.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Checkpoints {
     pub files: BTreeMap<(u16, u32), Vec<u8>>,
     fresh: BTreeMap<u16, Vec<u8>>,
     placing: BTreeMap<u16, Placing>,
+    /// Partitions of which a file was damaged, or could not be read once.
+    struck: BTreeSet<u16>,
     /// Pieces read so far.
     pub reads: u64,
 }
@@ -38,6 +40,14 @@ impl Checkpoints {
             Some((*partition, *height, head.block))
         });
         found.collect()
+    }
+
+    pub(super) fn is_struck(&self, partition: u16) -> bool {
+        self.struck.contains(&partition)
+    }
+
+    pub(super) fn damaged(&self) -> bool {
+        !self.struck.is_empty()
     }
 
     pub(super) fn write(&mut self, partition: u16, at: u64, bytes: &Bytes) {
@@ -64,13 +74,10 @@ impl Checkpoints {
         Ok(Bytes::copy_from_slice(&file[start..end]))
     }
 
-    /// One bit of one file is not what it was.
-    pub fn rot(&mut self, rng: &mut Rng) {
-        let nth = rng.below(self.files.len().max(1) as u64) as usize;
-        if let Some(file) = self.files.values_mut().nth(nth) {
-            let at = rng.below(file.len() as u64) as usize;
-            file[at] ^= 1 << rng.below(8);
-        }
+    /// The last byte of a file is not what it was.
+    pub fn rot(&mut self, partition: u16, height: u32) {
+        *self.files.get_mut(&(partition, height)).and_then(|file| file.last_mut()).expect("it is there") ^= 1;
+        self.struck.insert(partition);
     }
 
     /// The run ends.
@@ -91,14 +98,24 @@ impl Checkpoints {
 }
 
 impl Sim {
+    /// Whether this fault strikes a file of the partition. Where blocks are pruned coins cannot be made from genesis on:
+    /// then a partition is struck once, so that its other file is whole.
+    pub(super) fn harms(&mut self, partition: u16, fault: fn(&mut Faults) -> &mut Fault) -> bool {
+        let spared = self.pruning.is_some() && self.checkpoints.is_struck(partition);
+        let strikes = !spared && fault(&mut self.faults).strikes(&mut self.rng);
+        if strikes {
+            self.checkpoints.struck.insert(partition);
+        }
+        strikes
+    }
+
     /// The last piece is there: the file goes to its place. What it holds may have changed when it is read again.
     pub(super) fn place(&mut self, shard: ShardId, (partition, height): (u16, u32), gone: Vec<u32>, soon: u64) {
         let mut whole = self.checkpoints.fresh.remove(&partition).expect("just written");
-        let (faults, rng) = (&mut self.faults, &mut self.rng);
-        let at = rng.below(whole.len() as u64) as usize;
-        if faults.checkpoint_rot.strikes(rng) {
-            whole[at] ^= 1 << rng.below(8);
-        } else if faults.checkpoint_short.strikes(rng) {
+        let at = self.rng.below(whole.len() as u64) as usize;
+        if self.harms(partition, |faults| &mut faults.checkpoint_rot) {
+            whole[at] ^= 1 << self.rng.below(8);
+        } else if self.harms(partition, |faults| &mut faults.checkpoint_short) {
             whole.truncate(at);
         }
         self.checkpoints.placing.insert(partition, Placing { height, whole, gone });

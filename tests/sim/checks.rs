@@ -3,9 +3,9 @@
 use super::Sim;
 use super::chains::{Chains, Known};
 use super::disk::Disk;
-use super::faults::Faults;
 use consensus::{BlockHash, Header, Network, Params};
 use ledger::WorldId;
+use ledger::record::Record;
 use shards::effect::Stop;
 use shards::report::Report;
 use shards::{Msg, ShardId};
@@ -27,6 +27,8 @@ pub(super) struct Checks {
     /// Blocks that lie where a power cut cannot take them; and those below which all do.
     durable: BTreeSet<BlockHash>,
     standing: BTreeSet<BlockHash>,
+    /// Blocks that were pruned, in this run or before.
+    pruned: BTreeSet<BlockHash>,
     /// Blocks whose refusal was on disk when the run began.
     refused: BTreeSet<BlockHash>,
     /// The root's block; worlds above it; and parents of all that ever grew.
@@ -48,6 +50,7 @@ impl Checks {
             growing: BTreeSet::new(),
             durable: BTreeSet::new(),
             standing: BTreeSet::new(),
+            pruned: BTreeSet::new(),
             refused: BTreeSet::new(),
             root: Params::of(Network::Regtest).genesis_hash,
             worlds: BTreeMap::new(),
@@ -58,23 +61,42 @@ impl Checks {
         }
     }
 
-    /// A run begins: records in blocks.bin by hash, offset and length; blocks refused before.
-    pub(super) fn began(
-        &mut self,
-        records: impl Iterator<Item = (BlockHash, u64, u32)>,
-        refused: impl Iterator<Item = BlockHash>,
-        disk: &Disk,
-    ) {
-        let by_hand = self.by_hand;
-        *self = Checks { by_hand, refused: refused.collect(), ..Checks::new(self.chains) };
-        let whole = |(hash, at, len): &(BlockHash, u64, u32)| {
-            self.chains.known(hash).is_some_and(|known| disk.durable(*at, *len) == Some(&known.blk.bytes[..]))
+    /// A run begins: records in blocks.bin; blocks refused before.
+    pub(super) fn began(&mut self, records: &[Record], refused: impl Iterator<Item = BlockHash>, disk: &Disk) {
+        let (by_hand, pruned) = (self.by_hand, std::mem::take(&mut self.pruned));
+        *self = Checks { by_hand, pruned, refused: refused.collect(), ..Checks::new(self.chains) };
+        let whole = |record: &&Record| {
+            let kept = disk.durable(record.end() - u64::from(record.len), record.len);
+            let known = self.chains.known(&record.hash);
+            record.punched && self.pruned.contains(&record.hash)
+                || known.is_some_and(|known| kept == Some(&known.blk.bytes[..]))
         };
-        self.durable = records.filter(whole).map(|(hash, ..)| hash).collect();
+        self.durable = records.iter().filter(whole).map(|record| record.hash).collect();
     }
 
     pub(super) fn unanswered(&self) -> usize {
         self.growing.len()
+    }
+
+    pub(super) fn pruned(&mut self, block: BlockHash) {
+        self.pruned.insert(block);
+    }
+
+    pub(super) fn is_pruned(&self, block: &BlockHash) -> bool {
+        self.pruned.contains(block)
+    }
+
+    pub(super) fn all_pruned(&self) -> usize {
+        self.pruned.len()
+    }
+
+    /// Whether `wanted` is this block or lies below it.
+    pub(super) fn stands_on(&self, mut block: BlockHash, wanted: BlockHash) -> bool {
+        while block != wanted {
+            let Some(known) = self.chains.known(&block) else { return false };
+            block = known.blk.header.prev;
+        }
+        true
     }
 
     pub(super) fn is_durable(&self, block: &BlockHash) -> bool {
@@ -118,9 +140,7 @@ impl Checks {
     }
 
     /// A line for people.
-    pub(super) fn logged(&self, line: &str, faults: &Faults) {
-        let Faults { checkpoint_rot, checkpoint_short, failed_load, .. } = faults;
-        let damaged = checkpoint_rot.struck + checkpoint_short.struck + failed_load.struck > 0;
+    pub(super) fn logged(&self, line: &str, damaged: bool) {
         // A rebuild may want one that a write, which was given up for it, has just made superfluous.
         let whole = damaged || line.contains("no such file");
         assert!(!line.contains("cannot be read: ") || whole, "no checkpoint was damaged: {line}");
@@ -169,6 +189,7 @@ impl Sim {
                     checks.durable.insert(header.hash());
                 }
             }
+            Msg::Punch(records) => self.may_prune(records),
             Msg::TipMoved { headers, .. } => {
                 // None where a hand took the tip back: the report names it.
                 if let Some(tip) = headers.last() {

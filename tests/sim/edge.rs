@@ -11,6 +11,8 @@ pub(super) enum Due {
     FailedWrite(bool),
     Synced,
     FailedSync,
+    /// The block index is synced, or some of the pages are given up.
+    Punched,
     /// A checkpoint's last piece is written and synced, and it is in its place.
     Saved(ShardId, u16),
     Kept,
@@ -84,7 +86,11 @@ impl Sim {
                 }
                 self.at_disk();
             }
-            Effect::Index(bytes) => self.rows.extend(bytes),
+            Effect::Index(bytes) => self.rows.append(&bytes),
+            Effect::Punch(pages) => {
+                self.punch(pages, soon);
+                self.at_disk();
+            }
             Effect::SaveCheckpoint { side, partition, height, at, bytes, last } => {
                 let failed = self.faults.failed_save.strikes(&mut self.rng).then(|| "no room for it".to_owned());
                 if failed.is_none() {
@@ -96,7 +102,8 @@ impl Sim {
                 self.after(soon, Due::Event(shard, Event::SavedCheckpoint { side, partition, failed }));
             }
             Effect::LoadCheckpoint { side, partition, height, at, len } => {
-                let bytes = match self.faults.failed_load.strikes(&mut self.rng) {
+                let fails = self.harms(partition, |faults| &mut faults.failed_load);
+                let bytes = match fails {
                     true => Err("the drive says no".into()),
                     false => self.checkpoints.load(partition, height, at, len),
                 };
@@ -119,12 +126,14 @@ impl Sim {
                 }
                 assert!(level != Level::Warn || !line.is_empty());
                 if level != Level::Debug {
-                    self.checks.logged(&line, &self.faults);
+                    self.checks.logged(&line, self.checkpoints.damaged());
                     self.log.push(line);
                 }
             }
             Effect::Stop(why, line) => {
-                assert!(self.checks.wounds.contains(&why), "the node stops: {line}");
+                let right = self.checks.wounds.contains(&why) || self.may_stop == Some(why);
+                assert!(right, "the node stops, {why:?}: {line}");
+                self.last_words = line;
                 // The other cores hear of it a little later.
                 self.dying = Some((self.steps + self.rng.below(100), Down::Stopped(why)));
             }
@@ -159,6 +168,10 @@ impl Sim {
                 self.at_disk();
             }
             Due::FailedSync => self.fail(false, "a sync"),
+            Due::Punched => {
+                self.punched();
+                self.at_disk();
+            }
             Due::Saved(shard, partition) => {
                 self.checkpoints.placed(partition);
                 self.step(shard, Input::Event(Event::SavedCheckpoint { side: Side::Tip, partition, failed: None }));
