@@ -222,3 +222,15 @@ fn a_pruned_node_whose_history_is_needed_says_so() {
     let line = stops(&mut sim, Stop::HeadersLost);
     assert!(line.contains("the headers of pruned blocks"), "{line}");
 }
+
+#[test]
+fn a_false_snapshot_stops_the_node() {
+    for seed in 0..4 {
+        let mut sim = Sim::new(seed, 2, deep(), vec![scenario::remote(0, scenario::honest(&deep().rival))]);
+        sim.load_snapshot(&deep().rival, 150, true);
+        sim.may_stop = Some(Stop::Snapshot);
+        sim.restart(2);
+        let line = stops(&mut sim, Stop::Snapshot);
+        assert!(line.contains("the snapshot is false"), "{line}");
+    }
+}

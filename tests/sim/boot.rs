@@ -4,6 +4,7 @@ use super::checks::Checks;
 use super::edge::Due;
 use super::*;
 use consensus::{Network, Params};
+use shards::effect::Side;
 use shards::limits::HORIZON_BLOCKS;
 use shards::metrics::Pages;
 use shards::script_cache::ScriptCache;
@@ -36,6 +37,9 @@ impl Sim {
             mortal: false,
             down: None,
             dying: None,
+            snapshot: None,
+            ending_snapshot: false,
+            base_lost: false,
             may_stop: None,
             last_words: String::new(),
             planted: None,
@@ -94,6 +98,7 @@ impl Sim {
             self.invalidated = old;
         }
         self.rows.spoil(faults, rng);
+        self.end_snapshot();
         self.boot(cores);
     }
 
@@ -125,12 +130,19 @@ impl Sim {
         self.tip = params.genesis_hash;
         (self.cut_at, self.dying, self.apart_until) = (None, None, 0);
         let (index, opened) = self.open();
+        self.base_lost = self.snapshot.as_ref().is_some_and(|snapshot| !self.checks.leads_to(&index, snapshot.block));
         let synced = !self.strikes(Planted::UnsyncedStart, 1);
         self.disk.open(index.end, synced);
         let refused = self.refusals();
-        self.checks.began(&index.records, refused.iter().map(|(hash, _)| *hash), &self.disk);
+        self.checks.began(
+            &index.records,
+            refused.iter().map(|(hash, _)| *hash),
+            self.snapshot.as_ref().map(|snapshot| snapshot.block),
+            &self.disk,
+        );
         let hidden = self.strikes(Planted::RefusedAgain, 1);
-        let mut found = self.checkpoints.find();
+        let snapshot = self.find_snapshot();
+        let mut found = self.checkpoints.find(if snapshot.is_some() { Side::History } else { Side::Tip });
         if self.strikes(Planted::StaleCheckpoint, 1) {
             found
                 .iter_mut()
@@ -146,7 +158,7 @@ impl Sim {
             horizon: self.horizon,
             refused: if hidden { Vec::new() } else { refused },
             checkpoints: found,
-            snapshot: None,
+            snapshot,
             look: false,
             invalidated: self.by_hand(),
             pruning: self.pruning(),
@@ -196,7 +208,7 @@ impl Sim {
                 seed: 7,
                 policy: self.policy,
                 genesis: params.genesis_hash,
-                snapshot: false,
+                snapshot: self.snapshot.is_some(),
                 core,
                 pages: pages.clone(),
             };

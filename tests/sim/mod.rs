@@ -10,6 +10,7 @@
 //!  cores.rs disk.rs checkpoints.rs net.rs peers.rs      what is around the shards
 //!  chains.rs        what the network knows, and the naive oracle
 //!  prune.rs         the block index, and blocks that are given up
+//!  snapshot.rs      nodes that begin with coins
 //!  main.rs          the command `cargo sim`
 //! ```
 
@@ -26,6 +27,7 @@ pub mod peers;
 pub mod planted;
 mod prune;
 pub mod scenario;
+mod snapshot;
 
 use chains::Chains;
 use checkpoints::Checkpoints;
@@ -41,7 +43,7 @@ use planted::Planted;
 use shards::effect::{ConnId, Stop};
 use shards::limits::{Budget, link_depth};
 use shards::report;
-use shards::{Cx, Input, Plan, Rng, Shard, ShardId, utxo};
+use shards::{Cx, Input, Plan, Rng, Shard, ShardId, chain, utxo};
 use std::collections::BTreeMap;
 
 const TICK_MS: u64 = 250;
@@ -87,6 +89,11 @@ pub struct Sim {
     pub down: Option<Down>,
     /// It is about to end so, at this step.
     dying: Option<(u64, Down)>,
+    /// The snapshot that the node began with; and whether it is being removed.
+    pub snapshot: Option<chain::Snapshot>,
+    ending_snapshot: bool,
+    /// When the run began, some header up to its block was not to be found.
+    pub base_lost: bool,
     /// A reason to stop that is right whenever it comes.
     pub may_stop: Option<Stop>,
     /// What the node said when it stopped.

@@ -48,6 +48,8 @@ struct Options {
     checkpoints: Option<(u64, u32, u32)>,
     /// Bytes that blocks may take, and blocks below the tip that are kept.
     pruning: Option<(u64, u32)>,
+    /// The height of a snapshot that the node begins with.
+    snapshot: Option<u32>,
     /// Runs that end, before the last.
     lives: u64,
     /// They end late, when there are checkpoints.
@@ -75,6 +77,7 @@ impl Options {
             checkpoints: (!one_in(rng, 3))
                 .then(|| (1 << (14 + rng.below(16)), 1 + rng.below(40) as u32, rng.below(80) as u32)),
             pruning: None,
+            snapshot: None,
             lives: rng.below(if many { 6 } else { 3 }),
             late: one_in(rng, 3),
             by_hand: one_in(rng, 6),
@@ -82,6 +85,9 @@ impl Options {
         };
         if one_in(rng, 4) {
             options.prune(rng);
+        } else if one_in(rng, 4) {
+            let height = if options.deep { 61 + rng.below(171) } else { 1 + rng.below(121) };
+            options.snapshot = Some(height as u32);
         }
         options
     }
@@ -97,9 +103,13 @@ impl Options {
 
     /// Branches that peers tell of, the best one first.
     fn branches<'a>(&self, all: &'a Chains) -> [&'a Branch; 4] {
-        match self.pruning.is_some() && self.deep {
-            true => [&all.main, &all.main, &all.main, &all.invalid],
-            false => [&all.rival, &all.main, &all.short, &all.invalid],
+        match (self.pruning, self.snapshot) {
+            (Some(_), _) if self.deep => [&all.main, &all.main, &all.main, &all.invalid],
+            // Others leave below the snapshot's block: had they more work than the tip, the node would stop.
+            (_, Some(height)) if self.deep || height > 110 => [&all.rival; 4],
+            // Blocks that nobody sends hold the history up.
+            (_, Some(_)) => [&all.rival, &all.main, &all.short, &all.rival],
+            _ => [&all.rival, &all.main, &all.short, &all.invalid],
         }
     }
 
@@ -113,6 +123,7 @@ impl Options {
             ("short horizon", self.horizon != HORIZON_BLOCKS),
             ("checkpoints", self.checkpoints.is_some()),
             ("pruning", self.pruning.is_some()),
+            ("snapshot", self.snapshot.is_some()),
             ("late ends", self.late),
             ("decisions by hand", self.by_hand),
         ];
@@ -184,7 +195,10 @@ pub fn run(seed: u64, planted: Option<Planted>, verbose: bool) -> Result<Ran, St
         (sim.budget.window, sim.budget.worlds) = (window, worlds);
     }
     let best = if options.pruning.is_some() && options.deep { &all.second } else { &all.best };
-    let mut story = Story { sim, rng, all, best, ends: Vec::new() };
+    if let Some(height) = options.snapshot {
+        sim.load_snapshot(&all.rival, height, false);
+    }
+    let mut story = Story { sim, rng, all, best, verified: true, ends: Vec::new() };
     // So that what was set holds.
     story.sim.down = Some(Down::Killed);
     story.restart();
@@ -192,12 +206,14 @@ pub fn run(seed: u64, planted: Option<Planted>, verbose: bool) -> Result<Ran, St
         story.life(options.late)?;
     }
     story.end()?;
-    if options.by_hand {
+    if options.by_hand && story.verified {
         story.decisions()?;
     }
-    let Story { sim, ends, .. } = story;
+    let Story { sim, ends, verified, .. } = story;
+    let mut names = options.names();
+    names.extend((!verified).then(|| "history unverified".to_owned()));
     let (faults, reads, pruned) = (sim.faults.clone(), sim.checkpoints.reads, sim.pruned());
-    Ok(Ran { trace: sim.trace, faults, options: options.names(), reads, pruned, ends })
+    Ok(Ran { trace: sim.trace, faults, options: names, reads, pruned, ends })
 }
 
 /// A run and its chance.
@@ -207,6 +223,8 @@ struct Story {
     all: &'static Chains,
     /// What the node must come to.
     best: &'static Truth,
+    /// No history is left to be verified.
+    verified: bool,
     ends: Vec<String>,
 }
 
@@ -231,6 +249,10 @@ impl Story {
             self.fall();
         }
         self.sim.mortal = false;
+        // Headers below a snapshot's block are in the index alone, and it is not synced: peers give them again.
+        if self.sim.base_lost {
+            return Ok(());
+        }
         stands_again(&mut self.sim, told)
     }
 
@@ -268,9 +290,18 @@ impl Story {
     fn end(&mut self) -> Result<(), String> {
         let best = self.best;
         live(&mut self.sim, best)?;
+        if self.sim.snapshot.is_some() {
+            // It may have come to the snapshot's block by itself: the next start compares.
+            self.restart();
+            live(&mut self.sim, best)?;
+            // It may wait for a block that nobody is asked for; the coins are right all the same.
+            self.verified = verified(&mut self.sim).is_ok();
+        }
         same_coins(&mut self.sim, best)?;
         self.restart();
-        stands_again(&mut self.sim, best.tip)?;
+        if !self.sim.base_lost {
+            stands_again(&mut self.sim, best.tip)?;
+        }
         live(&mut self.sim, best)?;
         same_coins(&mut self.sim, best)
     }
@@ -358,6 +389,22 @@ pub fn live(sim: &mut Sim, best: &Truth) -> Result<(), String> {
         sim.turn();
     }
     Err(format!("the tip is not reached in {TURNS_MAX} turns: {}", sim.say()))
+}
+
+/// Until the history behind a snapshot is verified, if there is one.
+pub fn verified(sim: &mut Sim) -> Result<(), String> {
+    let until = sim.now_ms + LIVE_MS;
+    for _ in 0..TURNS_MAX {
+        let history = sim.report.as_ref().and_then(|report| report.history);
+        if sim.snapshot.is_none() && history.is_none() {
+            return Ok(());
+        }
+        if sim.now_ms > until {
+            return Err(format!("the history is not verified in time, {history:?}: {}", sim.say()));
+        }
+        sim.turn();
+    }
+    Err(format!("the history is not verified in {TURNS_MAX} turns: {}", sim.say()))
 }
 
 /// After a restart, with nobody to ask, the node is where it said it was or on a branch with more work.
