@@ -308,7 +308,10 @@ impl Chain {
 
     /// Everything that may have become possible.
     fn advance(&mut self, cx: &mut Cx) {
-        self.adopt_snapshot(|chain| chain.best, cx);
+        // Where a start finds its block, the headers are kept already.
+        if self.adopt_snapshot(|chain| chain.best, cx) {
+            self.keep_headers(cx);
+        }
         self.grow_ready(cx);
         self.obtain_more(cx);
     }

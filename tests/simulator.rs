@@ -1,13 +1,14 @@
 //! The simulated node under drawn faults: a quick set of seeds, which must be clean, and planted bugs, which must be found.
 //! `cargo sim` runs more of both.
 
-use caesure_tests::sim::chains::{Blk, Chains, busy, deep, oracle};
+use caesure_tests::sim::chains::{Blk, Branch, Chains, busy, deep, oracle};
 use caesure_tests::sim::planted::Planted;
 use caesure_tests::sim::scenario::{self, Ran};
 use caesure_tests::sim::{Down, Sim};
 use consensus::Block;
 use ledger::Body;
 use shards::Rng;
+use shards::effect::Stop;
 use shards::limits::{HORIZON_SYNC_BLOCKS, WORLDS_HARD};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,16 +24,19 @@ fn run(seed: u64, planted: Option<Planted>) -> Result<Ran, String> {
 
 #[test]
 fn every_seed_ends_at_the_best_tip_with_the_same_coins() {
-    let (mut reads, mut struck) = (0, std::collections::BTreeMap::new());
+    let (mut reads, mut pruned, mut struck) = (0, 0, std::collections::BTreeMap::new());
     for seed in 0..120 {
         let ran = run(seed, None).unwrap_or_else(|why| panic!("to repeat it: cargo sim -- --seed {seed} --log\n{why}"));
         reads += ran.reads;
+        pruned += ran.pruned;
         ran.faults.each().iter().for_each(|(name, fault)| *struck.entry(*name).or_insert(0) += fault.struck);
     }
-    // A power cut seldom falls between a rename and its sync, and few blocks are read while all may go wrong.
-    let seldom = ["failed_read", "lost_checkpoint", "lost_refusal"];
+    // A power cut seldom falls between a rename and its sync; few blocks are read, and few decisions made, while all may
+    // go wrong.
+    let seldom = ["failed_keep", "failed_read", "lost_checkpoint", "lost_refusal"];
     let never: Vec<_> = struck.iter().filter(|(name, times)| **times == 0 && !seldom.contains(*name)).collect();
-    assert!(reads > 0 && never.is_empty(), "{reads} pieces of checkpoints were read; these never struck: {never:?}");
+    assert!(never.is_empty(), "these never struck: {never:?}");
+    assert!(reads > 0 && pruned > 0, "{reads} pieces of checkpoints were read, {pruned} blocks pruned");
 }
 
 #[test]
@@ -143,4 +147,90 @@ fn worlds_of_long_forks_take_bounded_memory() {
         }
     }
     assert!(over > 0, "the branches are too short to mean anything");
+}
+
+#[test]
+fn blocks_are_given_up_and_coins_stay_the_same() {
+    let mut seeds = (0..).map(|seed| run(seed, None).unwrap_or_else(|why| panic!("seed {seed}: {why}")));
+    let pruning = seeds.by_ref().filter(|ran| ran.options.iter().any(|name| name == "pruning"));
+    let many = pruning.take(40).filter(|ran| ran.pruned > 40).count();
+    assert!(many > 13, "only {many} of 40 pruned anything");
+}
+
+/// A node that has pruned more than half of its chain, which came in two parts, so that there are two checkpoints of each
+/// partition; and then, perhaps, another branch comes.
+fn pruned(rival: Option<&Branch>) -> Sim {
+    let mut peer = scenario::honest(&deep().main[..150].to_vec());
+    let mut other = peer.clone();
+    peer.later.push_back((300_000, deep().main.clone()));
+    other.later.extend(rival.map(|rival| (900_000, rival.clone())));
+    let mut sim = Sim::new(5, 2, deep(), vec![scenario::remote(0, peer), scenario::remote(1, other)]);
+    sim.policy.bandwidth = 1 << 28;
+    (sim.horizon, sim.pruning) = (20, Some((4_096, 30)));
+    sim.restart(2);
+    for _ in 0..1_000_000 {
+        if sim.report.as_ref().is_some_and(|report| report.pruned.0 > 115) {
+            break;
+        }
+        sim.turn();
+    }
+    assert!(sim.report.as_ref().unwrap().pruned.0 > 115, "{}", sim.say());
+    // Until the store has done what it was told.
+    (0..5_000).for_each(|_| sim.turn());
+    sim
+}
+
+/// Turns until the node stops, as it must; what it says.
+fn stops(sim: &mut Sim, why: Stop) -> String {
+    for _ in 0..2_000_000 {
+        if sim.down == Some(Down::Stopped(why)) {
+            return std::mem::take(&mut sim.last_words);
+        }
+        sim.turn();
+    }
+    panic!("it does not stop: {}", sim.say());
+}
+
+#[test]
+fn a_pruned_node_whose_history_is_needed_says_so() {
+    // A branch with more work from below what is kept.
+    let mut sim = pruned(Some(&deep().rival));
+    sim.may_stop = Some(Stop::Pruned);
+    let line = stops(&mut sim, Stop::Pruned);
+    assert!(line.contains("was pruned") && line.contains("no checkpoint that lies on this branch"), "{line}");
+
+    // One checkpoint of a partition is damaged, and then both.
+    let mut sim = pruned(None);
+    let heights: Vec<u32> = sim.checkpoints.files.keys().filter(|key| key.0 == 7).map(|key| key.1).collect();
+    assert_eq!(heights.len(), 2);
+    sim.checkpoints.rot(7, heights[1]);
+    let told = sim.tip;
+    sim.restart(5);
+    scenario::stands_again(&mut sim, told).unwrap();
+    let mut sim = pruned(None);
+    heights.iter().for_each(|height| sim.checkpoints.rot(7, *height));
+    sim.may_stop = Some(Stop::Pruned);
+    sim.restart(1);
+    let line = stops(&mut sim, Stop::Pruned);
+    assert!(line.contains("partition 7 of the coins has no checkpoint"), "{line}");
+
+    // Both copies of the block index.
+    let mut sim = pruned(None);
+    sim.spoil_index(2_000);
+    sim.may_stop = Some(Stop::HeadersLost);
+    sim.restart(1);
+    let line = stops(&mut sim, Stop::HeadersLost);
+    assert!(line.contains("the headers of pruned blocks"), "{line}");
+}
+
+#[test]
+fn a_false_snapshot_stops_the_node() {
+    for seed in 0..4 {
+        let mut sim = Sim::new(seed, 2, deep(), vec![scenario::remote(0, scenario::honest(&deep().rival))]);
+        sim.load_snapshot(&deep().rival, 150, true);
+        sim.may_stop = Some(Stop::Snapshot);
+        sim.restart(2);
+        let line = stops(&mut sim, Stop::Snapshot);
+        assert!(line.contains("the snapshot is false"), "{line}");
+    }
 }

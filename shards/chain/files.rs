@@ -25,7 +25,6 @@ impl Chain {
             );
             cx.log(Level::Warn, line);
         }
-        self.obtain.bare_headers += index.headers.len();
         for header in &index.headers {
             if let Some(parent) = self.tree.find(&header.prev) {
                 // One that does not hold is had again from peers.

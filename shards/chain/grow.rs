@@ -145,6 +145,7 @@ impl Chain {
             self.candidate(node, cx);
             self.settle_block(node, cx);
         }
+        self.begin_to_compare(cx);
     }
 
     /// Counts a block's bytes no longer once it neither grows nor is being appended.

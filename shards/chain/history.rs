@@ -188,12 +188,16 @@ impl Chain {
             snapshot.height, snapshot.block
         );
         cx.log(Level::Warn, line);
-        self.keep_headers(base, cx);
         let started = self.root == 0 && self.restore(Side::History).is_empty();
-        if !started || !self.tree.descends(base, self.worlds[&self.root].node) {
+        let anew = !started || !self.tree.descends(base, self.worlds[&self.root].node);
+        // First the tip's, because a root of the history may move the tip, and with it the tip's root.
+        self.reset_worlds(Side::Tip, leaf(self), cx);
+        if self.obtain.stopped {
+            return true;
+        }
+        if anew {
             self.begin_history(cx);
         }
-        self.reset_worlds(Side::Tip, leaf(self), cx);
         let root = self.worlds[&self.root].node;
         if self.work(root) > self.work(self.tip) {
             self.tip = root;
@@ -228,17 +232,13 @@ impl Chain {
         }
     }
 
-    /// So that a later start knows the base, too.
-    fn keep_headers(&self, base: NodeId, cx: &mut Cx) {
-        if self.obtain.bare_headers > 0 {
-            return;
-        }
+    /// So that a later start knows the base, too: all headers up to it, since one may stand on a block whose record a start
+    /// finds only after all headers.
+    pub(super) fn keep_headers(&self, cx: &mut Cx) {
         let mut nodes = Vec::new();
-        let mut at = base;
+        let mut at = self.history.as_ref().expect("just begun").base;
         while at != 0 {
-            if self.life(at).place.is_none() {
-                nodes.push(at);
-            }
+            nodes.push(at);
             at = self.tree.node(at).parent;
         }
         nodes.reverse();
@@ -262,13 +262,24 @@ impl Chain {
     /// A world of the history became valid.
     pub(super) fn history_grew(&mut self, node: NodeId, cx: &mut Cx) {
         if self.is_base(node) {
-            self.history.as_mut().expect("its base").compared = Some(0);
-            return self.compare_next(cx);
+            return self.begin_to_compare(cx);
         }
         let root = self.root_below(node);
         let to = self.tree.ancestor(node, self.height(node).saturating_sub(HORIZON_SYNC_BLOCKS)).expect("below");
         if self.height(to) >= self.height(root) + FOLD_BLOCKS && self.life(to).stored == Stored::Durable {
             self.fold_to(self.life(to).world.expect("between the root and the newest"), cx);
+        }
+    }
+
+    /// Compares once the base is valid and durable, with all below it: without the snapshot the tip stands on their bytes.
+    pub(super) fn begin_to_compare(&mut self, cx: &mut Cx) {
+        let Some(base) = self.history.as_ref().filter(|history| history.compared.is_none()).map(|history| history.base)
+        else {
+            return;
+        };
+        if !self.is_assumed(base) && self.life(base).stored == Stored::Durable {
+            self.history.as_mut().expect("just seen").compared = Some(0);
+            self.compare_next(cx);
         }
     }
 

@@ -55,8 +55,6 @@ pub(super) struct Obtain {
     pub(super) crowded_out: Option<NodeId>,
     pub(super) replaying: bool,
     pub(super) stopped: bool,
-    /// Headers that the block index keeps without a block.
-    pub(super) bare_headers: usize,
 }
 
 impl Obtain {

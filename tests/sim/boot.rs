@@ -4,11 +4,12 @@ use super::checks::Checks;
 use super::edge::Due;
 use super::*;
 use consensus::{Network, Params};
-use ledger::record::Record;
+use shards::effect::Side;
 use shards::limits::HORIZON_BLOCKS;
 use shards::metrics::Pages;
 use shards::script_cache::ScriptCache;
 use shards::{Event, book, chain, peer, plan, status, store, verify};
+use std::ops::Range;
 use std::sync::Arc;
 
 impl Sim {
@@ -16,7 +17,9 @@ impl Sim {
     /// takes what is not synced.
     pub fn new(seed: u64, cores: usize, chains: &'static Chains, remotes: Vec<Remote>) -> Sim {
         let often = Fault::one_in(2);
-        let faults = Faults { lost_write: Fault::one_in(4), torn_write: often, index_cut: often, ..Faults::default() };
+        let seldom = Fault::one_in(4);
+        let faults =
+            Faults { lost_write: seldom, torn_write: often, lost_punch: often, index_cut: often, ..Faults::default() };
         let params = Params::of(Network::Regtest);
         let mut sim = Sim {
             rng: Rng(seed),
@@ -34,6 +37,11 @@ impl Sim {
             mortal: false,
             down: None,
             dying: None,
+            snapshot: None,
+            ending_snapshot: false,
+            base_lost: false,
+            may_stop: None,
+            last_words: String::new(),
             planted: None,
             disk: Disk::default(),
             refused: Vec::new(),
@@ -45,7 +53,8 @@ impl Sim {
             horizon: HORIZON_BLOCKS,
             warm: false,
             log: Vec::new(),
-            rows: Vec::new(),
+            rows: prune::Rows::default(),
+            pruning: None,
             checkpoints: Checkpoints::default(),
             policy: utxo::Policy { network: params.magic, bandwidth: 0, interval: 1, gap: 1 },
             checks: Checks::new(chains),
@@ -88,30 +97,9 @@ impl Sim {
         if let Some(old) = self.unsynced.take().filter(|_| power) {
             self.invalidated = old;
         }
-        self.spoil_rows();
+        self.rows.spoil(faults, rng);
+        self.end_snapshot();
         self.boot(cores);
-    }
-
-    /// What a start finds of the block index, which is never synced.
-    fn spoil_rows(&mut self) {
-        let (faults, rng) = (&mut self.faults, &mut self.rng);
-        if self.rows.is_empty() {
-            return;
-        }
-        let len = self.rows.len();
-        let (at, hole) = (rng.below(len as u64) as usize, rng.below(200) as usize);
-        if faults.index_flip.strikes(rng) {
-            self.rows[at] ^= 1 << rng.below(8);
-        }
-        if faults.index_hole.strikes(rng) {
-            self.rows[at..(at + hole).min(len)].fill(0);
-        }
-        if faults.index_cut.strikes(rng) {
-            self.rows.truncate(at);
-        }
-        if faults.index_lost.strikes(rng) {
-            self.rows.clear();
-        }
     }
 
     /// Blocks refused in earlier runs, as the edge reads them.
@@ -141,19 +129,20 @@ impl Sim {
         self.report = None;
         self.tip = params.genesis_hash;
         (self.cut_at, self.dying, self.apart_until) = (None, None, 0);
-        let image = self.disk.image();
-        let ledger::block_index::Opened { index, keep, append, rows, .. } = open(&self.rows, image);
-        self.rows.truncate(keep as usize);
-        self.rows.extend(append);
-        let tail = image[index.end as usize / 4_096 * 4_096..index.end as usize].to_vec();
-        let opened = store::Opened { end: index.end, tail, rows, ..store::Opened::default() };
+        let (index, opened) = self.open();
+        self.base_lost = self.snapshot.as_ref().is_some_and(|snapshot| !self.checks.leads_to(&index, snapshot.block));
         let synced = !self.strikes(Planted::UnsyncedStart, 1);
         self.disk.open(index.end, synced);
-        let bytes = |record: &Record| (record.hash, record.end() - u64::from(record.len), record.len);
         let refused = self.refusals();
-        self.checks.began(index.records.iter().map(bytes), refused.iter().map(|(hash, _)| *hash), &self.disk);
+        self.checks.began(
+            &index.records,
+            refused.iter().map(|(hash, _)| *hash),
+            self.snapshot.as_ref().map(|snapshot| snapshot.block),
+            &self.disk,
+        );
         let hidden = self.strikes(Planted::RefusedAgain, 1);
-        let mut found = self.checkpoints.find();
+        let snapshot = self.find_snapshot();
+        let mut found = self.checkpoints.find(if snapshot.is_some() { Side::History } else { Side::Tip });
         if self.strikes(Planted::StaleCheckpoint, 1) {
             found
                 .iter_mut()
@@ -169,10 +158,10 @@ impl Sim {
             horizon: self.horizon,
             refused: if hidden { Vec::new() } else { refused },
             checkpoints: found,
-            snapshot: None,
+            snapshot,
             look: false,
             invalidated: self.by_hand(),
-            pruning: chain::Pruning::default(),
+            pruning: self.pruning(),
             offline: false,
             audit: None,
         };
@@ -219,7 +208,7 @@ impl Sim {
                 seed: 7,
                 policy: self.policy,
                 genesis: params.genesis_hash,
-                snapshot: false,
+                snapshot: self.snapshot.is_some(),
                 core,
                 pages: pages.clone(),
             };
@@ -236,8 +225,8 @@ impl Sim {
     }
 }
 
-/// The records of this file, with what a block index says of it.
-fn open(rows: &[u8], image: &[u8]) -> ledger::block_index::Opened {
+/// The records of this file, with what copies of a block index say of them.
+pub(super) fn open(copies: &[&[u8]], image: &[u8], holes: &[Range<u64>]) -> ledger::block_index::Opened {
     let params = Params::of(Network::Regtest);
     let read = |at: u64, buffer: &mut [u8]| {
         let rest = image.get(at as usize..).unwrap_or_default();
@@ -245,5 +234,5 @@ fn open(rows: &[u8], image: &[u8]) -> ledger::block_index::Opened {
         buffer[..len].copy_from_slice(&rest[..len]);
         Ok::<_, String>(len)
     };
-    ledger::block_index::open(params, &[rows], image.len() as u64, &[], read, |_| {}).expect("reads succeed")
+    ledger::block_index::open(params, copies, image.len() as u64, holes, read, |_| {}).expect("reads succeed")
 }

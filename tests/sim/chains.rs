@@ -207,7 +207,14 @@ pub fn oracle(branch: &Branch) -> Truth {
     Truth { height, tip, coins: coins.len() as u64, digest: CoinDigest::of_all(&digests) }
 }
 
-type Coins = BTreeMap<OutPoint, Coin>;
+/// Coins that the blocks of a branch leave, all of which are valid.
+pub fn coins(branch: &[Arc<Blk>]) -> Coins {
+    let add = |coins, (blk, height): (&Arc<Blk>, u32)| applied(&coins, &blk.bytes, height).expect("it is valid");
+    branch.iter().zip(1..).fold(Coins::new(), add)
+}
+
+/// By outpoint.
+pub type Coins = BTreeMap<OutPoint, Coin>;
 
 fn applied(coins: &Coins, bytes: &bytes::Bytes, height: u32) -> Option<Coins> {
     let block = Block::parse(bytes.clone()).expect("our own blocks can be read");

@@ -3,10 +3,10 @@
 use super::Sim;
 use super::chains::{Chains, Known};
 use super::disk::Disk;
-use super::faults::Faults;
 use consensus::{BlockHash, Header, Network, Params};
 use ledger::WorldId;
-use shards::effect::Stop;
+use ledger::record::{Index, Record};
+use shards::effect::{Side, Stop};
 use shards::report::Report;
 use shards::{Msg, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ pub(super) struct Alive {
     pub(super) parent: WorldId,
     pub(super) height: u32,
     pub(super) block: BlockHash,
+    side: Side,
 }
 
 /// What was said so far, in this run of the node.
@@ -27,10 +28,12 @@ pub(super) struct Checks {
     /// Blocks that lie where a power cut cannot take them; and those below which all do.
     durable: BTreeSet<BlockHash>,
     standing: BTreeSet<BlockHash>,
+    /// Blocks that were pruned, in this run or before.
+    pruned: BTreeSet<BlockHash>,
     /// Blocks whose refusal was on disk when the run began.
     refused: BTreeSet<BlockHash>,
-    /// The root's block; worlds above it; and parents of all that ever grew.
-    root: BlockHash,
+    /// The roots' blocks by side; worlds above them; and parents of all that ever grew.
+    roots: BTreeMap<Side, BlockHash>,
     pub(super) worlds: BTreeMap<WorldId, Alive>,
     pub(super) parents: BTreeMap<WorldId, WorldId>,
     /// Blocks that followed the tip when they were pinged after, and that tip.
@@ -48,8 +51,9 @@ impl Checks {
             growing: BTreeSet::new(),
             durable: BTreeSet::new(),
             standing: BTreeSet::new(),
+            pruned: BTreeSet::new(),
             refused: BTreeSet::new(),
-            root: Params::of(Network::Regtest).genesis_hash,
+            roots: BTreeMap::from([(Side::Tip, Params::of(Network::Regtest).genesis_hash)]),
             worlds: BTreeMap::new(),
             parents: BTreeMap::new(),
             pinged: BTreeMap::new(),
@@ -58,23 +62,49 @@ impl Checks {
         }
     }
 
-    /// A run begins: records in blocks.bin by hash, offset and length; blocks refused before.
+    /// A run begins: records in blocks.bin; blocks refused before; the block of a snapshot, which is believed.
     pub(super) fn began(
         &mut self,
-        records: impl Iterator<Item = (BlockHash, u64, u32)>,
+        records: &[Record],
         refused: impl Iterator<Item = BlockHash>,
+        snapshot: Option<BlockHash>,
         disk: &Disk,
     ) {
-        let by_hand = self.by_hand;
-        *self = Checks { by_hand, refused: refused.collect(), ..Checks::new(self.chains) };
-        let whole = |(hash, at, len): &(BlockHash, u64, u32)| {
-            self.chains.known(hash).is_some_and(|known| disk.durable(*at, *len) == Some(&known.blk.bytes[..]))
+        let (by_hand, pruned) = (self.by_hand, std::mem::take(&mut self.pruned));
+        *self = Checks { by_hand, pruned, refused: refused.collect(), ..Checks::new(self.chains) };
+        let whole = |record: &&Record| {
+            let kept = disk.durable(record.end() - u64::from(record.len), record.len);
+            let known = self.chains.known(&record.hash);
+            record.punched && self.pruned.contains(&record.hash)
+                || known.is_some_and(|known| kept == Some(&known.blk.bytes[..]))
         };
-        self.durable = records.filter(whole).map(|(hash, ..)| hash).collect();
+        self.durable = records.iter().filter(whole).map(|record| record.hash).collect();
+        self.standing.extend(snapshot);
     }
 
     pub(super) fn unanswered(&self) -> usize {
         self.growing.len()
+    }
+
+    pub(super) fn pruned(&mut self, block: BlockHash) {
+        self.pruned.insert(block);
+    }
+
+    pub(super) fn is_pruned(&self, block: &BlockHash) -> bool {
+        self.pruned.contains(block)
+    }
+
+    pub(super) fn all_pruned(&self) -> usize {
+        self.pruned.len()
+    }
+
+    /// Whether `wanted` is this block or lies below it.
+    pub(super) fn stands_on(&self, mut block: BlockHash, wanted: BlockHash) -> bool {
+        while block != wanted {
+            let Some(known) = self.chains.known(&block) else { return false };
+            block = known.blk.header.prev;
+        }
+        true
     }
 
     pub(super) fn is_durable(&self, block: &BlockHash) -> bool {
@@ -97,30 +127,46 @@ impl Checks {
         known(&block)
     }
 
-    /// Whether the world of that block lives.
-    pub(super) fn lives(&self, block: &BlockHash) -> bool {
-        self.root == *block || self.worlds.values().any(|alive| alive.block == *block)
+    /// Whether a start knows all headers from this block down.
+    pub(super) fn leads_to(&self, index: &Index, block: BlockHash) -> bool {
+        let headers = index.headers.iter().map(Header::hash);
+        let known: BTreeSet<BlockHash> = headers.chain(index.records.iter().map(|record| record.hash)).collect();
+        let mut at = block;
+        while known.contains(&at) {
+            at = self.chains.known(&at).expect("a block of ours").blk.header.prev;
+        }
+        at == Params::of(Network::Regtest).genesis_hash
     }
 
-    fn folds(&mut self, world: WorldId, height: u32, block: BlockHash) {
+    /// A snapshot's history is: its block stands on what lies below like any other.
+    pub(super) fn verified(&mut self, block: BlockHash) {
+        self.standing.remove(&block);
+        self.sound("the snapshot", block);
+    }
+
+    /// Whether the world of that block lives.
+    pub(super) fn lives(&self, block: &BlockHash) -> bool {
+        self.roots[&Side::Tip] == *block || self.worlds.values().any(|alive| alive.block == *block)
+    }
+
+    fn folds(&mut self, side: Side, world: WorldId, height: u32, block: BlockHash) {
         let known = self.sound("the root", block);
         let alive = self.worlds.get(&world).expect("a world that lives is folded");
         assert_eq!((alive.block, alive.height, known.height), (block, height, height), "the root is misnamed");
-        self.root = block;
+        assert_eq!(alive.side, side, "a world folds on the other side");
+        self.roots.insert(side, block);
         let mut at = world;
         while let Some(gone) = self.worlds.remove(&at) {
             at = gone.parent;
         }
-        for (name, alive) in &self.worlds {
+        for (name, alive) in self.worlds.iter().filter(|(_, alive)| alive.side == side) {
             let stands = alive.parent == world || self.worlds.contains_key(&alive.parent);
             assert!(stands, "world {name} of block {} hangs in the air", alive.block);
         }
     }
 
     /// A line for people.
-    pub(super) fn logged(&self, line: &str, faults: &Faults) {
-        let Faults { checkpoint_rot, checkpoint_short, failed_load, .. } = faults;
-        let damaged = checkpoint_rot.struck + checkpoint_short.struck + failed_load.struck > 0;
+    pub(super) fn logged(&self, line: &str, damaged: bool) {
         // A rebuild may want one that a write, which was given up for it, has just made superfluous.
         let whole = damaged || line.contains("no such file");
         assert!(!line.contains("cannot be read: ") || whole, "no checkpoint was damaged: {line}");
@@ -139,7 +185,9 @@ impl Sim {
                 let block = job.body.block.hash;
                 assert!(!checks.refused.contains(&block), "{block} was refused in an earlier run, and grows again");
                 checks.parents.insert(job.world, job.parent);
-                checks.worlds.insert(job.world, Alive { parent: job.parent, height: job.height, block });
+                checks
+                    .worlds
+                    .insert(job.world, Alive { parent: job.parent, height: job.height, block, side: job.side });
             }
             Msg::Grown { world, .. } => {
                 let ShardId::Utxo(i) = from else { panic!("Grown comes from utxo shards") };
@@ -154,10 +202,20 @@ impl Sim {
                     }
                 }
             }
-            Msg::Fold { world, height, block, .. } if to == ShardId::Utxo(0) => checks.folds(*world, *height, *block),
-            Msg::Restore { block, .. } if to == ShardId::Utxo(0) => {
-                checks.root = *block;
-                checks.worlds.clear();
+            Msg::Fold { side, world, height, block } if to == ShardId::Utxo(0) => {
+                checks.folds(*side, *world, *height, *block);
+            }
+            Msg::Split if to == ShardId::Utxo(0) => {
+                checks.worlds.values_mut().for_each(|alive| alive.side = Side::History);
+                checks.roots.insert(Side::History, checks.roots[&Side::Tip]);
+            }
+            Msg::Forget if to == ShardId::Utxo(0) => {
+                checks.worlds.retain(|_, alive| alive.side == Side::Tip);
+                checks.roots.remove(&Side::History);
+            }
+            Msg::Restore { side, block, .. } if to == ShardId::Utxo(0) => {
+                checks.roots.insert(*side, *block);
+                checks.worlds.retain(|_, alive| alive.side != *side);
                 checks.pinged.clear();
             }
             Msg::Durable(nodes) => {
@@ -169,6 +227,7 @@ impl Sim {
                     checks.durable.insert(header.hash());
                 }
             }
+            Msg::Punch(records) => self.may_prune(records),
             Msg::TipMoved { headers, .. } => {
                 // None where a hand took the tip back: the report names it.
                 if let Some(tip) = headers.last() {

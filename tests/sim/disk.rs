@@ -6,17 +6,20 @@
 //! - a sync makes durable exactly those writes that were complete when it was asked for;
 //! - of every other write, complete or not, a power cut keeps any subset of 512-byte sectors;
 //! - a process that ends leaves what is complete for the next to read, durable or not, and of the rest any sectors;
-//! - a write that fails has written any sectors.
+//! - a write that fails has written any sectors;
+//! - of pages that were given up and not synced since, a power cut brings any subset back.
 //!
 //! A sector itself is never torn, and what was synced never changes.
 
 use super::faults::Faults;
 use bytes::Bytes;
 use shards::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// What a drive writes entire or not at all, bytes.
 const SECTOR: usize = 512;
+const PAGE: usize = 4_096;
 
 #[derive(Debug)]
 struct Write {
@@ -36,6 +39,10 @@ pub struct Disk {
     loose: BTreeMap<u64, Write>,
     syncing: Vec<u64>,
     next: u64,
+    /// Pages given up: all of them; of those, the ones that no sync covers.
+    holes: BTreeSet<usize>,
+    loose_holes: BTreeSet<usize>,
+    syncing_holes: BTreeSet<usize>,
 }
 
 fn put(image: &mut Vec<u8>, at: usize, bytes: &[u8]) {
@@ -55,6 +62,8 @@ impl Disk {
         let overlaps = |other: &Write| other.at < at + bytes.len() && at < other.at + other.bytes.len();
         let racing = self.loose.values().any(|other| !other.complete && overlaps(other));
         assert!(!racing, "two writes of one page at once, at {at}");
+        let pages = at / PAGE..(at + bytes.len()) / PAGE;
+        assert!(self.holes.range(pages).next().is_none(), "a page that was given up is written, at {at}");
         self.next += 1;
         self.loose.insert(self.next, Write { at, bytes, complete: false });
         self.next
@@ -78,6 +87,24 @@ impl Disk {
     pub fn sync(&mut self) {
         assert!(self.syncing.is_empty(), "one sync at a time");
         self.syncing = self.loose.iter().filter(|(_, write)| write.complete).map(|(number, _)| *number).collect();
+        self.syncing_holes = std::mem::take(&mut self.loose_holes);
+    }
+
+    /// These pages are given up.
+    pub fn punch(&mut self, pages: Range<u64>) {
+        assert!(pages.start.is_multiple_of(PAGE as u64) && pages.end.is_multiple_of(PAGE as u64));
+        assert!(pages.end <= self.current.len() as u64);
+        for page in pages.start as usize / PAGE..pages.end as usize / PAGE {
+            self.current[page * PAGE..][..PAGE].fill(0);
+            if self.holes.insert(page) {
+                self.loose_holes.insert(page);
+            }
+        }
+    }
+
+    /// The holes of the file.
+    pub fn holes(&self) -> Vec<Range<u64>> {
+        self.holes.iter().map(|page| (page * PAGE) as u64..((page + 1) * PAGE) as u64).collect()
     }
 
     /// It has returned.
@@ -85,6 +112,9 @@ impl Disk {
         for number in std::mem::take(&mut self.syncing) {
             let write = self.loose.remove(&number).expect("only a sync takes writes");
             put(&mut self.durable, write.at, &write.bytes);
+        }
+        for page in std::mem::take(&mut self.syncing_holes) {
+            self.durable[page * PAGE..][..PAGE].fill(0);
         }
     }
 
@@ -115,12 +145,21 @@ impl Disk {
             }
         }
         self.syncing.clear();
+        let loose = [std::mem::take(&mut self.loose_holes), std::mem::take(&mut self.syncing_holes)];
+        for page in loose.into_iter().flatten() {
+            if faults.lost_punch.strikes(rng) {
+                self.holes.remove(&page);
+            } else {
+                self.durable[page * PAGE..][..PAGE].fill(0);
+            }
+        }
         self.current.clone_from(&self.durable);
     }
 
     /// The process ends: of writes that were under way any sectors are in the file.
     pub fn kill(&mut self, rng: &mut Rng) {
         self.syncing.clear();
+        self.loose_holes.append(&mut self.syncing_holes);
         for write in self.loose.values_mut().filter(|write| !write.complete) {
             write.complete = true;
             for (index, sector) in write.bytes.chunks_mut(SECTOR).enumerate() {
@@ -145,6 +184,7 @@ impl Disk {
         self.current.resize(padded, 0);
         if synced {
             self.loose.clear();
+            self.loose_holes.clear();
             self.durable.clone_from(&self.current);
         }
     }

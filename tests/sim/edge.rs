@@ -11,8 +11,12 @@ pub(super) enum Due {
     FailedWrite(bool),
     Synced,
     FailedSync,
+    /// The block index is synced, or some of the pages are given up.
+    Punched,
     /// A checkpoint's last piece is written and synced, and it is in its place.
-    Saved(ShardId, u16),
+    Saved(ShardId, Side, u16),
+    /// The snapshot is gone, with the history's checkpoints.
+    EndedSnapshot,
     Kept,
     Remembered,
     /// A link between cores goes on.
@@ -84,23 +88,33 @@ impl Sim {
                 }
                 self.at_disk();
             }
-            Effect::Index(bytes) => self.rows.extend(bytes),
+            Effect::Index(bytes) => self.rows.append(&bytes),
+            Effect::Punch(pages) => {
+                self.punch(pages, soon);
+                self.at_disk();
+            }
             Effect::SaveCheckpoint { side, partition, height, at, bytes, last } => {
                 let failed = self.faults.failed_save.strikes(&mut self.rng).then(|| "no room for it".to_owned());
                 if failed.is_none() {
-                    self.checkpoints.write(partition, at, &bytes);
+                    self.checkpoints.write(side, partition, at, &bytes);
                     if let Some(gone) = last {
-                        return self.place(shard, (partition, height), gone, soon);
+                        return self.place(shard, (side, partition, height), gone, soon);
                     }
                 }
                 self.after(soon, Due::Event(shard, Event::SavedCheckpoint { side, partition, failed }));
             }
             Effect::LoadCheckpoint { side, partition, height, at, len } => {
-                let bytes = match self.faults.failed_load.strikes(&mut self.rng) {
+                let fails = self.harms(side, partition, |faults| &mut faults.failed_load);
+                let bytes = match fails {
                     true => Err("the drive says no".into()),
-                    false => self.checkpoints.load(partition, height, at, len),
+                    false => self.checkpoints.load(side, (partition, height), at, len),
                 };
                 self.after(soon, Due::Event(shard, Event::LoadedCheckpoint { side, partition, height, at, bytes }));
+            }
+            Effect::EndSnapshot => {
+                self.checks.verified(self.snapshot.as_ref().expect("there is one").block);
+                self.ending_snapshot = true;
+                self.after(soon * 3, Due::EndedSnapshot);
             }
             Effect::Keep(bytes) => {
                 if self.fells(|faults| &mut faults.failed_keep) {
@@ -119,12 +133,14 @@ impl Sim {
                 }
                 assert!(level != Level::Warn || !line.is_empty());
                 if level != Level::Debug {
-                    self.checks.logged(&line, &self.faults);
+                    self.checks.logged(&line, self.checkpoints.damaged());
                     self.log.push(line);
                 }
             }
             Effect::Stop(why, line) => {
-                assert!(self.checks.wounds.contains(&why), "the node stops: {line}");
+                let right = self.checks.wounds.contains(&why) || self.may_stop == Some(why);
+                assert!(right, "the node stops, {why:?}: {line}");
+                self.last_words = line;
                 // The other cores hear of it a little later.
                 self.dying = Some((self.steps + self.rng.below(100), Down::Stopped(why)));
             }
@@ -159,10 +175,15 @@ impl Sim {
                 self.at_disk();
             }
             Due::FailedSync => self.fail(false, "a sync"),
-            Due::Saved(shard, partition) => {
-                self.checkpoints.placed(partition);
-                self.step(shard, Input::Event(Event::SavedCheckpoint { side: Side::Tip, partition, failed: None }));
+            Due::Punched => {
+                self.punched();
+                self.at_disk();
             }
+            Due::Saved(shard, side, partition) => {
+                self.checkpoints.placed(side, partition);
+                self.step(shard, Input::Event(Event::SavedCheckpoint { side, partition, failed: None }));
+            }
+            Due::EndedSnapshot => self.forget_snapshot(),
             Due::Kept => {
                 let fresh = self.keeping.take().expect("asked for");
                 let old = std::mem::replace(&mut self.invalidated, fresh);

@@ -70,6 +70,10 @@ faults! {
     lost_write 2,
     /// or some of its sectors.
     torn_write 2,
+    /// Of pages that were given up and not synced since it brings one back.
+    lost_punch 2,
+    /// Pages cannot be given up.
+    failed_punch 8,
     /// A write takes a second, and others overtake it.
     slow_write 16,
     /// A sync takes seconds.

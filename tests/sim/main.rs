@@ -70,11 +70,12 @@ struct Sums {
     drawn: BTreeMap<String, u64>,
     ends: BTreeMap<String, u64>,
     reads: u64,
+    pruned: usize,
 }
 
 impl Sums {
     fn add(&mut self, seed: u64, ran: Result<Ran, String>) {
-        let Ran { faults, options, reads, ends, .. } = match ran {
+        let Ran { faults, options, reads, pruned, ends, .. } = match ran {
             Ok(ran) => ran,
             Err(why) => {
                 if self.failed.len() < TOLD_MAX {
@@ -86,6 +87,7 @@ impl Sums {
         };
         self.clean += 1;
         self.reads += reads;
+        self.pruned += pruned;
         for (name, Fault { struck, .. }) in faults.each() {
             let (times, seeds) = self.struck.entry(name).or_default();
             (*times, *seeds) = (*times + struck, *seeds + u64::from(struck > 0));
@@ -96,7 +98,8 @@ impl Sums {
 
     fn print(&self, took: Duration) {
         println!("{} seeds ran clean, {} failed, in {:.0} s", self.clean, self.failed.len(), took.as_secs_f64());
-        println!("{} pieces of checkpoints were read\n\nfault                      times      seeds", self.reads);
+        println!("{} pieces of checkpoints were read, {} blocks pruned\n", self.reads, self.pruned);
+        println!("fault                      times      seeds");
         for (name, (times, seeds)) in &self.struck {
             println!("{name:<20} {times:>11} {seeds:>10}");
         }

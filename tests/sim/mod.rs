@@ -9,6 +9,8 @@
 //!  boot.rs edge.rs  starts and ends of the node; what it asks of the kernel
 //!  cores.rs disk.rs checkpoints.rs net.rs peers.rs      what is around the shards
 //!  chains.rs        what the network knows, and the naive oracle
+//!  prune.rs         the block index, and blocks that are given up
+//!  snapshot.rs      nodes that begin with coins
 //!  main.rs          the command `cargo sim`
 //! ```
 
@@ -23,7 +25,9 @@ pub mod faults;
 mod net;
 pub mod peers;
 pub mod planted;
+mod prune;
 pub mod scenario;
+mod snapshot;
 
 use chains::Chains;
 use checkpoints::Checkpoints;
@@ -39,7 +43,7 @@ use planted::Planted;
 use shards::effect::{ConnId, Stop};
 use shards::limits::{Budget, link_depth};
 use shards::report;
-use shards::{Cx, Input, Plan, Rng, Shard, ShardId, utxo};
+use shards::{Cx, Input, Plan, Rng, Shard, ShardId, chain, utxo};
 use std::collections::BTreeMap;
 
 const TICK_MS: u64 = 250;
@@ -85,6 +89,15 @@ pub struct Sim {
     pub down: Option<Down>,
     /// It is about to end so, at this step.
     dying: Option<(u64, Down)>,
+    /// The snapshot that the node began with; and whether it is being removed.
+    pub snapshot: Option<chain::Snapshot>,
+    ending_snapshot: bool,
+    /// When the run began, some header up to its block was not to be found.
+    pub base_lost: bool,
+    /// A reason to stop that is right whenever it comes.
+    pub may_stop: Option<Stop>,
+    /// What the node said when it stopped.
+    pub last_words: String,
     /// The bug that is planted.
     pub planted: Option<Planted>,
     /// The disk.
@@ -104,8 +117,10 @@ pub struct Sim {
     pub warm: bool,
     /// The log, but for what is only for debugging.
     pub log: Vec<String>,
-    /// The file of the block index.
-    rows: Vec<u8>,
+    /// The block index.
+    rows: prune::Rows,
+    /// Bytes that blocks may take, and blocks below the tip that are kept; from the next restart on.
+    pub pruning: Option<(u64, u32)>,
     /// Checkpoints of coins.
     pub checkpoints: Checkpoints,
     /// How they are made.

@@ -46,6 +46,10 @@ struct Options {
     horizon: u32,
     /// Checkpoints, and how they are made.
     checkpoints: Option<(u64, u32, u32)>,
+    /// Bytes that blocks may take, and blocks below the tip that are kept.
+    pruning: Option<(u64, u32)>,
+    /// The height of a snapshot that the node begins with.
+    snapshot: Option<u32>,
     /// Runs that end, before the last.
     lives: u64,
     /// They end late, when there are checkpoints.
@@ -63,7 +67,7 @@ impl Options {
         let tight = one_in(rng, 4).then(|| (window, (1 << (12 + rng.below(10))) + rng.below(4_096)));
         let short = one_in(rng, 3);
         let many = one_in(rng, 3);
-        Options {
+        let mut options = Options {
             cores: CORES[rng.below(4) as usize],
             deep: one_in(rng, 4),
             cold: one_in(rng, 8),
@@ -72,10 +76,40 @@ impl Options {
             horizon: if short { 16 + rng.below(30) as u32 } else { HORIZON_BLOCKS },
             checkpoints: (!one_in(rng, 3))
                 .then(|| (1 << (14 + rng.below(16)), 1 + rng.below(40) as u32, rng.below(80) as u32)),
+            pruning: None,
+            snapshot: None,
             lives: rng.below(if many { 6 } else { 3 }),
             late: one_in(rng, 3),
             by_hand: one_in(rng, 6),
             peers: 1 + rng.below(5),
+        };
+        if one_in(rng, 4) {
+            options.prune(rng);
+        } else if one_in(rng, 4) {
+            let height = if options.deep { 61 + rng.below(171) } else { 1 + rng.below(121) };
+            options.snapshot = Some(height as u32);
+        }
+        options
+    }
+
+    /// Blocks are pruned, and nothing comes that would need them: checkpoints are frequent, the horizon is short, and no
+    /// peer tells of a branch that leaves below it.
+    fn prune(&mut self, rng: &mut Rng) {
+        self.pruning = Some((1 << rng.below(17), 10 + rng.below(30) as u32));
+        self.checkpoints = Some((1 << (22 + rng.below(6)), 1 + rng.below(20) as u32, rng.below(30) as u32));
+        self.horizon = 16 + rng.below(20) as u32;
+        self.by_hand &= !self.deep;
+    }
+
+    /// Branches that peers tell of, the best one first.
+    fn branches<'a>(&self, all: &'a Chains) -> [&'a Branch; 4] {
+        match (self.pruning, self.snapshot) {
+            (Some(_), _) if self.deep => [&all.main, &all.main, &all.main, &all.invalid],
+            // Others leave below the snapshot's block: had they more work than the tip, the node would stop.
+            (_, Some(height)) if self.deep || height > 110 => [&all.rival; 4],
+            // Blocks that nobody sends hold the history up.
+            (_, Some(_)) => [&all.rival, &all.main, &all.short, &all.rival],
+            _ => [&all.rival, &all.main, &all.short, &all.invalid],
         }
     }
 
@@ -88,6 +122,8 @@ impl Options {
             ("little memory", self.tight.is_some()),
             ("short horizon", self.horizon != HORIZON_BLOCKS),
             ("checkpoints", self.checkpoints.is_some()),
+            ("pruning", self.pruning.is_some()),
+            ("snapshot", self.snapshot.is_some()),
             ("late ends", self.late),
             ("decisions by hand", self.by_hand),
         ];
@@ -96,13 +132,12 @@ impl Options {
     }
 }
 
-fn draw_peers(rng: &mut Rng, all: &Chains, count: u64) -> Vec<Remote> {
-    let branches = [&all.main, &all.short, &all.rival, &all.invalid];
-    let mut first = honest(&all.rival);
+fn draw_peers(rng: &mut Rng, branches: [&Branch; 4], count: u64) -> Vec<Remote> {
+    let mut first = honest(branches[0]);
     (first.latency_ms, first.chunk) = (1 + rng.below(300), 1 << (8 + rng.below(9)));
     if rng.below(2) == 0 {
-        first.branch = all.main.clone();
-        first.later.push_back((1_000 + rng.below(60_000), all.rival.clone()));
+        first.branch = branches[1].clone();
+        first.later.push_back((1_000 + rng.below(60_000), branches[0].clone()));
     }
     let mut remotes = vec![remote(0, first)];
     for index in 1..count as usize {
@@ -133,6 +168,8 @@ pub struct Ran {
     pub options: Vec<String>,
     /// Pieces of checkpoints that were read.
     pub reads: u64,
+    /// Blocks that were pruned.
+    pub pruned: usize,
     /// How runs ended.
     pub ends: Vec<String>,
 }
@@ -146,30 +183,37 @@ pub fn run(seed: u64, planted: Option<Planted>, verbose: bool) -> Result<Ran, St
     if verbose {
         eprintln!("{options:?}\n{faults:?}");
     }
-    let peers = draw_peers(&mut rng, all, options.peers);
+    let peers = draw_peers(&mut rng, options.branches(all), options.peers);
     let mut sim = Sim::new(rng.bits(), options.cores, all, peers);
     (sim.faults, sim.planted, sim.verbose, sim.horizon, sim.warm) =
         (faults, planted, verbose, options.horizon, !options.cold);
     if let Some((bandwidth, interval, gap)) = options.checkpoints {
         sim.policy = Policy { bandwidth, interval, gap, ..sim.policy };
     }
+    sim.pruning = options.pruning;
     if let Some((window, worlds)) = options.tight {
         (sim.budget.window, sim.budget.worlds) = (window, worlds);
     }
-    let mut story = Story { sim, rng, all, ends: Vec::new() };
+    let best = if options.pruning.is_some() && options.deep { &all.second } else { &all.best };
+    if let Some(height) = options.snapshot {
+        sim.load_snapshot(&all.rival, height, false);
+    }
+    let mut story = Story { sim, rng, all, best, verified: true, ends: Vec::new() };
     // So that what was set holds.
     story.sim.down = Some(Down::Killed);
     story.restart();
     for _ in 0..options.lives {
         story.life(options.late)?;
     }
-    story.end(&all.best)?;
-    if options.by_hand {
+    story.end()?;
+    if options.by_hand && story.verified {
         story.decisions()?;
     }
-    let Story { sim, ends, .. } = story;
-    let (faults, reads) = (sim.faults.clone(), sim.checkpoints.reads);
-    Ok(Ran { trace: sim.trace, faults, options: options.names(), reads, ends })
+    let Story { sim, ends, verified, .. } = story;
+    let mut names = options.names();
+    names.extend((!verified).then(|| "history unverified".to_owned()));
+    let (faults, reads, pruned) = (sim.faults.clone(), sim.checkpoints.reads, sim.pruned());
+    Ok(Ran { trace: sim.trace, faults, options: names, reads, pruned, ends })
 }
 
 /// A run and its chance.
@@ -177,6 +221,10 @@ struct Story {
     sim: Sim,
     rng: Rng,
     all: &'static Chains,
+    /// What the node must come to.
+    best: &'static Truth,
+    /// No history is left to be verified.
+    verified: bool,
     ends: Vec<String>,
 }
 
@@ -201,6 +249,10 @@ impl Story {
             self.fall();
         }
         self.sim.mortal = false;
+        // Headers below a snapshot's block are in the index alone, and it is not synced: peers give them again.
+        if self.sim.base_lost {
+            return Ok(());
+        }
         stands_again(&mut self.sim, told)
     }
 
@@ -220,7 +272,7 @@ impl Story {
         let until = self.sim.now_ms + LIVE_MS;
         for _ in 0..TURNS_MAX / 10 {
             let height = self.all.height(self.sim.tip);
-            let over = height >= stop || self.sim.tip == self.all.best.tip || self.sim.now_ms > until;
+            let over = height >= stop || self.sim.tip == self.best.tip || self.sim.now_ms > until;
             if over || self.sim.down.is_some() {
                 break;
             }
@@ -235,11 +287,21 @@ impl Story {
     }
 
     /// Nothing ends the node any more: it reaches this tip with its coins, and does so again on other cores.
-    fn end(&mut self, best: &Truth) -> Result<(), String> {
+    fn end(&mut self) -> Result<(), String> {
+        let best = self.best;
         live(&mut self.sim, best)?;
+        if self.sim.snapshot.is_some() {
+            // It may have come to the snapshot's block by itself: the next start compares.
+            self.restart();
+            live(&mut self.sim, best)?;
+            // It may wait for a block that nobody is asked for; the coins are right all the same.
+            self.verified = verified(&mut self.sim).is_ok();
+        }
         same_coins(&mut self.sim, best)?;
         self.restart();
-        stands_again(&mut self.sim, best.tip)?;
+        if !self.sim.base_lost {
+            stands_again(&mut self.sim, best.tip)?;
+        }
         live(&mut self.sim, best)?;
         same_coins(&mut self.sim, best)
     }
@@ -329,6 +391,22 @@ pub fn live(sim: &mut Sim, best: &Truth) -> Result<(), String> {
     Err(format!("the tip is not reached in {TURNS_MAX} turns: {}", sim.say()))
 }
 
+/// Until the history behind a snapshot is verified, if there is one.
+pub fn verified(sim: &mut Sim) -> Result<(), String> {
+    let until = sim.now_ms + LIVE_MS;
+    for _ in 0..TURNS_MAX {
+        let history = sim.report.as_ref().and_then(|report| report.history);
+        if sim.snapshot.is_none() && history.is_none() {
+            return Ok(());
+        }
+        if sim.now_ms > until {
+            return Err(format!("the history is not verified in time, {history:?}: {}", sim.say()));
+        }
+        sim.turn();
+    }
+    Err(format!("the history is not verified in {TURNS_MAX} turns: {}", sim.say()))
+}
+
 /// After a restart, with nobody to ask, the node is where it said it was or on a branch with more work.
 pub fn stands_again(sim: &mut Sim, told: BlockHash) -> Result<(), String> {
     sim.offline = true;
@@ -362,7 +440,7 @@ pub fn same_coins(sim: &mut Sim, best: &Truth) -> Result<(), String> {
     sim.ask(1, "digest");
     for _ in 0..ANSWER_TURNS {
         if let Some((_, text)) = sim.answers.pop() {
-            if text.contains("(all coins are being rebuilt)") {
+            if ["(all coins are being rebuilt)", "ask again"].iter().any(|why| text.contains(why)) {
                 // For a branch that shows only now that it is invalid.
                 return same_coins(sim, best);
             }
