@@ -254,7 +254,12 @@ impl Chain {
         else {
             return;
         };
-        let target = history.target.unwrap_or_else(|| self.fresh_target(history.base));
+        let mut target = history.target.unwrap_or_else(|| self.fresh_target(history.base));
+        if self.growing == 0 && self.obtain.loading.is_empty() && self.obtain.to_load.is_empty() && self.fetch.is_idle()
+        {
+            // Nothing is under way: what was let go while there was no room is wanted again.
+            target.asked = target.in_hand;
+        }
         let moved = self.walk(target);
         self.history.as_mut().expect("just seen").target = Some(moved);
     }

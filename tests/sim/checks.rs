@@ -218,6 +218,10 @@ impl Sim {
                 checks.worlds.retain(|_, alive| alive.side != *side);
                 checks.pinged.clear();
             }
+            // It has its verdict.
+            Msg::Refused { hash, .. } => {
+                checks.pinged.remove(hash);
+            }
             Msg::Durable(nodes) => {
                 for (_, place) in nodes {
                     let kept = self.disk.durable(place.at, place.len).expect("durable bytes are on the disk");
