@@ -18,9 +18,8 @@ use crate::topology::owner;
 use crate::{Cx, ShardId};
 use consensus::{BlockHash, Header};
 use ledger::{CoinDigest, NodeId, PARTITIONS, WorldId};
+use wire::fetch::BEHIND;
 
-/// Blocks of the history are wanted after all others: in queues that go by height they stand behind.
-const BEHIND: u32 = 1 << 31;
 /// Headers handed to the store at once.
 const HEADERS_AT_ONCE: usize = 10_000;
 
@@ -248,16 +247,15 @@ impl Chain {
         }
     }
 
-    /// Has the next blocks of the history brought here, while nothing else is wanted.
+    /// Has the next blocks of the history brought here, while nothing else is, or nothing of it is there to be worked on.
     pub(super) fn obtain_history(&mut self) {
-        let Some(history) = self.history.as_ref().filter(|_| !self.config.look && self.obtain.targets.is_empty())
-        else {
-            return;
-        };
+        let idle = self.growing == 0 && self.obtain.loading.is_empty() && self.ready.is_empty();
+        let may = !self.config.look && (self.obtain.targets.is_empty() || idle && !self.obtain.replaying);
+        let Some(history) = self.history.as_ref().filter(|_| may) else { return };
         let mut target = history.target.unwrap_or_else(|| self.fresh_target(history.base));
-        if self.growing == 0 && self.obtain.loading.is_empty() && self.obtain.to_load.is_empty() && self.fetch.is_idle()
-        {
-            // Nothing is under way: what was let go while there was no room is wanted again.
+        let next = self.tree.ancestor(history.base, target.in_hand + 1);
+        if idle && self.obtain.to_load.is_empty() && next.is_some_and(|next| self.life(next).place.is_some()) {
+            // It was let go while there was no room, and lies here.
             target.asked = target.in_hand;
         }
         let moved = self.walk(target);

@@ -26,6 +26,10 @@ pub type BlockId = u32;
 /// Order of the window: by height, then by id.
 type Key = (u32, BlockId);
 
+/// Heights from here on are of blocks that are wanted after all others: they have a window of their own, so that one of the
+/// others that nobody sends does not keep them out.
+pub const BEHIND: u32 = 1 << 31;
+
 /// Credit always left for the lowest missing block, bytes: the largest block (Core `MAX_BLOCK_SERIALIZED_SIZE`).
 pub const LOWEST_BLOCK_RESERVE_BYTES: u64 = 4_000_000;
 /// Expected block size before any has come, bytes. High, so that the first asks cannot overrun the credit.

@@ -6,6 +6,7 @@
 
 use super::*;
 use std::cmp::Reverse;
+use std::ops::Range;
 
 type Has<'a> = &'a dyn Fn(PeerId, BlockId) -> bool;
 
@@ -150,7 +151,9 @@ impl Fetch {
             return;
         }
         let waits = self.in_flight == 0 && !self.has_credit();
-        let others = self.open.range(..self.window_end()).filter(|other| waits && **other != key);
+        let window = self.windows().into_iter().find(|window| window.contains(&key));
+        let others = window.into_iter().flat_map(|window| self.open.range(window));
+        let others = others.filter(|other| waits && **other != key);
         let mut asked = std::iter::once(&key).chain(others);
         match asked.find_map(|key| Some((self.helper(key.1, now_ms, has)?, *key))) {
             Some((peer, key)) => self.ask(peer, key, now_ms, out),
@@ -209,16 +212,24 @@ impl Fetch {
         self.parked_bytes + expected + LOWEST_BLOCK_RESERVE_BYTES <= self.limits.bytes_credit
     }
 
-    /// First key past the window.
-    fn window_end(&self) -> Key {
+    /// The window, and that of the blocks behind all others: empty where none of them is missing.
+    fn windows(&self) -> [Range<Key>; 2] {
         let window = u32::try_from(self.limits.window).unwrap_or(u32::MAX);
-        self.missing.first().map_or((0, 0), |lowest| (lowest.0.saturating_add(window), 0))
+        [(0, BEHIND), (BEHIND, u32::MAX)].map(|(from, to)| {
+            let lowest = self.missing.range((from, 0)..(to, 0)).next();
+            (from, 0)..lowest.map_or((from, 0), |lowest| (lowest.0.saturating_add(window).min(to), 0))
+        })
     }
 
-    /// Deals the window's open blocks to the peers with room, lowest first, fastest peer first, one each in turn.
+    /// Deals the windows' open blocks to the peers with room, lowest first, fastest peer first, one each in turn.
     pub(super) fn fill(&mut self, now_ms: u64, has: Has, out: &mut Vec<(PeerId, BlockId)>) {
-        let end = self.window_end();
-        if self.open.first().is_none_or(|lowest| *lowest >= end) {
+        for window in self.windows() {
+            self.fill_window(&window, now_ms, has, out);
+        }
+    }
+
+    fn fill_window(&mut self, window: &Range<Key>, now_ms: u64, has: Has, out: &mut Vec<(PeerId, BlockId)>) {
+        if self.open.range(window.clone()).next().is_none() {
             return;
         }
         let mut takers = Vec::new();
@@ -226,7 +237,8 @@ impl Fetch {
             if now_ms.saturating_sub(peer.cursor_ms) >= RESCAN_MS {
                 (peer.cursor, peer.cursor_ms) = ((0, 0), now_ms);
             }
-            if peer.cursor < end && self.open.range(peer.cursor..end).next().is_some() {
+            let cursor = peer.cursor.max(window.start);
+            if cursor < window.end && self.open.range(cursor..window.end).next().is_some() {
                 takers.push((Reverse(peer.pace.bytes_per_s()), id));
             }
         }
@@ -236,7 +248,7 @@ impl Fetch {
                 if !self.has_credit() {
                     return false;
                 }
-                let Some(key) = self.next_for(id, end, now_ms, has) else { return false };
+                let Some(key) = self.next_for(id, window, now_ms, has) else { return false };
                 self.ask(id, key, now_ms, out);
                 self.peers[&id].has_room()
             });
@@ -244,11 +256,15 @@ impl Fetch {
     }
 
     /// The lowest open block for this peer from its cursor on. The cursor moves past what it cannot give.
-    fn next_for(&mut self, id: PeerId, end: Key, now_ms: u64, has: Has) -> Option<Key> {
-        let peer = self.peers.get(&id).filter(|peer| peer.cursor < end)?;
-        let mut open = self.open.range(peer.cursor..end).copied();
+    fn next_for(&mut self, id: PeerId, window: &Range<Key>, now_ms: u64, has: Has) -> Option<Key> {
+        let peer = self.peers.get(&id)?;
+        let cursor = peer.cursor.max(window.start);
+        if cursor >= window.end {
+            return None;
+        }
+        let mut open = self.open.range(cursor..window.end).copied();
         let found = open.find(|key| self.eligible(id, peer, key.1, now_ms) && has(id, key.1));
-        self.peers.get_mut(&id)?.cursor = found.unwrap_or(end);
+        self.peers.get_mut(&id)?.cursor = found.unwrap_or(window.end);
         found
     }
 
@@ -256,7 +272,10 @@ impl Fetch {
     pub(super) fn note_stuck(&mut self, now_ms: u64, has: Has) {
         let blocker = self.missing.first().map(|key| key.1);
         let first = blocker.and_then(|block| self.wanted[&block].asked.first());
-        let behind = if self.has_credit() { self.open.range(self.window_end()..).next() } else { self.open.first() };
+        // What waits behind all others does not wait for the window.
+        let [Range { end, .. }, _] = self.windows();
+        let beyond = || self.open.range(end..(BEHIND, 0).max(end)).next();
+        let behind = if self.has_credit() { beyond() } else { self.open.first() };
         let (Some(block), Some(&(holder, _)), Some(behind)) = (blocker, first, behind) else {
             self.stuck = None;
             return;

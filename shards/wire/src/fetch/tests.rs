@@ -52,6 +52,30 @@ fn everything_arrives_whatever_the_peers_do() {
 }
 
 #[test]
+fn what_is_wanted_after_all_others_has_a_window_of_its_own() {
+    let mut fetch = Fetch::new(limits());
+    fetch.peer_up(1, 0);
+    for block in 0..2 {
+        fetch.want(block, 7 + block);
+        fetch.want(100 + block, BEHIND + block);
+    }
+    let mut asked = Vec::new();
+    // Nobody has the lowest of all.
+    fetch.assign(0, &|_, block| block != 0, &mut asked);
+    assert_eq!(asked.iter().map(|(_, block)| *block).collect::<Vec<_>>(), [1, 100]);
+    // Far above what is missing there is nothing to be had yet, on either side.
+    for height in [7 + 64, BEHIND + 64] {
+        let mut fetch = Fetch::new(limits());
+        fetch.peer_up(1, 0);
+        fetch.want(1, height - 64);
+        fetch.want(2, height);
+        let mut asked = Vec::new();
+        fetch.assign(0, &|_, _| true, &mut asked);
+        assert_eq!(asked, [(1, 1)]);
+    }
+}
+
+#[test]
 fn the_same_calls_give_the_same_answers() {
     let run = || {
         let slow = SimPeer { block_ms: 900, ..GOOD };
