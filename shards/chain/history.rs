@@ -247,10 +247,11 @@ impl Chain {
         }
     }
 
-    /// Has the next blocks of the history brought here, while nothing else is, or nothing of it is there to be worked on.
+    /// Has the next blocks of the history brought here, while nothing else is wanted.
     pub(super) fn obtain_history(&mut self) {
         let idle = self.growing == 0 && self.obtain.loading.is_empty() && self.ready.is_empty();
-        let may = !self.config.look && (self.obtain.targets.is_empty() || idle && !self.obtain.replaying);
+        // Or blocks that a peer does not send would take the places of those above.
+        let may = !self.config.look && self.obtain.targets.is_empty();
         let Some(history) = self.history.as_ref().filter(|_| may) else { return };
         let mut target = history.target.unwrap_or_else(|| self.fresh_target(history.base));
         let next = self.tree.ancestor(history.base, target.in_hand + 1);
