@@ -13,6 +13,7 @@ use consensus::{CoinView, OutPoint, Txid};
 use hdrhistogram::Histogram;
 use ledger::PARTITIONS;
 use ledger::base::Base;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
 /// Outputs of a new transaction: of 100, so many have 1, 2, 3 and 4.
@@ -34,13 +35,8 @@ pub fn resident_bytes() -> u64 {
 }
 
 /// The time that this thread has had a core: what else runs on the machine makes no step longer.
-#[allow(unsafe_code)]
-fn core_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: clock_gettime writes one timespec through the pointer, which is valid and exclusive for the length of the call.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    assert!(failed == 0, "Linux has a clock for each thread");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+pub fn core_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().expect("it began at zero")
 }
 
 /// One coin to make, or with no output to take.

@@ -96,10 +96,10 @@ impl Chain {
     }
 
     pub(super) fn add_target(&mut self, leaf: NodeId) {
-        let targets = &mut self.obtain.targets;
-        if leaf == 0 || self.history.as_ref().is_some_and(|history| self.tree.descends(history.base, leaf)) {
+        if leaf == 0 || self.side(leaf) == Side::History {
             return;
         }
+        let targets = &mut self.obtain.targets;
         if targets.iter().any(|t| self.tree.descends(t.leaf, leaf)) {
             return;
         }
