@@ -124,7 +124,7 @@ impl Chain {
         let Some(size) = self.config.pruning.size else { return };
         let over = self.prune.bytes().saturating_sub(size);
         // What lies below a snapshot is wanted until it is verified.
-        let verified = self.history_heights().is_none();
+        let verified = self.snapshot.is_none() && self.history.is_none();
         let may = verified && self.obtain.begun && !self.obtain.stopped && !self.prune.busy && !self.prune.failed;
         if over == 0 || !may || self.life(self.tip).world.is_none() {
             return;
