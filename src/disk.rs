@@ -2,7 +2,7 @@
 //! the small files. It never looks at a byte but to take off a key that an imported file was masked with.
 
 use crate::pump::Core;
-use crate::{checkpoints, snapshot, sparse};
+use crate::{checkpoints, snapshot, sparse, trouble};
 use bytes::Bytes;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions as OpenDirect};
 use glommio::sync::Semaphore;
@@ -326,8 +326,7 @@ fn failed(doing: &str, why: glommio::GlommioError<()>) -> Event {
         glommio::GlommioError::IoError(code) | glommio::GlommioError::EnhancedIoError { source: code, .. } => code,
         other => std::io::Error::other(other.to_string()),
     };
-    let full = matches!(code.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG));
-    Event::Failed { full, what: format!("{doing}: {code}") }
+    Event::Failed { full: trouble::is_full(&code), what: format!("{doing}: {code}") }
 }
 
 /// Does this off the executor, and tells the utxo shard of this core what came of it.

@@ -6,7 +6,7 @@ use crate::checkpoints::{folder_of, name};
 use crate::config::Config;
 use crate::exit::Fatal;
 use crate::folder::Folder;
-use crate::snapshot;
+use crate::{snapshot, trouble};
 use consensus::script::uncompressed;
 use consensus::{BlockHash, CoinsHash, Params};
 use ledger::base::Mark;
@@ -46,7 +46,7 @@ pub fn run(config: &Config, path: &Path, hash: Option<CoinsHash>, height: Option
         None => highest(path, params)?,
     };
     let loading = folder.path.join(LOADING);
-    let failed = |doing: &str, why| Fatal::DiskFailed { path: loading.clone(), doing: doing.to_owned(), why };
+    let failed = |doing: &str, why| trouble::fatal(&loading, doing, why);
     if loading.exists() {
         fs::remove_dir_all(&loading).map_err(|why| failed("clearing of", why))?;
     }
@@ -164,7 +164,7 @@ fn each_coin(
         let before = held.len();
         held.resize(before + READ_BYTES.max(COIN_BYTES_MAX), 0);
         let got = file.read(&mut held[before..]);
-        let got = got.map_err(|why| Fatal::DiskFailed { path: path.to_owned(), doing: "read of".into(), why })?;
+        let got = got.map_err(|why| trouble::fatal(path, "read of", why))?;
         held.truncate(before + got);
         let mut left = &held[..];
         while let Some((outpoint, coin)) = reader.next(&mut left).map_err(malformed)? {
@@ -248,7 +248,7 @@ fn write_all(
         let read = read.and_then(|()| (index..PARTITIONS).try_for_each(|_| pass_on(&mut worlds, &mut index)));
         drop(to_workers);
         let made = collector.join().expect("it does not panic");
-        let failed = |why| Fatal::DiskFailed { path: loading.to_owned(), doing: "write to".into(), why };
+        let failed = |why| trouble::fatal(loading, "write to", why);
         // What a worker could not write is why it is gone.
         let made = made.map_err(failed)?;
         read.map(|()| made)

@@ -4,6 +4,7 @@
 use crate::checkpoints::{self, folder_of};
 use crate::disk::replace;
 use crate::exit::Fatal;
+use crate::trouble;
 use consensus::{BlockHash, CoinsHash, Params};
 use ledger::{CoinDigest, PARTITIONS};
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ pub fn read(folder: &Path, params: &Params, look: bool) -> Result<Option<Snapsho
             }
             return Ok(None);
         }
-        read => read.map_err(|why| Fatal::DiskFailed { path: path.clone(), doing: "read of".into(), why })?,
+        read => read.map_err(|why| trouble::fatal(&path, "read of", why))?,
     };
     let parsed = parse(&text).ok_or_else(|| Fatal::Damaged {
         path: path.clone(),
@@ -109,5 +110,5 @@ fn take_history_back(folder: &Path) -> Result<(), Fatal> {
         true => fs::remove_dir_all(&history),
         false => fs::rename(&history, &coins),
     };
-    moved.map_err(|why| Fatal::DiskFailed { path: history, doing: "moving of".into(), why })
+    moved.map_err(|why| trouble::fatal(&history, "moving of", why))
 }
