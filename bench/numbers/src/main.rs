@@ -164,6 +164,12 @@ fn main() -> ExitCode {
             caesure_bench::coins::table::run(coins, json);
             Ok(())
         }
+        Command::Steps(LedgerArgs { coins, .. }) if coins < steps::COINS_MIN => {
+            let least = steps::COINS_MIN;
+            Err(io::Error::other(format!(
+                "--coins {coins}: blocks take so many while all is written; at least {least}"
+            )))
+        }
         Command::Steps(LedgerArgs { coins, json }) => print(&steps::run(coins), json),
         Command::Start(StartArgs { coins, rounds, keep, json }) => print(&start::run(coins, rounds, keep), json),
         Command::Reorg(ReorgArgs { txs, rounds, json }) => print(&reorg::run(txs, rounds), json),
@@ -172,7 +178,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("caesure-bench: {error}");
+            eprintln!("caesure-numbers: {error}");
             ExitCode::FAILURE
         }
     }

@@ -26,6 +26,8 @@ const BOUND: Duration = Duration::from_millis(5);
 const NETWORK: [u8; 4] = [1; 4];
 /// Where the checkpoints are of that the shard begins with.
 const START: u32 = 900_000;
+/// Some 1,200 blocks come until every partition is written, and each takes 2,500 coins that are old.
+pub const COINS_MIN: u64 = 4_000_000;
 
 struct Rig {
     utxo: Utxo,
