@@ -186,6 +186,7 @@ impl Node {
         });
         let (to_main, news) = mpsc::channel();
         let node = Node { news, to_main, config, offline, _folder: folder };
+        tuning::pages::touch_ahead().map_err(|why| kernel(0, &why.to_string()))?;
         node.spawn(&blueprint)?;
         Ok(node)
     }

@@ -157,6 +157,9 @@ fn parse_fork(text: &str) -> Result<Fork, String> {
 }
 
 fn main() -> ExitCode {
+    if let Err(why) = tuning::pages::touch_ahead() {
+        eprintln!("caesure-numbers: no thread for pages of memory, so the longest steps will be longer: {why}");
+    }
     let done = match Cli::parse().command {
         Command::Chain(args) => make_chain(args),
         Command::Pump(args) => serve(args),

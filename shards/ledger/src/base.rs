@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! hash of (txid, group of 16 outputs), with the partition ─ one of its 32 tables ─ line of 12 tags and positions ─
-//!     record in a chunk of 32 MiB, which 32 partitions share
+//!     record in a chunk of 4 MiB, which 32 partitions share
 //! ```
 //!
 //! Three cache lines answer a question: one of the index and two of the record, and all are asked for some 32 operations
@@ -11,18 +11,19 @@
 //! be listed, and no answer is a matter of probability.
 //!
 //! Measured with `cargo numbers ledger` (20 million coins, 1.56 of a transaction, as many made and taken at random after, in
-//! the order of partitions; one of two shared cores of an AMD EPYC of family 25, model 17, which others kept busy): 57.6
-//! bytes of resident memory per coin filled, 58.1 churned; 153.6 in Bitcoin Core. The median batch of 32 operations took
-//! 8.3 to 11 µs, 2.9 to 3.9 million operations a second and core, and the best tenth at most 6.7 to 7.2 µs, 4.4 to 4.8 million;
-//! run in turn with it, what went before (an arena for each partition, small pages) took 16 and 13 µs. Sharing is most of
-//! that: a slot that was just freed is in the cache, where a partition's own were cold whenever it came to them. Huge pages
-//! (`tuning::pages`) are the rest, an eighth. When a table grows, the batch takes 26 µs in the median, 0.5 ms at p99.9; the
-//! longest of all, 9 to 14 ms, we put down to the first touch of a huge page that the host has not backed yet: 2 MiB took
-//! 1.6 to 5 ms there, 13 at most.
+//! the order of partitions; one of two cores of an AMD EPYC of family 25, model 17, in a virtual machine): 59.2 bytes of
+//! resident memory per coin filled, 59.6 churned; 153.6 in Bitcoin Core. 4.5 to 4.8 million operations a second and core
+//! while filling, 4.3 while churning; the median batch of 32 operations takes 7.4 µs, p99.9 0.09 ms. When a table grows, the
+//! batch takes 20 µs in the median, 0.25 ms at p99.9. What it grew by: partitions that share an arena, since a slot that was
+//! just freed is in the cache; huge pages for records and tables (`tuning::pages`), and a thread that touches them first,
+//! because the host of a virtual machine took 4.8 ms in the median to find 2 MiB that it had not given yet (0.18 ms where it
+//! had). Half of the time is spent waiting for the processor to find two pages, that of the line and that of the record, in
+//! tables of guest and host; one place for both would halve that, and is the lead for more.
 //!
 //! Not taken: `HashTable` of hashbrown, whose groups cannot be asked for ahead and which grows by doubling. Tried and left:
-//! lists of free slots inside of them (each new record waits for one), asking for free slots ahead (no faster), tables in
-//! huge pages too (by `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`: a fifteenth faster).
+//! lists of free slots inside of them (each new record waits for one), asking for free slots ahead, asking for a third line
+//! of each record, asking for one operation as another is done instead of 32 at once (none of them faster), jemalloc and
+//! mimalloc (3 bytes more a coin).
 
 mod arena;
 mod chunk;

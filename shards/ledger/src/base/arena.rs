@@ -2,19 +2,19 @@
 //! Knows of a record only its length.
 //!
 //! ```text
-//! position   chunk << 23 | word in the chunk          slots of at most 1 KiB, 4 bytes a word, 32 MiB a chunk
+//! position   chunk << 20 | word in the chunk          slots of at most 1 KiB, 4 bytes a word, 4 MiB a chunk
 //!            1 << 31 | number                         longer records, each in memory of its own
 //! ```
 //!
-//! A chunk is asked for whole and touched as it fills: whoever gives the memory may make it of huge pages. A slot is used
-//! again by records of its own size only, the last one freed first: it is then still in the cache. What records come and
-//! go in is about the same from one week to the next, so few slots are idle (measured: see `base.rs`), and every start
-//! fills the memory anew.
+//! A chunk is asked for whole, and when the one before it is half full: whoever gives the memory may make it of huge pages
+//! and touch them meanwhile. A slot is used again by records of its own size only, the last one freed first: it is then
+//! still in the cache. What records come and go in is about the same from one week to the next, so few slots are idle
+//! (measured: see `base.rs`), and every start fills the memory anew.
 
 use super::prefetch::prefetch;
 
 const WORD: usize = 4;
-const CHUNK_BYTES: usize = 32 << 20;
+const CHUNK_BYTES: usize = 4 << 20;
 const WORDS_OF_CHUNK: u32 = (CHUNK_BYTES / WORD) as u32;
 const SLOT_BYTES_MAX: usize = 1024;
 /// A cache line.
@@ -24,6 +24,8 @@ const LONG: u32 = 1 << 31;
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     chunks: Vec<Vec<u8>>,
+    /// The next chunk.
+    spare: Option<Vec<u8>>,
     /// Free slots of each number of words. They are named here, not in the slots: whoever takes one need not wait for it.
     free: Vec<Vec<u32>>,
     long: Vec<Box<[u8]>>,
@@ -73,7 +75,7 @@ impl Arena {
             return position;
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() + words * WORD > CHUNK_BYTES) {
-            self.chunks.push(Vec::with_capacity(CHUNK_BYTES));
+            self.chunks.push(self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES)));
             assert!(self.chunks.len() as u32 <= LONG / WORDS_OF_CHUNK, "8 GiB of coins in 32 of 256 partitions");
         }
         let last = self.chunks.len() - 1;
@@ -81,6 +83,9 @@ impl Arena {
         let at = chunk.len();
         chunk.extend_from_slice(record);
         chunk.resize(at + words * WORD, 0);
+        if at >= CHUNK_BYTES / 2 && self.spare.is_none() {
+            self.spare = Some(Vec::with_capacity(CHUNK_BYTES));
+        }
         last as u32 * WORDS_OF_CHUNK + (at / WORD) as u32
     }
 
@@ -111,9 +116,8 @@ impl Arena {
         self.add(record)
     }
 
-    /// Bytes of memory it holds: what it has touched of chunks, and long records.
+    /// Bytes of memory it holds: chunks, and long records.
     pub fn bytes(&self) -> usize {
-        let last = self.chunks.last().map_or(0, Vec::len);
-        self.chunks.len().saturating_sub(1) * CHUNK_BYTES + last + self.long_bytes
+        (self.chunks.len() + usize::from(self.spare.is_some())) * CHUNK_BYTES + self.long_bytes
     }
 }
