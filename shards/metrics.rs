@@ -1,6 +1,8 @@
 //! Published counters: one cache-aligned page per shard and per core, one writer each, read by anyone
 //! at any time without asking. Nothing in the node decides by them.
 
+use crate::msg::Msg;
+use crate::{Input, ShardId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -25,12 +27,69 @@ impl Counter {
     }
 }
 
+/// What a core spends its time with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Frames, parsing, hashing, rules that need no context; what is served.
+    Peer,
+    /// Coins taken and made.
+    Grow,
+    /// Worlds folded and dropped, checkpoints, questions.
+    Fold,
+    /// Rules of spending, scripts.
+    Verify,
+    /// Headers, verdicts, the tip: one core's work, however many there are.
+    Chain,
+    /// Where blocks go: one core's work too.
+    Store,
+    /// The page, the address book.
+    Other,
+}
+
+impl Stage {
+    /// All, in the order of a block's way.
+    pub const ALL: [Stage; 7] =
+        [Stage::Peer, Stage::Grow, Stage::Fold, Stage::Verify, Stage::Chain, Stage::Store, Stage::Other];
+
+    /// The stage of a step.
+    pub fn of(to: ShardId, input: &Input) -> Stage {
+        match to {
+            ShardId::Peer(_) => Stage::Peer,
+            ShardId::Utxo(_) if matches!(input, Input::Msg(Msg::Grow(_))) => Stage::Grow,
+            ShardId::Utxo(_) => Stage::Fold,
+            ShardId::Verify(_) => Stage::Verify,
+            ShardId::Chain => Stage::Chain,
+            ShardId::Store => Stage::Store,
+            ShardId::Status | ShardId::Book => Stage::Other,
+        }
+    }
+
+    /// Its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Peer => "peer",
+            Stage::Grow => "grow",
+            Stage::Fold => "fold",
+            Stage::Verify => "verify",
+            Stage::Chain => "chain",
+            Stage::Store => "store",
+            Stage::Other => "other",
+        }
+    }
+}
+
 /// What one executor did, written by its loop.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Core {
-    /// Nanoseconds spent in steps.
+    /// Nanoseconds spent in turns of the loop: in steps, and with what they asked for.
     pub busy_ns: Counter,
+    /// Of these, in steps of each stage.
+    pub stage_ns: [Counter; Stage::ALL.len()],
+    /// Nanoseconds that the thread had a CPU, up to the last tick: beyond `busy_ns` sockets, files and the kernel.
+    pub cpu_ns: Counter,
+    /// Nanoseconds that inputs waited for their steps, all together: over a time it is the mean length of the queue.
+    pub wait_ns: Counter,
     /// Steps taken.
     pub step: Counter,
     /// Words that found their link full and waited at its mouth (a bug, see `limits`).

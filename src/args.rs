@@ -90,6 +90,12 @@ pub enum Command {
         #[arg(long, requires = "replay")]
         trace: bool,
     },
+    /// Show what each core of a running node spends its time with; --webui says where its page is
+    Top {
+        /// Print it once, as text
+        #[arg(long)]
+        once: bool,
+    },
     /// Whether this machine gives the node what it needs
     #[command(subcommand)]
     Tune(Tune),

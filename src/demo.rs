@@ -3,13 +3,14 @@
 
 use crate::config::Config;
 use crate::exit::Fatal;
+use crate::look;
 use crate::run::{Node, Purpose};
 use crate::values::Target;
 use caesure_bench::chain::{Factory, Spec};
 use caesure_bench::records::write_record;
 use consensus::{Network, Params};
-use std::io::{BufWriter, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufWriter, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -122,7 +123,8 @@ fn free_port() -> Result<SocketAddr, Fatal> {
 fn wait_for(page: SocketAddr, what: &str, done: impl Fn(&Status) -> bool) -> Result<Status, Fatal> {
     let (start, mut shown) = (Instant::now(), Instant::now());
     loop {
-        let status = look(page).map_err(|why| Fatal::Runtime(format!("http://{page}/admin/status.json: {why}")))?;
+        let status: Status = look::status(page, None)
+            .map_err(|why| Fatal::Runtime(format!("http://{page}/admin/status.json: {why}")))?;
         if done(&status) {
             return Ok(status);
         }
@@ -140,14 +142,4 @@ fn wait_for(page: SocketAddr, what: &str, done: impl Fn(&Status) -> bool) -> Res
         }
         std::thread::sleep(LOOK);
     }
-}
-
-fn look(page: SocketAddr) -> std::io::Result<Status> {
-    let mut stream = TcpStream::connect(page)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    stream.write_all(b"GET /admin/status.json HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    Ok(serde_json::from_str(body)?)
 }

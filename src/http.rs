@@ -5,6 +5,7 @@
 
 use crate::ask::Ask;
 use crate::door::Door;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use futures_lite::future::or;
 use futures_lite::io::{AsyncRead, AsyncWrite};
@@ -140,7 +141,7 @@ impl<A: Ask> Site<A> {
         if !scheme.eq_ignore_ascii_case(b"basic ") {
             return false;
         }
-        let Some(given) = base64(credentials.trim_ascii()) else { return false };
+        let Ok(given) = BASE64_STANDARD.decode(credentials.trim_ascii()) else { return false };
         self.keys.iter().fold(false, |found, key| found | same(key, &given))
     }
 }
@@ -178,34 +179,6 @@ fn set(response: &mut Response<Full<Bytes>>, name: HeaderName, value: &'static s
 fn same(key: &[u8], given: &[u8]) -> bool {
     let fold = |differs, (index, byte): (usize, &u8)| differs | usize::from(byte ^ given.get(index).unwrap_or(&0));
     std::hint::black_box(key.iter().enumerate().fold(key.len() ^ given.len(), fold)) == 0
-}
-
-/// Decodes padded base64 (RFC 4648 section 4); `None` where it is not that.
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
-    let mut out = Vec::with_capacity(digits.len());
-    let (mut bits, mut held) = (0u32, 0);
-    for &digit in digits {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        // Bits above the eight or fewer still held are spent, and may fall off the top.
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
-        }
-    }
-    Some(out)
 }
 
 /// glommio's stream with hyper's traits.

@@ -16,6 +16,7 @@ mod http;
 mod inspect;
 mod links;
 mod load;
+mod look;
 mod monitor;
 mod net;
 mod network;
@@ -26,6 +27,7 @@ mod run;
 mod settings;
 mod snapshot;
 mod sparse;
+mod top;
 mod trouble;
 mod values;
 mod verify;
@@ -75,6 +77,7 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Coins(what)) => coins::run(config, what),
         Some(Command::Blocks(what)) => blocks::run(config, what),
         Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
+        Some(Command::Top { once }) => top::run(&config, once),
         Some(Command::Tune(Tune::Check)) => check(&config),
         Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
         Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),

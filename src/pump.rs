@@ -6,8 +6,9 @@ use crate::disk::Disk;
 use crate::links::{Links, Parcel};
 use crate::net::Net;
 use glommio::timer::sleep;
+use rustix::time::{ClockId, clock_gettime};
 use shards::effect::{Effect, Event, Level, Stop};
-use shards::metrics::Pages;
+use shards::metrics::{Pages, Stage};
 use shards::{Cx, Input, Plan, Shard, ShardId};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -74,6 +75,11 @@ impl<T> Mailbox<T> {
         })
         .await
     }
+}
+
+/// Nanoseconds that this thread has had a CPU.
+fn cpu_ns() -> u64 {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).map_or(0, |time| time.as_nanos() as u64)
 }
 
 /// What the main thread learns of a core.
@@ -226,9 +232,10 @@ impl Core {
         let ticker = self.clone();
         glommio::spawn_local(async move { ticker.tick().await }).detach();
         self.tell_main(News::Ready);
+        let page = self.0.pages.core(self.0.index);
+        let (mut left, mut stopped) = (0, Instant::now());
         loop {
-            let turn = Instant::now();
-            let page = self.0.pages.core(self.0.index);
+            let (turn, waited) = (Instant::now(), self.0.queue.len());
             let mut steps = 0;
             while let Some((to, input)) = self.next() {
                 self.step(to, input);
@@ -238,12 +245,16 @@ impl Core {
                 }
             }
             self.0.links.flush();
+            let (pause, end) = ((turn - stopped).as_nanos() as u64, Instant::now());
+            let (busy, leaves) = ((end - turn).as_nanos() as u64, self.0.queue.len());
             if steps > 0 {
-                page.busy_ns.add(turn.elapsed().as_nanos() as u64);
+                page.busy_ns.add(busy);
                 page.step.add(steps);
             }
-            page.queue_max.set(page.queue_max.get().max(self.0.queue.len() as u64));
-            if self.0.queue.len() > 0 || self.0.links.waiting() {
+            page.wait_ns.add(pause * left as u64 + busy * (waited + leaves) as u64 / 2);
+            page.queue_max.set(page.queue_max.get().max(leaves as u64));
+            (left, stopped) = (leaves, end);
+            if leaves > 0 || self.0.links.waiting() {
                 sleep(BREATH).await;
             } else {
                 self.parked().await;
@@ -259,6 +270,7 @@ impl Core {
                 shards.into_iter().for_each(|shard| self.input(shard, Input::Tick));
             }
             self.0.net.tick();
+            self.0.pages.core(self.0.index).cpu_ns.set(cpu_ns());
         }
     }
 
@@ -283,7 +295,7 @@ impl Core {
         if matches!(input, Input::Tick) {
             self.0.ticking.set(false);
         }
-        let before = Instant::now();
+        let (before, stage) = (Instant::now(), Stage::of(to, &input));
         {
             let mut cx = self.0.cx.borrow_mut();
             cx.now_ms = before.duration_since(self.0.start).as_millis() as u64;
@@ -293,7 +305,9 @@ impl Core {
             shard.step(input, &mut cx);
         }
         let page = self.0.pages.core(self.0.index);
-        page.step_ns_max.set(page.step_ns_max.get().max(before.elapsed().as_nanos() as u64));
+        let spent = before.elapsed().as_nanos() as u64;
+        page.stage_ns[stage as usize].add(spent);
+        page.step_ns_max.set(page.step_ns_max.get().max(spent));
         self.effects();
     }
 

@@ -3,8 +3,10 @@
 
 use super::format::{clean, hex, percent};
 use super::view::View;
+use crate::metrics::Stage;
 use crate::topology::ShardId;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Peers listed; the rest are counted.
 const PEERS_MAX: usize = 1_024;
@@ -121,6 +123,10 @@ struct Core {
     core: usize,
     shards: Vec<String>,
     busy_percent: f64,
+    busy_ns: u64,
+    stage_ns: BTreeMap<&'static str, u64>,
+    cpu_ns: u64,
+    wait_ns: u64,
     steps: u64,
     queue_max: u64,
     step_ns_max: u64,
@@ -323,6 +329,10 @@ fn core(view: &View, core: usize) -> Core {
         core,
         shards: view.setup.plan.cores[core].iter().map(ShardId::to_string).collect(),
         busy_percent: f64::from(view.load.now(core)) / 10.0,
+        busy_ns: page.busy_ns.get(),
+        stage_ns: Stage::ALL.iter().map(|stage| (stage.word(), page.stage_ns[*stage as usize].get())).collect(),
+        cpu_ns: page.cpu_ns.get(),
+        wait_ns: page.wait_ns.get(),
         steps: page.step.get(),
         queue_max: page.queue_max.get(),
         step_ns_max: page.step_ns_max.get(),
