@@ -83,6 +83,17 @@ pub struct Coin {
     pub lock: Lock,
 }
 
+/// What the transactions of a chain come to, coinbases not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Inputs.
+    pub inputs: u64,
+    /// Signatures in them that are verified as ECDSA.
+    pub ecdsa: u64,
+    /// Signatures in them that are verified as Schnorr's (BIP340).
+    pub schnorr: u64,
+}
+
 /// Makes the blocks of a chain in order, and knows the coins that are unspent after the latest.
 /// A clone goes on exactly as the original would.
 #[derive(Clone)]
@@ -93,6 +104,7 @@ pub struct Factory {
     tip: Hash,
     /// Transactions made, fees not yet paid out, weight and signature operations of the block at hand.
     txs_made: u32,
+    tally: Tally,
     fees: u64,
     weight: usize,
     sigops: u64,
@@ -114,6 +126,7 @@ impl Factory {
             height: 0,
             tip: Block::genesis().hash(),
             txs_made: 0,
+            tally: Tally::default(),
             fees: 0,
             weight: 0,
             sigops: 0,
@@ -154,6 +167,11 @@ impl Factory {
     /// Transactions made since the genesis or the branch, coinbases not counted.
     pub fn txs_made(&self) -> u32 {
         self.txs_made
+    }
+
+    /// What all transactions since the genesis come to.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// The unspent coins after the latest block, in no order. What a node's list must hold, no more and no less.
@@ -276,6 +294,11 @@ impl Factory {
         self.set_locks(&mut tx, &coins);
         let spends: Vec<Spend> = (0..coins.len()).map(|index| self.choose_spend(&tx, &coins, index)).collect();
         sign(&mut tx, &spends);
+        self.tally.inputs += spends.len() as u64;
+        for Spend { lock, leaf, .. } in &spends {
+            let kind = if lock.kind.schnorr() { &mut self.tally.schnorr } else { &mut self.tally.ecdsa };
+            *kind += lock.kind.signatures(*leaf);
+        }
 
         self.fees += fee;
         self.weight += tx.weight();

@@ -65,6 +65,20 @@ impl Kind {
             _ => 0,
         }
     }
+
+    /// Whether its signatures are Schnorr's (BIP340).
+    pub fn schnorr(self) -> bool {
+        matches!(self, Kind::P2trKey | Kind::P2trScript)
+    }
+
+    /// Signatures that spending it takes, by that leaf where it has leaves.
+    pub fn signatures(self, leaf: usize) -> u64 {
+        match self {
+            Kind::P2shMulti | Kind::P2wshMulti => 2,
+            Kind::P2trScript => 1 + leaf as u64,
+            _ => 1,
+        }
+    }
 }
 
 /// Who may spend a coin, and how.

@@ -22,12 +22,22 @@ fn bad(why: impl Into<String>) -> io::Error {
 
 /// The 24 bytes before a payload: magic, command, length, checksum.
 pub fn frame_header(magic: u32, command: &str, payload: &[u8]) -> [u8; 24] {
+    frame_header_of(magic, command, payload.len() as u32, checksum(payload))
+}
+
+/// The same where length and checksum of the payload are known.
+pub fn frame_header_of(magic: u32, command: &str, length: u32, checksum: [u8; 4]) -> [u8; 24] {
     let mut header = [0; 24];
     header[..4].copy_from_slice(&magic.to_le_bytes());
     header[4..4 + command.len()].copy_from_slice(command.as_bytes());
-    header[16..20].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-    header[20..].copy_from_slice(&sha256d(payload)[..4]);
+    header[16..20].copy_from_slice(&length.to_le_bytes());
+    header[20..].copy_from_slice(&checksum);
     header
+}
+
+/// The checksum of a payload: the first bytes of its double hash.
+pub fn checksum(payload: &[u8]) -> [u8; 4] {
+    *sha256d(payload).first_chunk().expect("32 bytes")
 }
 
 /// Sends one message at once.
@@ -51,7 +61,7 @@ pub fn receive(from: &mut impl Read, magic: u32) -> io::Result<(String, Vec<u8>)
     if payload.len() < size as usize {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    if header[20..] != sha256d(&payload)[..4] {
+    if header[20..] != checksum(&payload) {
         return Err(bad("wrong checksum"));
     }
     let command = header[4..16].split(|byte| *byte == 0).next().unwrap_or_default();

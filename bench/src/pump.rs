@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub struct Options {
     pub delay: Duration,
     /// Bytes per second of the blocks sent; 0 for no limit.
     pub bytes_per_second: u64,
-    /// Bytes of a block written at once; with a limit, each piece waits for its share of a second.
+    /// Bytes of a block written at once, 0 for all; with a limit, each piece waits for its share of a second.
     pub piece_bytes: usize,
     /// Hangs up after that many blocks.
     pub drop_after: Option<u64>,
@@ -43,7 +43,7 @@ impl Default for Options {
             listen: ([127, 0, 0, 1], 0).into(),
             delay: Duration::ZERO,
             bytes_per_second: 0,
-            piece_bytes: 1 << 16,
+            piece_bytes: 0,
             drop_after: None,
             withhold: BTreeSet::new(),
         }
@@ -57,6 +57,8 @@ pub struct Stats {
     pub peers: usize,
     /// Connections there have been.
     pub accepted: u64,
+    /// When headers were asked for the first time.
+    pub asked: Option<Instant>,
     /// Headers sent.
     pub headers: u64,
     /// Blocks sent whole.
@@ -71,6 +73,7 @@ struct Inner {
     stopping: AtomicBool,
     peers: Mutex<BTreeMap<u64, TcpStream>>,
     accepted: AtomicU64,
+    asked: OnceLock<Instant>,
     headers: AtomicU64,
     blocks: AtomicU64,
     bytes: AtomicU64,
@@ -91,10 +94,11 @@ impl Pump {
         let addr = listener.local_addr()?;
         let inner = Arc::new(Inner {
             chain,
-            options: Options { piece_bytes: options.piece_bytes.max(1), ..options },
+            options,
             stopping: AtomicBool::new(false),
             peers: Mutex::default(),
             accepted: AtomicU64::new(0),
+            asked: OnceLock::new(),
             headers: AtomicU64::new(0),
             blocks: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -115,6 +119,7 @@ impl Pump {
         Stats {
             peers: inner.lock_peers().len(),
             accepted: inner.accepted.load(SeqCst),
+            asked: inner.asked.get().copied(),
             headers: inner.headers.load(SeqCst),
             blocks: inner.blocks.load(SeqCst),
             bytes: inner.bytes.load(SeqCst),
@@ -224,6 +229,7 @@ impl Session<'_> {
     }
 
     fn headers(&mut self, wanted: (Vec<Hash>, Hash)) -> io::Result<()> {
+        self.inner.asked.get_or_init(Instant::now);
         let chain = &self.inner.chain;
         let mut payload = Vec::new();
         let hashes =
@@ -248,15 +254,15 @@ impl Session<'_> {
         let options = &self.inner.options;
         let mut missing = Vec::new();
         for (kind, hash) in items {
-            let block = if kind & !MSG_WITNESS == MSG_BLOCK { self.inner.chain.block(&hash)? } else { None };
-            let Some(block) = block else {
+            let height = self.inner.chain.height(&hash).filter(|_| kind & !MSG_WITNESS == MSG_BLOCK);
+            let Some(height) = height else {
                 missing.push((kind, hash));
                 continue;
             };
-            if self.inner.chain.height(&hash).is_some_and(|height| options.withhold.contains(&height)) {
+            if options.withhold.contains(&height) {
                 continue;
             }
-            self.block(&block)?;
+            self.block(&hash)?;
             if options.drop_after.is_some_and(|most| self.served >= most) {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
@@ -264,14 +270,30 @@ impl Session<'_> {
         if missing.is_empty() { Ok(()) } else { self.send("notfound", &p2p::inventory(&missing)) }
     }
 
-    fn block(&mut self, block: &[u8]) -> io::Result<()> {
+    fn block(&mut self, hash: &Hash) -> io::Result<()> {
         let options = &self.inner.options;
         if !options.delay.is_zero() {
             thread::sleep(options.delay);
         }
-        let header = p2p::frame_header(self.inner.chain.magic(), "block", block);
+        let sent = if options.bytes_per_second == 0 && options.piece_bytes == 0 {
+            self.inner.chain.send(hash, self.stream)?
+        } else {
+            self.trickle(hash)?
+        };
+        self.served += 1;
+        self.inner.blocks.fetch_add(1, SeqCst);
+        self.inner.bytes.fetch_add(sent.expect("it was found before"), SeqCst);
+        Ok(())
+    }
+
+    /// Sends a block in pieces, each when it is due; its bytes.
+    fn trickle(&mut self, hash: &Hash) -> io::Result<Option<u64>> {
+        let options = &self.inner.options;
+        let Some(block) = self.inner.chain.block(hash)? else { return Ok(None) };
+        let header = p2p::frame_header(self.inner.chain.magic(), "block", &block);
         let (start, mut sent) = (Instant::now(), 0);
-        for piece in [&header, block].concat().chunks(options.piece_bytes) {
+        let piece_bytes = if options.piece_bytes == 0 { 1 << 16 } else { options.piece_bytes };
+        for piece in [&header, &block[..]].concat().chunks(piece_bytes) {
             (&mut self.stream).write_all(piece)?;
             sent += piece.len() as u64;
             if options.bytes_per_second > 0 {
@@ -279,9 +301,6 @@ impl Session<'_> {
                 thread::sleep(due.saturating_sub(start.elapsed()));
             }
         }
-        self.served += 1;
-        self.inner.blocks.fetch_add(1, SeqCst);
-        self.inner.bytes.fetch_add(block.len() as u64, SeqCst);
-        Ok(())
+        Ok(Some(block.len() as u64))
     }
 }

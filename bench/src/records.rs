@@ -5,12 +5,16 @@
 
 use crate::block::{Block, REGTEST_MAGIC};
 use crate::chain::{Factory, Spec};
+use crate::p2p;
 use crate::tx::{Hash, sha256d, show};
+use rustix::fs::sendfile;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// The most a block has, in bytes: its weight limit, all of it witness (BIP141).
 const BLOCK_BYTES_MAX: u32 = 4_000_000;
@@ -88,6 +92,8 @@ struct Entry {
     size: u32,
     height: u32,
     header: [u8; 80],
+    /// That of the message that carries the block, once it was sent.
+    checksum: OnceLock<[u8; 4]>,
 }
 
 impl Entry {
@@ -152,7 +158,7 @@ impl Chain {
             let hash = sha256d(&header);
             entries.entry(hash).or_insert_with(|| {
                 order.push(hash);
-                Entry { at: at + 8, size, height: u32::MAX, header }
+                Entry { at: at + 8, size, height: u32::MAX, header, checksum: OnceLock::new() }
             });
             at += 8 + u64::from(size);
         }
@@ -212,6 +218,32 @@ impl Chain {
             ));
         }
         Ok(Some(bytes))
+    }
+
+    /// Sends the message that carries a block, from a file without a copy of ours; the block's bytes.
+    pub fn send(&self, hash: &Hash, mut socket: &TcpStream) -> io::Result<Option<u64>> {
+        let Some(entry) = self.entries.get(hash) else { return Ok(None) };
+        let checksum = match entry.checksum.get() {
+            Some(known) => *known,
+            None => {
+                let block = self.block(hash)?.expect("it is one of these");
+                *entry.checksum.get_or_init(|| p2p::checksum(&block))
+            }
+        };
+        socket.write_all(&p2p::frame_header_of(self.magic, "block", entry.size, checksum))?;
+        let (mut at, end) = (entry.at, entry.at + u64::from(entry.size));
+        match &self.source {
+            Source::Memory(bytes) => socket.write_all(&bytes[at as usize..end as usize])?,
+            Source::Disk(file) => {
+                while at < end {
+                    let left = (end - at) as usize;
+                    if sendfile(socket, file, Some(&mut at), left)? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+            }
+        }
+        Ok(Some(entry.size.into()))
     }
 
     /// Where on the best chain a peer's locator meets it: the index of the first block the peer lacks.

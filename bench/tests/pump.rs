@@ -95,6 +95,25 @@ fn serves_headers_and_blocks() {
     assert!(peer.receive().is_err(), "stopped, and still there");
 }
 
+/// From a file the kernel sends; the peer checks length and checksum of what it gets.
+#[test]
+fn serves_the_same_from_a_file() {
+    let memory = chain(30);
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pump-{}.blk", std::process::id()));
+    let mut file = std::fs::File::create(&path).unwrap();
+    write_chain(&mut file, Spec { seed: 3, blocks: 30, txs: 0, empty_tail: 0 }, &[], |_| {}).unwrap();
+    let pump = Pump::start(Arc::new(Chain::open(&path).unwrap()), Options::default()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut peer = Peer::new(&pump, &memory);
+    for _ in ["as it is read", "as it is known"] {
+        peer.ask(memory.best());
+        for hash in memory.best() {
+            assert_eq!(peer.receive().unwrap(), ("block".into(), memory.block(hash).unwrap().unwrap()));
+        }
+    }
+    assert_eq!(pump.stats().blocks, 62);
+}
+
 #[test]
 fn withholds_and_hangs_up_as_told() {
     let chain = chain(20);

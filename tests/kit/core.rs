@@ -35,10 +35,22 @@ impl Core {
 
     /// The same on another chain.
     pub fn on(chain: &str, bitcoind: &PathBuf, more: &[String]) -> Core {
-        let folder = Folder::new();
+        Core::within(Folder::new(), &[], chain, bitcoind, more)
+    }
+
+    /// The same in a folder that another one may have left, started by another program with arguments, if one is named.
+    pub fn within(folder: Folder, by: &[String], chain: &str, bitcoind: &PathBuf, more: &[String]) -> Core {
         let (rpc, p2p) = (free_port(), free_port());
+        let mut command = match by.split_first() {
+            Some((program, before)) => {
+                let mut command = Command::new(program);
+                command.args(before).arg(bitcoind);
+                command
+            }
+            None => Command::new(bitcoind),
+        };
         // That index check aborts this version when blocks are loaded before genesis is active.
-        let process = Command::new(bitcoind)
+        let process = command
             .args([
                 &format!("-chain={chain}"),
                 "-listen=1",
@@ -57,6 +69,11 @@ impl Core {
         let up = poll(60, || core.try_call("getblockcount", json!([])).ok());
         up.unwrap_or_else(|| panic!("bitcoind does not answer: see {}", core.folder.text()));
         core
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Calls a method; the error as Core tells it.
