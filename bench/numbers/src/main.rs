@@ -1,6 +1,12 @@
 //! The command line of the factory, the pump and the measurements: parses, calls, says how far it is.
 
+mod ibd;
+mod limit;
+mod load;
+mod machine;
+mod process;
 mod reorg;
+mod side;
 mod start;
 mod steps;
 mod table;
@@ -45,6 +51,8 @@ enum Command {
     Start(StartArgs),
     /// Measure switches between branches of a hundred blocks, beside Bitcoin Core where BITCOIND names one
     Reorg(ReorgArgs),
+    /// Measure a first sync from the pump, beside Bitcoin Core where BITCOIND names one
+    Ibd(ibd::IbdArgs),
     /// Measure the bytes written to disk for each byte of blocks over a sync
     Writes(WritesArgs),
 }
@@ -136,7 +144,7 @@ struct PumpArgs {
     /// Bytes per second to each peer; 0 for no limit
     #[arg(long, default_value_t = 0, value_name = "BYTES")]
     rate: u64,
-    /// Bytes per write: small pieces trickle
+    /// Bytes per write, 0 for whole blocks: small pieces trickle
     #[arg(long, default_value_t = Options::default().piece_bytes, value_name = "BYTES")]
     piece: usize,
     /// Hang up after that many blocks
@@ -176,6 +184,7 @@ fn main() -> ExitCode {
         Command::Steps(LedgerArgs { coins, json }) => print(&steps::run(coins), json),
         Command::Start(StartArgs { coins, rounds, keep, json }) => print(&start::run(coins, rounds, keep), json),
         Command::Reorg(ReorgArgs { txs, rounds, json }) => print(&reorg::run(txs, rounds), json),
+        Command::Ibd(args) => ibd::run(&args).map(|table| table.print(args.json)),
         Command::Writes(WritesArgs { blocks, txs, json }) => print(&writes::run(blocks, txs), json),
     };
     match done {

@@ -4,6 +4,7 @@
 //! Before each start the node's files are put out of the page cache, so that it reads what it needs from the disk. It is up
 //! when it answers a peer, and ready when its page does not say "starting" any more.
 
+use crate::process;
 use crate::table::{Table, Teller, median};
 use caesure_bench::block::Block;
 use caesure_bench::fan::Fan;
@@ -141,19 +142,6 @@ struct Start {
     cpus: f64,
 }
 
-fn number(path: &str, name: &str) -> f64 {
-    let text = fs::read_to_string(path).expect("it is our child");
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|rest| rest.trim().parse().ok()).expect("the kernel counts")
-}
-
-/// Seconds of CPU that a process took: fields 14 and 15 of `/proc/PID/stat`, in hundredths.
-fn cpu_seconds(pid: u32) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is our child");
-    let fields = text.rsplit_once(')').expect("the name stands in brackets").1.split_whitespace();
-    fields.skip(11).take(2).map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
-}
-
 /// Starts a node on cold files, until it is ready.
 fn start(place: &Place) -> (Node, Start) {
     place.cool();
@@ -166,8 +154,8 @@ fn start(place: &Place) -> (Node, Start) {
     let done = poll(600, || status(&node).filter(|s| s["tip"] == place.tip.as_str() && s["state"] != "starting"));
     done.unwrap_or_else(|| panic!("not ready within ten minutes\n{}", node.tail()));
     let ready = begun.elapsed().as_secs_f64();
-    let read = number(&format!("/proc/{}/io", node.pid()), "read_bytes:");
-    let cpus = cpu_seconds(node.pid()) / ready;
+    let read = process::count(node.pid(), "io", "read_bytes:");
+    let cpus = process::cpu_seconds(node.pid()) / ready;
     (node, Start { up, ready, read, cpus })
 }
 

@@ -1,16 +1,50 @@
-//! What every measurement ends with: one table of ours, the other's and the ratio, or JSON; and what it says meanwhile.
+//! What every measurement ends with: one table of ours, the other's and the ratio, or JSON, which says where it was measured
+//! too; and what it says meanwhile.
 
+use crate::machine;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
+use std::fmt::{Display, Formatter, Result};
 use std::time::{Duration, Instant};
 
-/// One figure.
-pub struct Row {
+/// A figure: the median of some, and how far they lie apart.
+#[derive(Clone, Copy)]
+struct Figure {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Figure {
+    fn of(values: &[f64]) -> Figure {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Figure { median: median(values.to_vec()), least, most }
+    }
+
+    fn write(self, whose: &str, into: &mut Value) {
+        into[whose] = json!(self.median);
+        if self.least < self.most {
+            into[format!("{whose}, from")] = json!(self.least);
+            into[format!("{whose}, to")] = json!(self.most);
+        }
+    }
+}
+
+impl Display for Figure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Figure { median, least, most } = self;
+        if least < most { write!(f, "{median:.3} [{least:.3} {most:.3}]") } else { write!(f, "{median:.3}") }
+    }
+}
+
+/// One line.
+struct Row {
     what: String,
     unit: &'static str,
-    ours: f64,
+    ours: Figure,
     /// What it is held against: whose, and their figure.
-    beside: Option<(&'static str, f64)>,
+    beside: Option<(&'static str, Figure)>,
 }
 
 /// All figures of a measurement.
@@ -20,12 +54,25 @@ pub struct Table(Vec<Row>);
 impl Table {
     /// A figure of ours alone.
     pub fn row(&mut self, what: impl Into<String>, unit: &'static str, ours: f64) {
-        self.0.push(Row { what: what.into(), unit, ours, beside: None });
+        self.spread(what, unit, &[ours], "", &[]);
     }
 
     /// A figure beside another's, or beside a bound.
     pub fn beside(&mut self, what: impl Into<String>, unit: &'static str, ours: f64, whose: &'static str, theirs: f64) {
-        self.0.push(Row { what: what.into(), unit, ours, beside: Some((whose, theirs)) });
+        self.spread(what, unit, &[ours], whose, &[theirs]);
+    }
+
+    /// The same of several rounds: medians, and in brackets the least and the most. Theirs may be none.
+    pub fn spread(
+        &mut self,
+        what: impl Into<String>,
+        unit: &'static str,
+        ours: &[f64],
+        whose: &'static str,
+        theirs: &[f64],
+    ) {
+        let beside = (!theirs.is_empty()).then(|| (whose, Figure::of(theirs)));
+        self.0.push(Row { what: what.into(), unit, ours: Figure::of(ours), beside });
     }
 
     /// Median, 99.9th percentile and longest of times in nanoseconds, in microseconds, beside a bound where there is one.
@@ -45,29 +92,33 @@ impl Table {
     pub fn print(&self, as_json: bool) {
         if as_json {
             let figure = |row: &Row| {
-                let mut fields = json!({"unit": row.unit, "ours": row.ours});
+                let mut fields = json!({"unit": row.unit});
+                row.ours.write("ours", &mut fields);
                 if let Some((whose, theirs)) = row.beside {
-                    fields[whose] = json!(theirs);
-                    fields["ratio"] = json!(row.ours / theirs);
+                    theirs.write(whose, &mut fields);
+                    fields["ratio"] = json!(row.ours.median / theirs.median);
                 }
                 (row.what.clone(), fields)
             };
-            let all: Map<String, Value> = self.0.iter().map(figure).collect();
-            return println!("{:#}", Value::Object(all));
+            let figures: Map<String, Value> = self.0.iter().map(figure).collect();
+            return println!("{:#}", json!({"measured on": machine::facts(), "figures": figures}));
         }
-        println!("{:<48} {:>12} {:>8} {:>24} {:>8}", "", "caesure", "", "beside", "ratio");
+        println!("{:<48} {:>30} {:>8} {:>34} {:>8}", "", "caesure", "", "beside", "ratio");
         for Row { what, unit, ours, beside } in &self.0 {
+            let ratio = |theirs: &Figure| ours.median / theirs.median;
             let beside =
-                beside.map(|(whose, theirs)| format!("{:>24} {:>8.3}", format!("{whose} {theirs:.3}"), ours / theirs));
-            println!("{}", format!("{what:<48} {ours:>12.3} {unit:>8} {}", beside.unwrap_or_default()).trim_end());
+                beside.map(|(whose, theirs)| format!("{:>34} {:>8.3}", format!("{whose} {theirs}"), ratio(&theirs)));
+            let ours = ours.to_string();
+            println!("{}", format!("{what:<48} {ours:>30} {unit:>8} {}", beside.unwrap_or_default()).trim_end());
         }
     }
 }
 
-/// The one in the middle.
+/// The one in the middle, or between the two.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let half = values.len() / 2;
+    if values.len() % 2 == 1 { values[half] } else { (values[half - 1] + values[half]) / 2.0 }
 }
 
 /// An empty histogram of nanoseconds, exact to a thousandth, up to a quarter of an hour.

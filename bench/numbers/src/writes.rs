@@ -1,8 +1,8 @@
 //! `cargo numbers -- writes`: bytes written to disk for each byte of blocks, over a sync from a peer.
 //!
-//! Written is what the kernel counts for the process (`write_bytes` of `/proc/PID/io`): pages that it made dirty, and what
-//! went past the page cache. A page that is written twice counts twice.
+//! Written is what the kernel counts for the process ([`process::written`]).
 
+use crate::process;
 use crate::table::{Table, Teller};
 use caesure_bench::chain::Spec;
 use caesure_bench::pump::{Options, Pump};
@@ -19,21 +19,15 @@ const BOUND: f64 = 1.10;
 struct Sync {
     /// Bytes of blocks that were stored, and bytes that the process wrote.
     blocks: u64,
-    written: u64,
+    written: f64,
     seconds: f64,
     checkpoints: u64,
 }
 
 impl Sync {
     fn ratio(&self) -> f64 {
-        self.written as f64 / self.blocks as f64
+        self.written / self.blocks as f64
     }
-}
-
-fn written(node: &Node) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/io", node.pid())).expect("it is our child");
-    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-    line.and_then(|number| number.parse().ok()).expect("the kernel counts")
 }
 
 /// One sync of a chain from a pump to its end, and until nothing is left to be written.
@@ -56,7 +50,7 @@ fn sync(chain: &Made, what: &'static str, delay: Duration, more: &[&str]) -> Syn
     let checkpoints = fs::read_dir(node.folder.join("coins"))
         .map_or(0, |files| files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum());
     let blocks = status["blocks_bin"]["end"].as_u64().expect("a number") - 8 * (u64::from(chain.height) + 1);
-    Sync { blocks, written: written(&node), seconds, checkpoints }
+    Sync { blocks, written: process::written(node.pid()), seconds, checkpoints }
 }
 
 /// Syncs chains of large and of small blocks, at full speed and one by one.
@@ -81,7 +75,7 @@ pub fn run(blocks: u32, txs: u32) -> Table {
     let kept = sync(&chain, "with checkpoints", Duration::from_millis(50), &with);
     table.row("checkpoints on disk in the end", "MB", kept.checkpoints as f64 / 1e6);
     table.row("written / blocks, checkpoints every 20 blocks", "", kept.ratio());
-    let beyond = (kept.written as f64 - one.written as f64) / kept.seconds / 1e6;
+    let beyond = (kept.written - one.written) / kept.seconds / 1e6;
     table.beside("written for checkpoints", "MB/s", beyond, "granted", f64::from(rate) / 1e6);
     table
 }

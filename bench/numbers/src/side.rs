@@ -1,0 +1,141 @@
+//! The two nodes that are held against each other, started alike: on the same CPUs, on regtest, on folders of their own.
+
+use crate::table::Teller;
+use caesure_tests::core::Core;
+use caesure_tests::{Folder, Node, Setup};
+use serde_json::json;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often either is asked for its tip.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How long a sync may take.
+const PATIENCE: Duration = Duration::from_secs(4 * 3_600);
+
+/// How to start either.
+pub struct How {
+    /// CPUs it may use, and executors or script threads it has.
+    pub cores: usize,
+    /// Its only peer.
+    pub peer: Option<SocketAddr>,
+    /// The block whose scripts are believed; 0 for none.
+    pub assumed: String,
+}
+
+impl How {
+    /// The program that leaves it only the first CPUs of those that this process has.
+    fn by(&self) -> Vec<String> {
+        let cpus = core_affinity::get_core_ids().unwrap_or_default();
+        if self.cores >= cpus.len() {
+            return Vec::new();
+        }
+        let list: Vec<String> = cpus.iter().take(self.cores).map(|cpu| cpu.id.to_string()).collect();
+        ["taskset".into(), "-c".into(), list.join(",")].into()
+    }
+
+    /// Whether this machine can.
+    pub fn check(cores: usize) -> io::Result<()> {
+        let cpus = core_affinity::get_core_ids().unwrap_or_default().len();
+        if (1..=cpus).contains(&cores) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("--cores {cores}: this process may use {cpus} CPUs")))
+    }
+}
+
+/// A node that runs.
+pub enum Side {
+    /// caesure, and its folder.
+    Ours(Box<Node>, Folder),
+    /// Bitcoin Core.
+    Core(Core),
+}
+
+impl Side {
+    /// Starts caesure, if no bitcoind is named, and waits until it answers.
+    pub fn start(bitcoind: Option<&PathBuf>, folder: Folder, how: &How) -> Side {
+        let by = how.by();
+        let Some(bitcoind) = bitcoind else {
+            let by: Vec<&str> = by.iter().map(String::as_str).collect();
+            let peers: Vec<SocketAddr> = how.peer.into_iter().collect();
+            let setup = Setup::regtest(&peers).cores(how.cores).with(&["--assumevalid", &how.assumed]).by(&by);
+            return Side::Ours(Box::new(Node::start(&folder, &setup)), folder);
+        };
+        // Its best on a machine of some cores with memory to spare. Off is what only regtest checks, and trying BIP324 first.
+        let more = [
+            format!("-par={}", how.cores),
+            "-dbcache=4000".into(),
+            "-checkmempool=0".into(),
+            "-persistmempool=0".into(),
+            "-v2transport=0".into(),
+            "-maxconnections=2000".into(),
+            format!("-connect={}", how.peer.map_or("0".into(), |peer| peer.to_string())),
+            format!("-assumevalid={}", how.assumed),
+            "-minimumchainwork=0".into(),
+        ];
+        Side::Core(Core::within(folder, &by, "regtest", bitcoind, &more))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        match self {
+            Side::Ours(node, _) => node.pid(),
+            Side::Core(core) => core.pid(),
+        }
+    }
+
+    /// The height that it reports, of its tip.
+    pub fn height(&self) -> u32 {
+        let height = match self {
+            Side::Ours(node, _) => node.status()["height"].clone(),
+            Side::Core(core) => core.call("getblockcount", json!([])),
+        };
+        height.as_u64().unwrap_or(0) as u32
+    }
+
+    /// Waits until it reports a tip of that height; `what` for people who wait too.
+    pub fn wait(&self, height: u32, what: &'static str) {
+        let (begun, mut teller) = (Instant::now(), Teller::new(what));
+        loop {
+            let now = self.height();
+            if now >= height {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{what}: at {now} of {height} after {PATIENCE:?}");
+            teller.say(now.into(), height.into(), "blocks");
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// Bytes of blocks that are stored but not known to be on the disk; Core does not tell.
+    pub fn unsynced(&self) -> Option<f64> {
+        let Side::Ours(node, _) = self else { return None };
+        let bin = &node.status()["blocks_bin"];
+        Some(bin["end"].as_f64()? - bin["durable"].as_f64()?)
+    }
+
+    /// Whether its log says that it began to believe scripts.
+    pub fn believed_scripts(&self) -> bool {
+        match self {
+            Side::Ours(node, _) => node.logged("scripts are skipped from block").is_some(),
+            Side::Core(core) => fs::read_to_string(core.folder.join("regtest/debug.log"))
+                .expect("it writes a log")
+                .contains("Disabling script verification"),
+        }
+    }
+
+    /// Ends it in good order; its folder.
+    pub fn stop(self) -> Folder {
+        match self {
+            Side::Ours(node, folder) => {
+                assert_eq!(node.stop(), 0);
+                folder
+            }
+            Side::Core(core) => core.stop(),
+        }
+    }
+}
