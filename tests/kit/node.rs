@@ -53,6 +53,8 @@ pub struct Setup {
     pub cores: usize,
     /// `--min-chain-work`.
     pub min_work: String,
+    /// `-i`.
+    pub incoming: usize,
     /// `-c`, each.
     pub connect: Vec<SocketAddr>,
     /// More arguments.
@@ -65,7 +67,7 @@ impl Setup {
     /// A node of that network on two executors, connected to these peers and no others.
     pub fn new(chain: &'static str, connect: &[SocketAddr]) -> Setup {
         let connect = connect.to_vec();
-        Setup { chain, cores: 2, min_work: "0".into(), connect, more: Vec::new(), by: Vec::new() }
+        Setup { chain, cores: 2, min_work: "0".into(), incoming: 2_000, connect, more: Vec::new(), by: Vec::new() }
     }
 
     /// On regtest.
@@ -76,6 +78,11 @@ impl Setup {
     /// On so many executors.
     pub fn cores(self, cores: usize) -> Setup {
         Setup { cores, ..self }
+    }
+
+    /// For so many incoming peers.
+    pub fn incoming(self, incoming: usize) -> Setup {
+        Setup { incoming, ..self }
     }
 
     /// With more arguments.
@@ -137,9 +144,10 @@ impl Node {
         let [page, p2p]: [SocketAddr; 2] = [page, p2p].map(|port| ([127, 0, 0, 1], port).into());
         let base = base.to_owned();
         let mut words: Vec<String> =
-            ["--chain", setup.chain, "-b", base.to_str().expect("UTF-8"), "--no-pin", "-o", "0", "-i", "2000", "-m"]
+            ["--chain", setup.chain, "-b", base.to_str().expect("UTF-8"), "--no-pin", "-o", "0", "-m"]
                 .map(String::from)
                 .to_vec();
+        words.extend(["-i".into(), setup.incoming.to_string()]);
         words.extend(["--cores".into(), setup.cores.to_string(), "-a".into(), page.to_string()]);
         words.extend(["-s".into(), p2p.to_string(), "--min-chain-work".into(), setup.min_work.clone()]);
         setup.connect.iter().for_each(|peer| words.extend(["-c".into(), peer.to_string()]));

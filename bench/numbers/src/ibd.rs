@@ -11,6 +11,7 @@ use crate::table::Table;
 use caesure_bench::pump::{Options, Pump};
 use caesure_bench::records::Chain;
 use caesure_tests::Folder;
+use caesure_tests::binary::caesure;
 use caesure_tests::core::bitcoind;
 use clap::{Args, ValueEnum};
 use std::io;
@@ -93,6 +94,8 @@ fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usiz
 pub fn run(args: &IbdArgs) -> io::Result<Table> {
     args.cores.iter().try_for_each(|cores| How::check(*cores))?;
     let bitcoind = args.bitcoind.clone().or_else(bitcoind);
+    // If it has to be built first, that is no time of a start.
+    caesure();
     let load = Load::with(args.txs)?;
     let (chain, bytes) = load.open()?;
     let mut table = Table::default();

@@ -4,7 +4,7 @@
 use crate::table::Teller;
 use caesure_bench::chain::{MATURITY, Spec, TXS_PER_BLOCK_MAX, Tally};
 use caesure_bench::records::{Chain, write_chain};
-use caesure_bench::tx::show;
+use caesure_bench::tx::{Hash, show};
 use caesure_tests::binary::scratch;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 const SEED: u64 = 2026;
 /// Blocks at the end with only a coinbase. Below 2,016 and no more are scripts believed (two weeks of work).
-const TAIL: u32 = 2_100;
+pub const TAIL: u32 = 2_100;
 
 /// A chain in a file, and what the factory says of it.
 pub struct Load {
@@ -73,5 +73,10 @@ impl Load {
             teller.say(done, self.height.into(), "blocks");
         }
         Ok((Arc::new(chain), bytes))
+    }
+
+    /// Its blocks that have transactions, lowest first.
+    pub fn full<'a>(&self, chain: &'a Chain) -> &'a [Hash] {
+        &chain.best()[MATURITY as usize + 1..=(self.height - TAIL) as usize]
     }
 }

@@ -1,11 +1,13 @@
 //! The command line of the factory, the pump and the measurements: parses, calls, says how far it is.
 
+mod client;
 mod ibd;
 mod limit;
 mod load;
 mod machine;
 mod process;
 mod reorg;
+mod serve;
 mod side;
 mod start;
 mod steps;
@@ -53,6 +55,8 @@ enum Command {
     Reorg(ReorgArgs),
     /// Measure a first sync from the pump, beside Bitcoin Core where BITCOIND names one
     Ibd(ibd::IbdArgs),
+    /// Measure blocks served to many clients, beside the pump, and Bitcoin Core where BITCOIND names one
+    Serve(serve::ServeArgs),
     /// Measure the bytes written to disk for each byte of blocks over a sync
     Writes(WritesArgs),
 }
@@ -185,6 +189,7 @@ fn main() -> ExitCode {
         Command::Start(StartArgs { coins, rounds, keep, json }) => print(&start::run(coins, rounds, keep), json),
         Command::Reorg(ReorgArgs { txs, rounds, json }) => print(&reorg::run(txs, rounds), json),
         Command::Ibd(args) => ibd::run(&args).map(|table| table.print(args.json)),
+        Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
         Command::Writes(WritesArgs { blocks, txs, json }) => print(&writes::run(blocks, txs), json),
     };
     match done {

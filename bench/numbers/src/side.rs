@@ -1,6 +1,9 @@
 //! The two nodes that are held against each other, started alike: on the same CPUs, on regtest, on folders of their own.
 
+use crate::load::Load;
 use crate::table::Teller;
+use caesure_bench::pump::{Options, Pump};
+use caesure_bench::records::Chain;
 use caesure_tests::core::Core;
 use caesure_tests::{Folder, Node, Setup};
 use serde_json::json;
@@ -8,11 +11,14 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often either is asked for its tip.
 const GLANCE: Duration = Duration::from_millis(20);
+/// Peers that either may have; the most that ours takes.
+pub const PEERS_MAX: usize = 10_000;
 /// How long a sync may take.
 const PATIENCE: Duration = Duration::from_secs(4 * 3_600);
 
@@ -37,9 +43,14 @@ impl How {
         ["taskset".into(), "-c".into(), list.join(",")].into()
     }
 
+    /// CPUs that this process may use.
+    pub fn cpus() -> usize {
+        core_affinity::get_core_ids().unwrap_or_default().len()
+    }
+
     /// Whether this machine can.
     pub fn check(cores: usize) -> io::Result<()> {
-        let cpus = core_affinity::get_core_ids().unwrap_or_default().len();
+        let cpus = How::cpus();
         if (1..=cpus).contains(&cores) {
             return Ok(());
         }
@@ -62,7 +73,8 @@ impl Side {
         let Some(bitcoind) = bitcoind else {
             let by: Vec<&str> = by.iter().map(String::as_str).collect();
             let peers: Vec<SocketAddr> = how.peer.into_iter().collect();
-            let setup = Setup::regtest(&peers).cores(how.cores).with(&["--assumevalid", &how.assumed]).by(&by);
+            let setup = Setup::regtest(&peers).cores(how.cores).incoming(PEERS_MAX).by(&by);
+            let setup = setup.with(&["--assumevalid", &how.assumed]);
             return Side::Ours(Box::new(Node::start(&folder, &setup)), folder);
         };
         // Its best on a machine of some cores with memory to spare. Off is what only regtest checks, and trying BIP324 first.
@@ -72,7 +84,7 @@ impl Side {
             "-checkmempool=0".into(),
             "-persistmempool=0".into(),
             "-v2transport=0".into(),
-            "-maxconnections=2000".into(),
+            format!("-maxconnections={PEERS_MAX}"),
             format!("-connect={}", how.peer.map_or("0".into(), |peer| peer.to_string())),
             format!("-assumevalid={}", how.assumed),
             "-minimumchainwork=0".into(),
@@ -80,11 +92,28 @@ impl Side {
         Side::Core(Core::within(folder, &by, "regtest", bitcoind, &more))
     }
 
+    /// Starts it, and gives it a whole chain.
+    pub fn synced(bitcoind: Option<&PathBuf>, how: &How, chain: &Arc<Chain>, load: &Load) -> Side {
+        let pump = Pump::start(chain.clone(), Options::default()).expect("a free port");
+        let how = How { peer: Some(pump.addr()), assumed: how.assumed.clone(), ..*how };
+        let side = Side::start(bitcoind, Folder::new(), &how);
+        side.wait(load.height, "the chain goes in");
+        side
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         match self {
             Side::Ours(node, _) => node.pid(),
             Side::Core(core) => core.pid(),
+        }
+    }
+
+    /// Where it listens for peers.
+    pub fn p2p(&self) -> SocketAddr {
+        match self {
+            Side::Ours(node, _) => node.p2p,
+            Side::Core(core) => core.p2p,
         }
     }
 

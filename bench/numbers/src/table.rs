@@ -146,7 +146,8 @@ impl Teller {
             let seconds = self.begun.elapsed().as_secs_f64();
             let left = seconds * (of as f64 / done.max(1) as f64 - 1.0);
             let rate = done as f64 / seconds;
-            eprintln!("{}: {done} of {of} {unit}, {rate:.0} {unit}/s, {left:.0} s left", self.what);
+            let digits = if rate < 10.0 { 1 } else { 0 };
+            eprintln!("{}: {done} of {of} {unit}, {rate:.digits$} {unit}/s, {left:.0} s left", self.what);
         }
     }
 }
