@@ -10,6 +10,7 @@ mod reorg;
 mod serve;
 mod side;
 mod start;
+mod status;
 mod steps;
 mod table;
 mod writes;
@@ -57,6 +58,8 @@ enum Command {
     Ibd(ibd::IbdArgs),
     /// Measure blocks served to many clients, beside the pump, and Bitcoin Core where BITCOIND names one
     Serve(serve::ServeArgs),
+    /// Measure how fast page and JSON answer during a sync
+    Status(status::StatusArgs),
     /// Measure the bytes written to disk for each byte of blocks over a sync
     Writes(WritesArgs),
 }
@@ -190,6 +193,7 @@ fn main() -> ExitCode {
         Command::Reorg(ReorgArgs { txs, rounds, json }) => print(&reorg::run(txs, rounds), json),
         Command::Ibd(args) => ibd::run(&args).map(|table| table.print(args.json)),
         Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
+        Command::Status(args) => status::run(&args).map(|table| table.print(args.json)),
         Command::Writes(WritesArgs { blocks, txs, json }) => print(&writes::run(blocks, txs), json),
     };
     match done {

@@ -117,6 +117,14 @@ impl Side {
         }
     }
 
+    /// Where its page is; Core has none.
+    pub fn page(&self) -> Option<SocketAddr> {
+        match self {
+            Side::Ours(node, _) => Some(node.page),
+            Side::Core(_) => None,
+        }
+    }
+
     /// The height that it reports, of its tip.
     pub fn height(&self) -> u32 {
         let height = match self {

@@ -88,6 +88,16 @@ impl Table {
         }
     }
 
+    /// Median and 99th percentile of times in nanoseconds, in milliseconds, the latter beside a bound where there is one.
+    pub fn percentiles(&mut self, what: &str, times: &Histogram<u64>, bound: Option<Duration>) {
+        let ms = |at| times.value_at_quantile(at) as f64 / 1e6;
+        self.row(format!("{what}, p50 of {}", times.len()), "ms", ms(0.5));
+        match bound {
+            Some(bound) => self.beside(format!("{what}, p99"), "ms", ms(0.99), "at most", bound.as_secs_f64() * 1e3),
+            None => self.row(format!("{what}, p99"), "ms", ms(0.99)),
+        }
+    }
+
     /// Prints it.
     pub fn print(&self, as_json: bool) {
         if as_json {
