@@ -67,6 +67,11 @@ impl Client {
         self.say("getdata", &p2p::inventory(&[(MSG_BLOCK | MSG_WITNESS, block)]))
     }
 
+    /// Sends a ping.
+    pub fn ping(&mut self) -> io::Result<()> {
+        self.say("ping", &[7; 8])
+    }
+
     /// Waits for the next message.
     pub fn next(&mut self) -> io::Result<Got> {
         let mut header = [0; 24];

@@ -5,6 +5,7 @@ mod ibd;
 mod limit;
 mod load;
 mod machine;
+mod peers;
 mod process;
 mod reorg;
 mod serve;
@@ -60,6 +61,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Measure how fast page and JSON answer during a sync
     Status(status::StatusArgs),
+    /// Measure what idle peers cost, and pings during a sync, beside Bitcoin Core where BITCOIND names one
+    Peers(peers::PeersArgs),
     /// Measure the bytes written to disk for each byte of blocks over a sync
     Writes(WritesArgs),
 }
@@ -194,6 +197,7 @@ fn main() -> ExitCode {
         Command::Ibd(args) => ibd::run(&args).map(|table| table.print(args.json)),
         Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
         Command::Status(args) => status::run(&args).map(|table| table.print(args.json)),
+        Command::Peers(args) => peers::run(&args).map(|table| table.print(args.json)),
         Command::Writes(WritesArgs { blocks, txs, json }) => print(&writes::run(blocks, txs), json),
     };
     match done {
