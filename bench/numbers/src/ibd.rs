@@ -110,16 +110,19 @@ pub fn run(args: &IbdArgs) -> io::Result<Table> {
     };
     for scripts in modes {
         for &cores in &args.cores {
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            let (mut ours, mut theirs, mut limits) = (Vec::new(), Vec::new(), Vec::new());
             for round in 1..=args.rounds {
                 eprintln!("round {round} of {}, {cores} cores, scripts {}", args.rounds, word(scripts));
+                if scripts == Scripts::Check {
+                    limits.push(Limit::on(cores));
+                }
                 ours.push(sync(None, &chain, &load, cores, scripts));
                 theirs.extend(bitcoind.iter().map(|core| sync(Some(core), &chain, &load, cores, scripts)));
             }
             let what = format!("{}, {cores} core{}", word(scripts), if cores == 1 { "" } else { "s" });
             rows(&what, &load, bytes as f64, &ours, &theirs, &mut table);
             if scripts == Scripts::Check {
-                limit(&what, &load, cores, &ours, &theirs, &mut table);
+                shares(&what, &load, &limits, &ours, &theirs, &mut table);
             }
         }
     }
@@ -151,14 +154,17 @@ fn rows(what: &str, load: &Load, bytes: f64, ours: &[Sync], theirs: &[Sync], tab
     table.spread(format!("{what}: blocks not yet synced to disk"), "MB", &unsynced, "", &[]);
 }
 
-/// What libsecp256k1 could do in that time at most, and how much of it was reached.
-fn limit(what: &str, load: &Load, cores: usize, ours: &[Sync], theirs: &[Sync], table: &mut Table) {
-    let limit = Limit::on(cores);
-    table.row(format!("{what}: libsecp256k1, ECDSA"), "/s/core", limit.ecdsa);
-    table.row(format!("{what}: libsecp256k1, Schnorr"), "/s/core", limit.schnorr);
-    table.row(format!("{what}: all signatures at that rate"), "s", limit.seconds(load.tally));
+/// What libsecp256k1 could do at most, as measured in each round, and how much of it was reached.
+fn shares(what: &str, load: &Load, limits: &[Limit], ours: &[Sync], theirs: &[Sync], table: &mut Table) {
+    let mut row = |name: &str, unit, of: &dyn Fn(&Limit) -> f64| {
+        table.spread(format!("{what}: {name}"), unit, &limits.iter().map(of).collect::<Vec<f64>>(), "", &[]);
+    };
+    row("libsecp256k1, ECDSA", "/s/core", &|limit| limit.ecdsa);
+    row("libsecp256k1, Schnorr", "/s/core", &|limit| limit.schnorr);
+    row("all signatures at that rate", "s", &|limit| limit.seconds(load.tally));
     let share = |syncs: &[Sync]| {
-        syncs.iter().map(|sync| 100.0 * limit.seconds(load.tally) / sync.seconds).collect::<Vec<f64>>()
+        let rounds = limits.iter().zip(syncs);
+        rounds.map(|(limit, sync)| 100.0 * limit.seconds(load.tally) / sync.seconds).collect::<Vec<f64>>()
     };
     table.spread(format!("{what}: share of that reached"), "%", &share(ours), "Core", &share(theirs));
 }

@@ -4,6 +4,7 @@ use caesure_tests::binary::workspace;
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
+use std::sync::LazyLock;
 
 fn first_line(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default().lines().next().unwrap_or_default().to_owned()
@@ -19,15 +20,15 @@ fn commit() -> String {
     format!("{}{}", git(&["rev-parse", "--short=12", "HEAD"]), if changed.is_empty() { "" } else { "+" })
 }
 
-/// All of it. The load is that of the last minute, the measurement's own included.
-pub fn facts() -> Value {
+/// All of it, as it is when this is read first. The load is that of the last minute.
+pub static FACTS: LazyLock<Value> = LazyLock::new(|| {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     json!({
         "processor": model.map(|(_, model)| model),
         "CPUs": std::thread::available_parallelism().map_or(0, usize::from),
         "kernel": first_line("/proc/sys/kernel/osrelease"),
-        "load": first_line("/proc/loadavg").split(' ').next(),
+        "load before": first_line("/proc/loadavg").split(' ').next(),
         "commit": commit(),
     })
-}
+});

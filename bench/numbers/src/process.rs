@@ -9,11 +9,16 @@ pub fn count(pid: u32, file: &str, name: &str) -> f64 {
     rest.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }
 
-/// Seconds of CPU that a process took: fields 14 and 15 of `/proc/PID/stat`, in hundredths.
-pub fn cpu_seconds(pid: u32) -> f64 {
+/// The fields of `/proc/PID/stat` from the third on.
+fn stat(pid: u32) -> Vec<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is our child");
-    let fields = text.rsplit_once(')').expect("the name stands in brackets").1.split_whitespace();
-    fields.skip(11).take(2).map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+    let fields = text.rsplit_once(')').expect("the name stands in brackets").1;
+    fields.split_whitespace().map(String::from).collect()
+}
+
+/// Seconds of CPU that a process took: fields 14 and 15, in hundredths.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    stat(pid)[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
 /// Bytes that a process made dirty in the page cache or wrote past it; a page that is written twice counts twice.

@@ -111,7 +111,7 @@ impl Table {
                 (row.what.clone(), fields)
             };
             let figures: Map<String, Value> = self.0.iter().map(figure).collect();
-            return println!("{:#}", json!({"measured on": machine::facts(), "figures": figures}));
+            return println!("{:#}", json!({"measured on": *machine::FACTS, "figures": figures}));
         }
         println!("{:<48} {:>30} {:>8} {:>34} {:>8}", "", "caesure", "", "beside", "ratio");
         for Row { what, unit, ours, beside } in &self.0 {
