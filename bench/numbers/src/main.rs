@@ -12,6 +12,7 @@ mod pump;
 mod reorg;
 mod serve;
 mod side;
+mod stages;
 mod start;
 mod status;
 mod steps;
@@ -51,6 +52,8 @@ enum Command {
     Reorg(ReorgArgs),
     /// Measure a first sync from the pump, beside Bitcoin Core where BITCOIND names one
     Ibd(ibd::IbdArgs),
+    /// Measure what one core does of each stage of a block, beside what the machine could do at most
+    Stages(stages::StagesArgs),
     /// Measure blocks served to many clients, beside the pump, and Bitcoin Core where BITCOIND names one
     Serve(serve::ServeArgs),
     /// Measure how fast page and JSON answer during a sync
@@ -136,6 +139,7 @@ fn main() -> ExitCode {
         Command::Start(StartArgs { coins, rounds, keep, json }) => print(&start::run(coins, rounds, keep), json),
         Command::Reorg(ReorgArgs { txs, rounds, json }) => print(&reorg::run(txs, rounds), json),
         Command::Ibd(args) => ibd::run(&args).map(|table| table.print(args.json)),
+        Command::Stages(args) => stages::run(&args).map(|table| table.print(args.json)),
         Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
         Command::Status(args) => status::run(&args).map(|table| table.print(args.json)),
         Command::Peers(args) => peers::run(&args).map(|table| table.print(args.json)),
