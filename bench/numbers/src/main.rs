@@ -3,6 +3,7 @@
 mod client;
 mod factory;
 mod ibd;
+mod import;
 mod limit;
 mod load;
 mod machine;
@@ -52,6 +53,8 @@ enum Command {
     Reorg(ReorgArgs),
     /// Measure a first sync from the pump, beside Bitcoin Core where BITCOIND names one
     Ibd(ibd::IbdArgs),
+    /// Measure imports on one and more executors, and blocks.bin beside the disk
+    Import(import::ImportArgs),
     /// Measure what one core does of each stage of a block, beside what the machine could do at most
     Stages(stages::StagesArgs),
     /// Measure blocks served to many clients, beside the pump, and Bitcoin Core where BITCOIND names one
@@ -139,6 +142,7 @@ fn main() -> ExitCode {
         Command::Start(StartArgs { coins, rounds, keep, json }) => print(&start::run(coins, rounds, keep), json),
         Command::Reorg(ReorgArgs { txs, rounds, json }) => print(&reorg::run(txs, rounds), json),
         Command::Ibd(args) => ibd::run(&args).map(|table| table.print(args.json)),
+        Command::Import(args) => import::run(&args).map(|table| table.print(args.json)),
         Command::Stages(args) => stages::run(&args).map(|table| table.print(args.json)),
         Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
         Command::Status(args) => status::run(&args).map(|table| table.print(args.json)),

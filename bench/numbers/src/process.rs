@@ -21,6 +21,11 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     stat(pid)[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
+/// Whether it has ended, and is only there to be waited for.
+pub fn ended(pid: u32) -> bool {
+    stat(pid)[0] == "Z"
+}
+
 /// Bytes that a process made dirty in the page cache or wrote past it; a page that is written twice counts twice.
 pub fn written(pid: u32) -> f64 {
     count(pid, "io", "write_bytes:")
