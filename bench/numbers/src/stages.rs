@@ -121,6 +121,7 @@ pub fn run(args: &StagesArgs) -> io::Result<Table> {
         scripts.push(time(|| tally = run_scripts(&blocks, &spends)));
         teller.say(round.into(), args.rounds.into(), "rounds");
     }
+    assert_eq!(tally, load.tally, "the scripts asked for other signatures than the factory made");
     let mb = |rates: &[f64]| rates.iter().map(|rate| rate / 1e6).collect::<Vec<f64>>();
     let median = crate::table::median;
     let mut table = Table::default();
