@@ -36,8 +36,8 @@ pub(super) struct Checks {
     roots: BTreeMap<Side, BlockHash>,
     pub(super) worlds: BTreeMap<WorldId, Alive>,
     pub(super) parents: BTreeMap<WorldId, WorldId>,
-    /// Blocks that followed the tip when they were pinged after, and that tip.
-    pub(super) pinged: BTreeMap<BlockHash, BlockHash>,
+    /// Pings after blocks that followed the tip then, with that block and that tip.
+    pub(super) pinged: BTreeMap<u64, (BlockHash, BlockHash)>,
     /// Why the node may stop.
     pub(super) wounds: Vec<Stop>,
     /// A person decides: the tip may lose work.
@@ -220,7 +220,7 @@ impl Sim {
             }
             // It has its verdict.
             Msg::Refused { hash, .. } => {
-                checks.pinged.remove(hash);
+                checks.pinged.retain(|_, (block, _)| block != hash);
             }
             Msg::Durable(nodes) => {
                 for (_, place) in nodes {

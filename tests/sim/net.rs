@@ -65,9 +65,9 @@ impl Sim {
         let tip = self.tip;
         let before = conn.end.ponged.len();
         pongs(&bytes, &mut conn.end);
-        for block in conn.end.ponged.split_off(before) {
+        for (nonce, block) in conn.end.ponged.split_off(before) {
             // Where the tip has gone elsewhere meanwhile, the block may have been let go.
-            let follows = self.checks.pinged.remove(&block) == Some(tip);
+            let follows = self.checks.pinged.remove(&nonce) == Some((block, tip));
             assert!(!follows || self.checks.is_durable(&block), "a pong came before block {block} was durable ({tip})");
         }
         let latency = self.remotes[conn.remote].script.latency_ms;
@@ -107,8 +107,9 @@ impl Sim {
             let branch = &remote.script.branch;
             lives && branch.iter().any(|blk| blk.hash == *hash && blk.header.prev == tip)
         };
-        let pinged = conn.end.pings[known..].iter().map(|ping| ping.1).filter(follows);
-        self.checks.pinged.extend(pinged.map(|block| (block, tip)).collect::<Vec<_>>());
+        let pinged = conn.end.pings[known..].iter().filter(|(_, block)| follows(block));
+        let pinged: Vec<_> = pinged.map(|&(nonce, block)| (nonce, (block, tip))).collect();
+        self.checks.pinged.extend(pinged);
         conn.out.extend(reply.concat());
         let latency = remote.script.latency_ms;
         if remote.dead {

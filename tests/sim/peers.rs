@@ -46,8 +46,8 @@ pub struct End {
     pub pings: Vec<(u64, BlockHash)>,
     /// It sent bytes that nobody asked for: the node may have taken them for a block, and not the block that followed.
     pub junk: bool,
-    /// Pongs that came since they were last looked at.
-    pub ponged: Vec<BlockHash>,
+    /// Those that were answered since they were last looked at.
+    pub ponged: Vec<(u64, BlockHash)>,
 }
 
 impl End {
@@ -183,7 +183,7 @@ pub fn pongs(bytes: &[u8], end: &mut End) {
             let nonce = u64::from_le_bytes(bytes[at + 24..at + 32].try_into().expect("eight"));
             if let Some(index) = end.pings.iter().position(|ping| ping.0 == nonce) {
                 let ping = end.pings.remove(index);
-                end.ponged.push(ping.1);
+                end.ponged.push(ping);
             }
         }
     }
