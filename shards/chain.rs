@@ -37,6 +37,8 @@ mod report;
 mod restore;
 mod scripts;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod tip;
 mod world;
 

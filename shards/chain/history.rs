@@ -10,7 +10,7 @@
 use super::obtain::Target;
 use super::restore::Restore;
 use super::tip::FOLD_BLOCKS;
-use super::{Chain, Stored, Verdict, World, WorldState};
+use super::{Chain, Verdict, World, WorldState};
 use crate::effect::{Effect, Level, Side, Stop};
 use crate::limits::HORIZON_SYNC_BLOCKS;
 use crate::msg::Msg;
@@ -270,7 +270,8 @@ impl Chain {
         }
         let root = self.root_below(node);
         let to = self.tree.ancestor(node, self.height(node).saturating_sub(HORIZON_SYNC_BLOCKS)).expect("below");
-        if self.height(to) >= self.height(root) + FOLD_BLOCKS && self.life(to).stored == Stored::Durable {
+        let to = self.durable_up_to(to, root);
+        if self.height(to) >= self.height(root) + FOLD_BLOCKS {
             self.fold_to(self.life(to).world.expect("between the root and the newest"), cx);
         }
     }
@@ -281,7 +282,7 @@ impl Chain {
         else {
             return;
         };
-        if !self.is_assumed(base) && self.life(base).stored == Stored::Durable {
+        if !self.is_assumed(base) && self.durable_up_to(base, self.root_below(base)) == base {
             self.history.as_mut().expect("just seen").compared = Some(0);
             self.compare_next(cx);
         }

@@ -192,19 +192,25 @@ impl Chain {
         }
         self.drop_lost(&lost, top, cx);
         self.drop_crowded(&crowded, top, cx);
-        // What is rebuilt may lie above a block that was damaged on disk, or be on its way there: no base is ever of such.
-        let mut at = to;
-        while at != root {
-            let node = self.tree.node(at).parent;
-            to = if self.life(at).stored == Stored::Durable { to } else { node };
-            at = node;
-        }
+        to = self.durable_up_to(to, root);
         let world = self.life(to).world.expect("between the root and the tip");
         if world == self.root {
             return;
         }
         self.fold_to(world, cx);
         self.let_stranded_go(cx);
+    }
+
+    /// The highest block from `to` down that is durable with all below it, as far as `root`. What grows may lie above a
+    /// block that was damaged on disk, or be on its way there: no base is ever of such.
+    pub(super) fn durable_up_to(&self, mut to: NodeId, root: NodeId) -> NodeId {
+        let mut at = to;
+        while self.height(at) > self.height(root) {
+            let parent = self.tree.node(at).parent;
+            to = if self.life(at).stored == Stored::Durable { to } else { parent };
+            at = parent;
+        }
+        to
     }
 
     /// This world becomes the root of its side, and all below it are gone.
