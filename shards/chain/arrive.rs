@@ -1,6 +1,6 @@
 //! Bodies that came, from peers or from files of ours: welcome or not, and what bytes that break a rule say of their header.
 
-use super::Chain;
+use super::{Chain, Held, Stored};
 use crate::Cx;
 use crate::msg::From;
 use consensus::{BlockHash, Rule};
@@ -30,6 +30,30 @@ impl Chain {
                 self.spoiled(from, body.block.hash, rule, cx);
             }
         }
+    }
+
+    /// Keeps a body that is welcome until it grows and is durable.
+    fn hold(&mut self, node: NodeId, from: From, body: Arc<Body>, cx: &mut Cx) {
+        if self.life(node).stored == Stored::Durable && !self.may_grow(node) {
+            // The root has passed it while it was read, or there is no room for it any more.
+            return self.settle_from(from, cx);
+        }
+        let bytes = body.memory() as u64;
+        self.held.insert(node, Held { body: Some(body), bytes, growing: false, appending: false, from });
+        let parent = self.tree.node(node).parent;
+        if self.life(parent).world.is_some() {
+            self.ready.insert((self.rank(node), node));
+            self.fetch.parked(node, bytes as u32);
+            let settles = self.settles.entry(node).or_default();
+            if let From::Peer(peer, seq) = from {
+                settles.push((peer, seq));
+            }
+        } else {
+            self.waiting.entry(parent).or_default().insert(node);
+            self.fetch.parked(node, bytes as u32);
+            self.settle_from(from, cx);
+        }
+        self.append(node, cx);
     }
 
     /// A copy of a block that is under way already is settled with it.

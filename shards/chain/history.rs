@@ -249,16 +249,10 @@ impl Chain {
 
     /// Has the next blocks of the history brought here, while nothing else is wanted.
     pub(super) fn obtain_history(&mut self) {
-        let idle = self.growing == 0 && self.obtain.loading.is_empty() && self.ready.is_empty();
         // Or blocks that a peer does not send would take the places of those above.
         let may = !self.config.look && self.obtain.targets.is_empty();
         let Some(history) = self.history.as_ref().filter(|_| may) else { return };
-        let mut target = history.target.unwrap_or_else(|| self.fresh_target(history.base));
-        let next = self.tree.ancestor(history.base, target.in_hand + 1);
-        if idle && self.obtain.to_load.is_empty() && next.is_some_and(|next| self.life(next).place.is_some()) {
-            // It was let go while there was no room, and lies here.
-            target.asked = target.in_hand;
-        }
+        let target = history.target.unwrap_or_else(|| self.fresh_target(history.base));
         let moved = self.walk(target);
         self.history.as_mut().expect("just seen").target = Some(moved);
     }

@@ -7,7 +7,7 @@
 use super::{Chain, Stored, Verdict};
 use crate::effect::{FileId, Level, Side};
 use crate::limits::WINDOW_BLOCKS;
-use crate::msg::{From, Msg, Place, split_peer};
+use crate::msg::{Msg, Place, split_peer};
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
 use ledger::NodeId;
@@ -251,7 +251,9 @@ impl Chain {
             }
             target.in_hand += 1;
         }
-        target.asked = target.asked.max(target.in_hand);
+        // What was let go while there was no room for it is asked for anew once all below it is in hand.
+        let idle = target.in_hand < leaf_height && !self.is_under_way(on_branch(self, target.in_hand + 1));
+        target.asked = if idle { target.in_hand } else { target.asked.max(target.in_hand) };
         while target.asked < leaf_height.min(target.in_hand + 2 * WINDOW_BLOCKS as u32) {
             target.asked += 1;
             let node = on_branch(self, target.asked);
@@ -269,6 +271,12 @@ impl Chain {
             self.let_go(node, cx);
             self.fetch.forget(node);
         }
+    }
+
+    /// Whether this block's body is here, or on its way.
+    fn is_under_way(&self, node: NodeId) -> bool {
+        let read = || self.obtain.is_loading(node) || self.obtain.to_load.contains(&(self.rank(node), node));
+        self.held.contains_key(&node) || read() || self.fetch.is_missing(node)
     }
 
     /// Has this block's body brought here, from wherever it can be had.
@@ -366,28 +374,5 @@ impl Chain {
         self.obtain.to_load.clear();
         self.add_target(leaf);
         targets.into_iter().for_each(|leaf| self.add_target(leaf));
-    }
-
-    pub(super) fn hold(&mut self, node: NodeId, from: From, body: std::sync::Arc<ledger::Body>, cx: &mut Cx) {
-        if self.life(node).stored == Stored::Durable && !self.may_grow(node) {
-            // The root has passed it while it was read, or there is no room for it any more.
-            return self.settle_from(from, cx);
-        }
-        let bytes = body.memory() as u64;
-        self.held.insert(node, super::Held { body: Some(body), bytes, growing: false, appending: false, from });
-        let parent = self.tree.node(node).parent;
-        if self.life(parent).world.is_some() {
-            self.ready.insert((self.rank(node), node));
-            self.fetch.parked(node, bytes as u32);
-            let settles = self.settles.entry(node).or_default();
-            if let From::Peer(peer, seq) = from {
-                settles.push((peer, seq));
-            }
-        } else {
-            self.waiting.entry(parent).or_default().insert(node);
-            self.fetch.parked(node, bytes as u32);
-            self.settle_from(from, cx);
-        }
-        self.append(node, cx);
     }
 }

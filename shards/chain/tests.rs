@@ -1,5 +1,6 @@
-//! A chain shard by itself: above what no root goes.
+//! A chain shard by itself: what it wants again, and above what no root goes.
 
+use super::obtain::Target;
 use super::*;
 use consensus::{Header, Network};
 
@@ -31,6 +32,22 @@ fn stored(blocks: u32) -> Chain {
     }
     chain.best = blocks;
     chain
+}
+
+#[test]
+fn what_was_let_go_is_wanted_again_once_all_below_it_is_in_hand() {
+    let mut chain = stored(4);
+    // All were asked for; 2, 3 and 4 were let go while there was no room for them.
+    chain.obtain.to_load.insert((1, 1));
+    let all = Target { leaf: 4, in_hand: 0, asked: 4, own: false };
+    let waits = chain.walk(all);
+    assert_eq!((waits.asked, chain.obtain.to_load.len()), (4, 1), "the next is under way");
+    chain.obtain.to_load.clear();
+    chain.worlds.insert(1, World::root(1, 1, Side::Tip));
+    chain.life_mut(1).world = Some(1);
+    let moved = chain.walk(waits);
+    assert_eq!((moved.in_hand, moved.asked), (1, 4));
+    assert_eq!(chain.obtain.to_load, BTreeSet::from([(2, 2), (3, 3), (4, 4)]));
 }
 
 #[test]

@@ -374,6 +374,11 @@ impl Fetch {
         self.missing.first().map(|key| key.1)
     }
 
+    /// Whether this block is wanted and has not arrived.
+    pub fn is_missing(&self, block: BlockId) -> bool {
+        self.wanted.get(&block).is_some_and(|wanted| !wanted.arrived)
+    }
+
     /// Bytes of parked blocks.
     pub fn parked_bytes(&self) -> u64 {
         self.parked_bytes
