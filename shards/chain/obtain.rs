@@ -319,6 +319,8 @@ impl Chain {
         if self.fetch.is_idle() {
             return;
         }
+        let next = self.obtain.targets.iter().filter_map(|target| self.tree.ancestor(target.leaf, target.in_hand + 1));
+        self.fetch.hurry(next.collect());
         let mut asks = Vec::new();
         let has = |peer, node| {
             let best = self.peers.get(&peer).and_then(|p: &super::Peer| p.best);

@@ -129,8 +129,10 @@ pub struct Fetch {
     stall_ms: u64,
     /// The lowest missing block while a peer with room waits for the window to move, and since when.
     stuck: Option<(BlockId, u64)>,
-    /// The lowest missing block that no peer could be found for, and when to look again.
-    retry: Option<(BlockId, u64)>,
+    /// Blocks that wait for nothing but their bytes.
+    hurried: Vec<BlockId>,
+    /// Blocks that no peer could be found for, and when to look again.
+    retry: BTreeMap<BlockId, u64>,
 }
 
 impl Fetch {
@@ -153,13 +155,14 @@ impl Fetch {
             peers: BTreeMap::new(),
             in_flight: 0,
             stuck: None,
-            retry: None,
+            hurried: Vec::new(),
+            retry: BTreeMap::new(),
         }
     }
 
     /// A peer to ask. It starts with the smallest allowance.
     pub fn peer_up(&mut self, peer: PeerId, now_ms: u64) {
-        self.retry = None;
+        self.retry.clear();
         self.peers.entry(peer).or_insert_with(|| Peer {
             asked: Vec::new(),
             pace: Pace::new(&self.limits, now_ms),
@@ -182,14 +185,14 @@ impl Fetch {
                 wanted.barred.retain(|id| *id != peer);
             }
         }
-        self.retry = None;
+        self.retry.clear();
     }
 
     /// This peer may have blocks that it lacked before. Without this call that is noticed within a second.
     pub fn peer_news(&mut self, peer: PeerId) {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.cursor = (0, 0);
-            self.retry = None;
+            self.retry.clear();
         }
     }
 
@@ -202,6 +205,12 @@ impl Fetch {
         let fresh = Wanted { height, arrived: false, parked_bytes: 0, asked: vec![], late: vec![], barred: vec![] };
         self.wanted.insert(block, fresh);
         self.reopen(block);
+    }
+
+    /// Of these the parents are in hand, so that they need not wait here once they came: they are asked for whatever the
+    /// credit says, or blocks that wait for one that nobody has would keep them out for good.
+    pub fn hurry(&mut self, blocks: Vec<BlockId>) {
+        self.hurried = blocks;
     }
 
     /// This block is no longer needed: stored, invalid, or off the best chain.
@@ -303,7 +312,7 @@ impl Fetch {
     pub fn assign(&mut self, now_ms: u64, has: &dyn Fn(PeerId, BlockId) -> bool, out: &mut Vec<(PeerId, BlockId)>) {
         self.expire(now_ms);
         self.fill(now_ms, has, out);
-        self.ask_lowest(now_ms, has, out);
+        self.ask_first(now_ms, has, out);
         self.note_stuck(now_ms, has);
     }
 

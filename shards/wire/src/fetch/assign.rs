@@ -1,5 +1,5 @@
 //! Decides, inside one call of `assign`, which open block goes to which peer, which asks have been out for too long, and
-//! who gives the lowest block a second try.
+//! who gives a block that holds others up a second try.
 //!
 //! Costs a step per peer, one per block assigned, and one per block that a peer turns out to lack: never a walk over the
 //! window for each peer. Never changes what is wanted.
@@ -137,27 +137,28 @@ impl Fetch {
         }
     }
 
-    /// The lowest missing block is asked for whatever the credit and the allowances say; a second time when its first
-    /// asker takes long. One that nobody has must not keep out the next that somebody has, where there is no credit left.
-    pub(super) fn ask_lowest(&mut self, now_ms: u64, has: Has, out: &mut Vec<(PeerId, BlockId)>) {
-        let Some(&key) = self.missing.first() else { return };
-        let due = match *self.wanted[&key.1].asked {
-            [] => true,
-            [(_, since)] => now_ms.saturating_sub(since) >= self.patience_ms(),
-            _ => false,
-        };
-        let in_vain = self.retry.is_some_and(|(block, at)| block == key.1 && now_ms < at);
-        if !due || in_vain {
-            return;
-        }
-        let waits = self.in_flight == 0 && !self.has_credit();
-        let window = self.windows().into_iter().find(|window| window.contains(&key));
-        let others = window.into_iter().flat_map(|window| self.open.range(window));
-        let others = others.filter(|other| waits && **other != key);
-        let mut asked = std::iter::once(&key).chain(others);
-        match asked.find_map(|key| Some((self.helper(key.1, now_ms, has)?, *key))) {
-            Some((peer, key)) => self.ask(peer, key, now_ms, out),
-            None => self.retry = Some((key.1, now_ms + RETRY_MS)),
+    /// The lowest missing block, and those that are hurried, are asked for whatever the credit and the allowances
+    /// say; a second time when the first asker takes long.
+    pub(super) fn ask_first(&mut self, now_ms: u64, has: Has, out: &mut Vec<(PeerId, BlockId)>) {
+        self.retry.retain(|_, at| now_ms < *at);
+        let lowest = self.missing.first().map(|key| key.1);
+        let hurried = self.hurried.iter().copied().filter(|block| Some(*block) != lowest);
+        for block in lowest.into_iter().chain(hurried).collect::<Vec<_>>() {
+            let Some(wanted) = self.wanted.get(&block).filter(|wanted| !wanted.arrived) else { continue };
+            let due = match *wanted.asked {
+                [] => true,
+                [(_, since)] => now_ms.saturating_sub(since) >= self.patience_ms(),
+                _ => false,
+            };
+            if !due || self.retry.contains_key(&block) {
+                continue;
+            }
+            match self.helper(block, now_ms, has) {
+                Some(peer) => self.ask(peer, (wanted.height, block), now_ms, out),
+                None => {
+                    self.retry.insert(block, now_ms + RETRY_MS);
+                }
+            }
         }
     }
 

@@ -264,22 +264,29 @@ fn credit_binds_all_but_the_lowest() {
 }
 
 #[test]
-fn without_credit_a_block_that_nobody_has_does_not_keep_out_the_next() {
+fn without_credit_what_waits_for_nothing_else_is_asked_whatever_others_do() {
     let mut fetch = Fetch::new(Limits { bytes_credit: 0, ..limits() });
-    fetch.peer_up(1, 0);
-    (5..8).for_each(|block| fetch.want(block, block));
-    let mut asks = vec![];
-    let mut ask = |fetch: &mut Fetch, now_ms| {
-        fetch.assign(now_ms, &|_, block| block > 5, &mut asks);
-        asks.len()
+    (1..4).for_each(|peer| fetch.peer_up(peer, 0));
+    (5..9).for_each(|block| fetch.want(block, block));
+    // Nobody has the lowest; one peer has what may come next, and keeps it back; the other branch is with another.
+    fetch.hurry(vec![5, 6, 8]);
+    let has = |peer: PeerId, block| match block {
+        5 => false,
+        8 => peer > 1,
+        _ => peer == 1,
     };
-    assert_eq!(ask(&mut fetch, 0), 1);
-    // One at a time.
-    assert_eq!(ask(&mut fetch, 10), 1);
-    fetch.arrived(Some(1), 6, BLOCK, 20);
-    fetch.forget(6);
-    assert_eq!(ask(&mut fetch, 10 + RETRY_MS), 2);
-    assert_eq!(asks, [(1, 6), (1, 7)]);
+    let mut asks = vec![];
+    fetch.assign(0, &has, &mut asks);
+    assert_eq!(asks, [(1, 6), (2, 8)], "7 would wait here for 6");
+    fetch.assign(10, &has, &mut asks);
+    assert_eq!(asks.len(), 2, "once");
+    // So is the second try.
+    fetch.assign(2 * limits().stall_ms, &has, &mut asks);
+    assert_eq!(asks[2..], [(3, 8)]);
+    // And what came is not asked for again, though it may be some time until the caller names the next.
+    assert_eq!(fetch.arrived(Some(2), 8, BLOCK, 5_000), Arrival::Asked);
+    fetch.assign(10_000, &has, &mut asks);
+    assert_eq!(asks.len(), 3);
 }
 
 #[test]
