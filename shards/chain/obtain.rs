@@ -310,7 +310,7 @@ impl Chain {
     }
 
     fn ask_peers(&mut self, cx: &mut Cx) {
-        while let Some(node) = self.fetch.over_credit() {
+        while let Some(node) = self.fetch.over_credit(|node| self.ready.contains(&(self.rank(node), node))) {
             self.give_back(node, cx);
             if self.life(node).stored != Stored::No {
                 self.want(node, true);

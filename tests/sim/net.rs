@@ -7,6 +7,9 @@ use consensus::BlockHash;
 use shards::{Event, Input, ShardId};
 use std::collections::VecDeque;
 
+/// Memory for worlds with which no chain of ours has to let a block go.
+const ROOMY: u64 = 8 << 20;
+
 /// One connection.
 pub(super) struct Conn {
     remote: usize,
@@ -101,8 +104,9 @@ impl Sim {
         }
         let known = conn.end.pings.len();
         let reply = remote.received(&mut conn.end, bytes, self.now_ms, &mut self.faults, &mut self.rng);
-        // Where the tip has no world, what follows it holds up nobody.
-        let (tip, lives) = (self.tip, !conn.end.junk && self.checks.lives(&self.tip));
+        // Where the tip has no world, or there may be no room for another, what follows it holds up nobody.
+        let room = self.budget.worlds >= ROOMY;
+        let (tip, lives) = (self.tip, room && !conn.end.junk && self.checks.lives(&self.tip));
         let follows = |hash: &BlockHash| {
             let branch = &remote.script.branch;
             lives && branch.iter().any(|blk| blk.hash == *hash && blk.header.prev == tip)

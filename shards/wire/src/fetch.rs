@@ -273,10 +273,12 @@ impl Fetch {
         }
     }
 
-    /// The parked block to drop first (the highest) while parked blocks leave no room for the lowest missing one.
-    pub fn over_credit(&self) -> Option<BlockId> {
+    /// The parked block to drop first (the highest) while parked blocks leave no room for the lowest missing one; none
+    /// that `goes_on`, as it waits for no other.
+    pub fn over_credit(&self, goes_on: impl Fn(BlockId) -> bool) -> Option<BlockId> {
         let over = self.parked_bytes + LOWEST_BLOCK_RESERVE_BYTES > self.limits.bytes_credit;
-        self.parked.last().filter(|_| over && !self.missing.is_empty()).map(|key| key.1)
+        let mut parked = self.parked.iter().rev().filter(|_| over && !self.missing.is_empty());
+        parked.find(|key| !goes_on(key.1)).map(|key| key.1)
     }
 
     /// An arrived block was dropped to free memory: wanted again.

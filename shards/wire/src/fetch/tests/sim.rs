@@ -150,7 +150,7 @@ impl Sim {
                 self.ask();
             }
         }
-        while let Some(block) = self.fetch.over_credit() {
+        while let Some(block) = self.fetch.over_credit(|_| false) {
             self.waiting.remove(&block);
             self.fetch.dropped(block);
         }
