@@ -8,6 +8,7 @@ use crate::settings::{Around, Given, Setting};
 use clap::{Args, Parser, Subcommand};
 use consensus::CoinsHash;
 use std::path::PathBuf;
+use tuning::Profile;
 
 /// A Bitcoin full node: thread per core, many worlds, one blocks.bin.
 ///
@@ -96,7 +97,7 @@ pub enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Whether this machine gives the node what it needs
+    /// Whether this machine gives the node what it needs, and is set as it gains from; sets that, and puts it back
     #[command(subcommand)]
     Tune(Tune),
 }
@@ -163,10 +164,46 @@ pub enum Blocks {
 }
 
 /// What to do with the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Tune {
-    /// Look at kernel, io_uring, locked memory, open files, direct writes and CPUs; changes nothing
-    Check,
+    /// Look at kernel, io_uring, locked memory, open files, direct writes, CPUs and all settings; changes nothing
+    Check {
+        #[command(flatten)]
+        profile: For,
+    },
+    /// Set what is amiss, printing each command before it is done; as root
+    ///
+    /// What cannot be set is said, and the rest goes on: the status is 10 then (no right), or 1.
+    Init {
+        #[command(flatten)]
+        profile: For,
+        #[command(flatten)]
+        memory: Remembered,
+    },
+    /// Put back what settings were before the first init since the last boot; as root
+    Fini {
+        #[command(flatten)]
+        memory: Remembered,
+    },
+}
+
+/// Which settings.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct For {
+    /// colo, a server that is the node's own, or laptop: only what costs other uses nothing
+    #[arg(long, value_name = "NAME", default_value = "colo")]
+    pub profile: Profile,
+}
+
+/// How settings are changed.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Remembered {
+    /// Where it is remembered what they were
+    #[arg(long, value_name = "FILE", default_value = tuning::MEMORY)]
+    pub state: PathBuf,
+    /// Only print the commands
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Every flag may stand before or after the command, and every value is text until `config.rs` has read it.
@@ -349,7 +386,13 @@ mod tests {
         assert_eq!(command("caesure demo"), Some(Command::Demo));
         assert_eq!(command("caesure rules --chain regtest"), Some(Command::Rules));
         assert_eq!(command("caesure coins digest"), Some(Command::Coins(Coins::Digest)));
-        assert_eq!(command("caesure tune check"), Some(Command::Tune(Tune::Check)));
+        let colo = For { profile: Profile::Colo };
+        assert_eq!(command("caesure tune check"), Some(Command::Tune(Tune::Check { profile: colo })));
+        let memory = Remembered { state: "/run/caesure-tune.json".into(), dry_run: true };
+        let init = Tune::Init { profile: For { profile: Profile::Laptop }, memory };
+        assert_eq!(command("caesure tune init --profile laptop --dry-run"), Some(Command::Tune(init)));
+        let memory = Remembered { state: "x".into(), dry_run: false };
+        assert_eq!(command("caesure tune fini --state x"), Some(Command::Tune(Tune::Fini { memory })));
         let truncate = Command::Blocks(Blocks::Truncate { height: 7, yes: true });
         assert_eq!(command("caesure blocks truncate 7 --yes"), Some(truncate));
         // Nothing is started, so nothing needs a CPU of its own.
@@ -362,6 +405,7 @@ mod tests {
             "caesure import",
             "caesure coins",
             "caesure tune",
+            "caesure tune init --profile desktop",
             "caesure mine",
             "caesure blocks",
             "caesure blocks truncate",

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tuning::{Check, What};
+use tuning::{Check, Unset, What};
 
 /// Why the node stopped, or would not start. Each kind has its own exit status, and each sentence ends in what to try.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +152,15 @@ impl From<&Check> for Fatal {
             What::Memlock | What::Files => Fatal::Limit { what, mend },
             What::Direct => Fatal::Runtime(format!("{what}\ntry: {mend}")),
             What::Cpus => Fatal::Usage(format!("{what}\ntry: {mend}")),
+        }
+    }
+}
+
+impl From<Unset> for Fatal {
+    fn from(Unset { what, mend, denied }: Unset) -> Fatal {
+        match denied {
+            true => Fatal::Denied { what, mend },
+            false => Fatal::Runtime(format!("{what}\ntry: {mend}")),
         }
     }
 }

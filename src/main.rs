@@ -78,7 +78,7 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Blocks(what)) => blocks::run(config, what),
         Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
         Some(Command::Top { once }) => top::run(&config, once),
-        Some(Command::Tune(Tune::Check)) => check(&config),
+        Some(Command::Tune(what)) => tune(&config, what),
         Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
         Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),
     }
@@ -159,11 +159,21 @@ fn import(config: Config, paths: Vec<PathBuf>) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn check(config: &Config) -> Result<(), Fatal> {
+fn tune(config: &Config, what: Tune) -> Result<(), Fatal> {
+    let tree = tuning::Tree::new("/");
+    let say = &mut |line: &str| println!("{line}");
+    match what {
+        Tune::Check { profile } => check(config, &tree, profile.profile),
+        Tune::Init { profile, memory } => Ok(tuning::init(&tree, profile.profile, &memory.state, memory.dry_run, say)?),
+        Tune::Fini { memory } => Ok(tuning::fini(&tree, &memory.state, memory.dry_run, say)?),
+    }
+}
+
+fn check(config: &Config, tree: &tuning::Tree, profile: tuning::Profile) -> Result<(), Fatal> {
     let peers = config.outgoing + config.incoming + config.connect.len();
     let wants = tuning::Wants { cores: config.cores, pin: config.pin, peers, folder: &config.base };
     let checks = tuning::check(&wants);
-    print!("{}", tuning::table(&checks));
+    print!("{}\n{}", tuning::table(&checks), tuning::settings(tree, profile));
     let failed = checks.iter().find(|check| check.grade == tuning::Grade::Fail);
     failed.map_or(Ok(()), |check| Err(Fatal::from(check)))
 }

@@ -1,7 +1,7 @@
 //! Holds `config.rs` to its word: who wins, what is refused and in which words. Opens no file and reads no environment.
 
 use super::*;
-use crate::args::Tune;
+use crate::args::{For, Tune};
 use std::io;
 
 fn flags(pairs: &[(Setting, &str)]) -> Given {
@@ -209,7 +209,8 @@ fn more_cores_than_cpus_is_refused_naming_both() {
     let sixteen = || flags(&[(Setting::Cores, "16")]);
     let error = resolve(sixteen(), None, &Around::bare(2)).unwrap_err();
     assert!(error.contains("--cores 16: this process may use 2 CPUs") && error.contains("--no-pin"), "{error}");
-    for command in [Command::Topology, Command::Tune(Tune::Check)] {
+    let check = Tune::Check { profile: For { profile: tuning::Profile::Colo } };
+    for command in [Command::Topology, Command::Tune(check)] {
         assert_eq!(resolve(sixteen(), Some(&command), &Around::bare(2)).unwrap().cores, 16);
     }
     assert_eq!(with(&[(Setting::Cores, "16"), (Setting::NoPin, "true")]).unwrap().cores, 16);

@@ -141,13 +141,25 @@ pub(crate) fn direct((there, result): &Written) -> Check {
     amiss(What::Direct, format!("refused in {there}: {error}"), wanted, Grade::Fail, mend)
 }
 
-/// How many CPUs a kernel list such as "0-3,8" names, cpuset(7) "List format".
-fn list_count(list: &str) -> Option<usize> {
-    list.split(',').try_fold(0usize, |count, range| {
+/// The most CPUs that a kernel list is believed to name (CONFIG_NR_CPUS ends at 8,192).
+const CPUS_MAX: usize = 1 << 16;
+
+/// The CPUs that a kernel list such as "0-3,8" names, cpuset(7) "List format".
+pub(crate) fn cpu_list(list: &str) -> Option<Vec<usize>> {
+    let mut cpus = Vec::new();
+    for range in list.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        count.checked_add(last.checked_sub(first)?.checked_add(1)?)
-    })
+        if first > last || last >= CPUS_MAX {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
+}
+
+fn list_count(list: &str) -> Option<usize> {
+    Some(cpu_list(list)?.len())
 }
 
 /// Judges the CPUs this process may use against those online, both as kernel lists.
@@ -250,6 +262,7 @@ mod tests {
     #[test]
     fn cpu_lists() {
         assert_eq!(list_count("0-3,8"), Some(5));
+        assert_eq!(cpu_list("0-2,8"), Some(vec![0, 1, 2, 8]));
         assert_eq!(list_count("7"), Some(1));
         assert_eq!(list_count("3-1"), None);
         assert_eq!(list_count(""), None);

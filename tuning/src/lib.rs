@@ -1,13 +1,20 @@
-//! Checks what the kernel gives a node before the node asks for it, and names the command that mends each lack.
+//! Checks what the kernel gives a node before the node asks for it, and names the command that mends each lack. Sets
+//! what a node gains from, and puts it back.
 //!
 //! Decides: enough or not, one [`Check`] per thing. Needs no privilege and changes nothing but one page in the base folder,
-//! removed at once. Never knows the node: cores, peers and folder arrive in [`Wants`]. A knob this kernel does not have is
-//! said, not failed.
+//! removed at once; [`init`] and [`fini`] change what they say. Never knows the node: cores, peers and folder arrive in
+//! [`Wants`]. A knob this kernel does not have is said, not failed.
 
 mod grade;
+mod knobs;
+mod machine;
 pub mod pages;
 mod probe;
+mod set;
 
+pub use knobs::Profile;
+pub use machine::Tree;
+pub use set::{MEMORY, Unset, fini, init, settings};
 use std::fmt;
 use std::path::Path;
 
