@@ -116,8 +116,9 @@ impl Arena {
         self.add(record)
     }
 
-    /// Bytes of memory it holds: chunks, and long records.
+    /// Bytes of memory it has filled: of chunks, and long records.
     pub fn bytes(&self) -> usize {
-        (self.chunks.len() + usize::from(self.spare.is_some())) * CHUNK_BYTES + self.long_bytes
+        let last = self.chunks.last().map_or(0, Vec::len);
+        self.chunks.len().saturating_sub(1) * CHUNK_BYTES + last + self.long_bytes
     }
 }
