@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::exit::Fatal;
 use crate::look;
+use crate::values::WEBUI_PORT;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::layout::Rect;
@@ -23,7 +24,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Columns of text where there is no terminal.
 const COLUMNS: u16 = 110;
 /// Where the page is when nobody says otherwise.
-const PAGE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8380);
+const PAGE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), WEBUI_PORT);
 /// What a core does besides stages, with a letter and a colour each.
 const OUTSIDE: (char, Color) = ('s', Color::Gray);
 const IDLE: char = '·';

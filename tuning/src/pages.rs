@@ -80,11 +80,14 @@ fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the thread that touches huge pages before they are used, on the cores that the caller may use.
+/// Starts the thread that touches huge pages before they are used, on the cores that the caller may use; one for all
+/// nodes of a process.
 pub fn touch_ahead() -> std::io::Result<()> {
+    if std::mem::replace(&mut lock(&UNTOUCHED).minded, true) {
+        return Ok(());
+    }
     std::thread::Builder::new().name("pages".into()).spawn(|| {
         let mut untouched = lock(&UNTOUCHED);
-        untouched.minded = true;
         loop {
             if untouched.count == 0 {
                 untouched = COME.wait(untouched).unwrap_or_else(PoisonError::into_inner);
@@ -228,9 +231,6 @@ mod tests {
     #[allow(unsafe_code)]
     fn whole_huge_pages_are_touched() {
         touch_ahead().expect("a thread");
-        while !lock(&UNTOUCHED).minded {
-            std::thread::yield_now();
-        }
         let layout = Layout::from_size_align(4 * HUGE, 1).expect("small");
         // SAFETY: the block is looked at, as long as it is held, and freed once.
         unsafe {
