@@ -216,7 +216,7 @@ impl Folder {
         }
         if mine && index.torn > 0 {
             tracing::warn!(
-                "blocks.bin: {} bytes after offset {} are no whole record (the end of an interrupted write); they are cut off",
+                "blocks.bin: {} bytes after offset {} were not all written when the node ended; they are cut off",
                 index.torn,
                 index.end
             );
