@@ -19,8 +19,8 @@ use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
 use bytes::Bytes;
 use consensus::{Block, BlockHash, Params, Rule, check_block};
-use ledger::Body;
 use ledger::record::BLOCK_LEN_MAX;
+use ledger::{Body, Seed};
 use link::{Link, Made, Memory};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -54,6 +54,8 @@ pub struct Config {
     pub services: u64,
     /// Nonce of this node's version messages in this run.
     pub nonce: u64,
+    /// That of the tables of coins.
+    pub seed: Seed,
     /// Log each message.
     pub verbose: bool,
 }
@@ -273,7 +275,7 @@ impl Peer {
         let word = match checked {
             // Only a file can hold another block than the index says: these bytes say nothing of that header.
             Ok(block) if block.hash != hash => Msg::Spoiled { from, hash, rule: Rule::Malformed },
-            Ok(block) => Msg::Arrived { from, body: Arc::new(Body::new(block)) },
+            Ok(block) => Msg::Arrived { from, body: Arc::new(Body::new(block, self.config.seed)) },
             Err(rule) => Msg::Spoiled { from, hash, rule },
         };
         cx.tell(ShardId::Chain, word);

@@ -16,6 +16,7 @@ use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
 use consensus::BlockHash;
 use holding::Holding;
+use ledger::Seed;
 use ledger::worlds::Tally;
 use std::ops::Range;
 
@@ -28,8 +29,8 @@ pub struct Config {
     pub workers: u16,
     /// Those it owns.
     pub partitions: Range<usize>,
-    /// Seed of its tables.
-    pub seed: u64,
+    /// Seed of its tables, the same for all of its kind.
+    pub seed: Seed,
     /// How its partitions are written down.
     pub policy: Policy,
     /// The genesis block.

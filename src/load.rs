@@ -13,7 +13,7 @@ use ledger::base::Mark;
 use ledger::checkpoint::{Head, Writer};
 use ledger::snapshot::{COIN_BYTES_MAX, Metadata, Reader};
 use ledger::survey::{Aim, Part, Whole};
-use ledger::{CoinDigest, PARTITIONS, Worlds, partition_of};
+use ledger::{CoinDigest, PARTITIONS, Seed, Worlds, partition_of};
 use shards::effect::Side;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -230,7 +230,8 @@ fn write_all(
             }
             Ok::<_, io::Error>((whole, digests))
         });
-        let partition = |index: usize| Worlds::new(index..index + 1, std::hash::RandomState::new().hash_one(index));
+        let seed = Seed::new(std::hash::RandomState::new().hash_one(0));
+        let partition = |index: usize| Worlds::new(index..index + 1, seed);
         let (mut index, mut worlds) = (0, partition(0));
         let pass_on = |worlds: &mut Worlds, index: &mut usize| {
             let next = partition((*index + 1) % PARTITIONS);

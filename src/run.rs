@@ -11,6 +11,7 @@ use crate::values::Target;
 use crate::{checkpoints, http, monitor, snapshot, sparse};
 use consensus::Params;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
+use ledger::Seed;
 use ledger::record::Index;
 use shards::effect::{Event, Side, Stop};
 use shards::limits::{Budget, PAGE, SCRIPT_CACHE_BYTES};
@@ -70,6 +71,8 @@ struct Blueprint {
     /// What is offered to peers.
     services: u64,
     nonce: u64,
+    /// Of the tables of coins.
+    seed: Seed,
     cache: ScriptCache,
     audit: Option<(u32, u32)>,
     start: Instant,
@@ -175,6 +178,7 @@ impl Node {
             pruning,
             services,
             nonce: entropy(),
+            seed: Seed::new(entropy()),
             cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
             audit,
             start: Instant::now(),
@@ -501,13 +505,14 @@ impl Blueprint {
                 budget: self.budget,
                 services: self.services,
                 nonce: self.nonce,
+                seed: self.seed,
                 verbose: config.verbose,
             })),
             ShardId::Utxo(number) => Box::new(utxo::Utxo::new(utxo::Config {
                 number,
                 workers: plan.workers,
                 partitions: plan.partitions(number),
-                seed: entropy(),
+                seed: self.seed,
                 policy: utxo::Policy {
                     network: params.magic,
                     bandwidth: if self.read_only { 0 } else { config.checkpoint_bandwidth },

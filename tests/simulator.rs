@@ -6,7 +6,7 @@ use caesure_tests::sim::planted::Planted;
 use caesure_tests::sim::scenario::{self, Ran};
 use caesure_tests::sim::{Down, Sim};
 use consensus::Block;
-use ledger::Body;
+use ledger::{Body, Seed};
 use shards::Rng;
 use shards::effect::Stop;
 use shards::limits::{HORIZON_SYNC_BLOCKS, WORLDS_HARD};
@@ -127,7 +127,7 @@ fn worlds_of_long_forks_take_bounded_memory() {
     let dropped =
         |log: &[String]| log.iter().filter(|line| line.contains("are dropped; it lies in blocks.bin")).count();
     let branches = [&deep().main, &deep().short, &deep().rival];
-    let memory = |blk: &Arc<Blk>| Body::new(Block::parse(blk.bytes.clone()).unwrap()).memory() as u64;
+    let memory = |blk: &Arc<Blk>| Body::new(Block::parse(blk.bytes.clone()).unwrap(), Seed::new(1)).memory() as u64;
     let mut sizes: Vec<u64> = branches.into_iter().flatten().map(memory).collect();
     sizes.sort_unstable();
     // What no budget can take away: the short horizon, and the pipeline: half the window. An estimate is four times that.

@@ -36,6 +36,7 @@ impl Bench {
             pages: Pages::new(1),
             budget: Budget { total: 0, receive, window: 0, worlds: 0, send },
             nonce: 7,
+            seed: Seed::new(1),
             services: wire::NODE_NETWORK | wire::NODE_WITNESS,
             verbose: false,
         };

@@ -5,7 +5,7 @@ use super::*;
 use crate::Rng;
 use crate::limits::PAGE;
 use consensus::{Block, Network};
-use ledger::Body;
+use ledger::{Body, Seed};
 use std::sync::Arc;
 
 const START: [u64; 6] = [0, 293, 4_095, 4_096, 4_097, 3 * 4_096 + 77];
@@ -22,7 +22,7 @@ fn body(len: usize, fill: u8) -> Arc<Body> {
     }
     bytes.extend(vec![fill; len]);
     bytes.extend([0; 4]);
-    Arc::new(Body::new(Block::parse(bytes.into()).unwrap()))
+    Arc::new(Body::new(Block::parse(bytes.into()).unwrap(), Seed::new(1)))
 }
 
 fn index(effect: Effect) -> Vec<u8> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use consensus::script::uncompressed;
 use consensus::{Block, Txid};
 use ledger::survey::{Aim, Part};
-use ledger::{Body, WorldId};
+use ledger::{Body, Seed, WorldId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn block(height: u32) -> Arc<Body> {
     bytes.extend([[0; 32].as_slice(), &[0xff; 4], &[1, height as u8], &[0xff; 4], &[height as u8]].concat());
     (0..height).for_each(|_| bytes.extend([1, 0, 0, 0, 0, 0, 0, 0, 1, 0x51]));
     bytes.extend([0; 4]);
-    Arc::new(Body::new(Block::parse(bytes.into()).unwrap()))
+    Arc::new(Body::new(Block::parse(bytes.into()).unwrap(), Seed::new(5)))
 }
 
 struct Rig {
@@ -40,7 +40,7 @@ impl Rig {
             number: 0,
             workers: 1,
             partitions,
-            seed: 5,
+            seed: Seed::new(5),
             policy,
             genesis,
             snapshot: false,

@@ -6,7 +6,7 @@ use crate::msg::ScriptFailure;
 use crate::replay;
 use consensus::script::{Flags, ScriptError, Spending, legacy_digest};
 use consensus::{Block, LoneTx};
-use ledger::Body;
+use ledger::{Body, Seed};
 use secp256k1::{Message, PublicKey, SecretKey, ecdsa};
 
 const INPUTS: u32 = 40;
@@ -62,7 +62,7 @@ fn block(txs: &[Vec<u8>]) -> Arc<Body> {
     bytes.extend([1, 0, 0, 0, 1]);
     bytes.extend([[0; 32].as_slice(), &[0xff; 4], &[2, 1, 1], &[0xff; 4], &[1], &[0; 8], &[0], &[0; 4]].concat());
     bytes.extend(txs.concat());
-    Arc::new(Body::new(Block::parse(bytes.into()).unwrap()))
+    Arc::new(Body::new(Block::parse(bytes.into()).unwrap(), Seed::new(1)))
 }
 
 struct Rig {

@@ -187,7 +187,7 @@ impl Sim {
         }
         for i in 0..workers {
             let core = self.plan.home(ShardId::Peer(i));
-            let nonce = self.rng.bits();
+            let (nonce, seed) = (self.rng.bits(), ledger::Seed::new(7));
             let config = peer::Config {
                 params,
                 number: i,
@@ -197,6 +197,7 @@ impl Sim {
                 budget,
                 services: wire::NODE_NETWORK | wire::NODE_WITNESS,
                 nonce,
+                seed,
                 verbose: false,
             };
             shards.insert(ShardId::Peer(i), Box::new(peer::Peer::new(config)));
@@ -205,7 +206,7 @@ impl Sim {
                 number: i,
                 workers,
                 partitions,
-                seed: 7,
+                seed,
                 policy: self.policy,
                 genesis: params.genesis_hash,
                 snapshot: self.snapshot.is_some(),

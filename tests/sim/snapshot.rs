@@ -6,7 +6,7 @@ use super::chains::{Branch, coins};
 use consensus::{Network, OutPoint, Params};
 use ledger::base::Mark;
 use ledger::checkpoint::{Head, Writer};
-use ledger::{Coin, PARTITIONS, PartitionDigest, Worlds, partition_of};
+use ledger::{Coin, PARTITIONS, PartitionDigest, Seed, Worlds, partition_of};
 use shards::chain::Snapshot;
 use shards::effect::Side;
 
@@ -23,7 +23,7 @@ impl Sim {
             let outpoint: OutPoint = *outpoint;
             held.insert(outpoint, more);
         }
-        let mut worlds = Worlds::new(0..PARTITIONS, 7);
+        let mut worlds = Worlds::new(0..PARTITIONS, Seed::new(7));
         let mut digests = vec![PartitionDigest::default(); PARTITIONS];
         for (outpoint, coin) in &held {
             worlds.put(outpoint, coin.view());

@@ -125,6 +125,35 @@ fn ask_to_touch(at: *mut u8, bytes: usize) {
     }
 }
 
+/// Freed blocks as large as a region, for whoever wants the next: they need not be found and cleared again for each write
+/// of a file.
+struct Kept {
+    blocks: [usize; 8],
+    count: usize,
+}
+
+static KEPT: Mutex<Kept> = Mutex::new(Kept { blocks: [0; 8], count: 0 });
+
+impl Kept {
+    fn give(&mut self, layout: Layout) -> Option<*mut u8> {
+        if layout.size() != REGION.size() || layout.align() > HUGE {
+            return None;
+        }
+        self.count = self.count.checked_sub(1)?;
+        Some(ptr::with_exposed_provenance_mut(self.blocks[self.count]))
+    }
+
+    /// Whether it took the block.
+    fn take(&mut self, at: *mut u8, layout: Layout) -> bool {
+        let wanted = layout.size() == REGION.size() && at.addr().is_multiple_of(HUGE) && self.count < self.blocks.len();
+        if wanted {
+            self.blocks[self.count] = at.expose_provenance();
+            self.count += 1;
+        }
+        wanted
+    }
+}
+
 /// Whether an allocation is of whole huge pages.
 fn is_of_pages(layout: Layout) -> bool {
     layout.size() >= HUGE && layout.size().is_multiple_of(HUGE)
@@ -143,7 +172,8 @@ fn advise(at: *mut u8, bytes: usize) {
 }
 
 // SAFETY: every answer is the system's own, or that of a pool in memory of the system's; which of them a block is of, its
-// layout says.
+// layout says. What is kept was freed by its owner, has the size that is asked for, is aligned to huge pages, and is given to
+// one.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -151,6 +181,9 @@ unsafe impl GlobalAlloc for HugePages {
             return alloc_lines(layout);
         }
         if is_of_pages(layout) {
+            if let Some(at) = lock(&KEPT).give(layout) {
+                return at;
+            }
             let aligned = unsafe { Layout::from_size_align_unchecked(layout.size(), HUGE.max(layout.align())) };
             let at = unsafe { System.alloc(aligned) };
             advise(at, layout.size());
@@ -195,6 +228,7 @@ unsafe impl GlobalAlloc for HugePages {
             Some(at) if is_of_lines(layout) => {
                 unsafe { lock(&LINES).pool.deallocate(at, layout.align()) };
             }
+            _ if is_of_pages(layout) && lock(&KEPT).take(at, layout) => {}
             _ => unsafe { System.dealloc(at, layout) },
         }
     }
@@ -226,6 +260,22 @@ mod tests {
             HugePages.dealloc(at, layout(held));
         }
     }
+
+    /// The next who wants one has it as it is; one that is not aligned is of no use to anybody.
+    #[test]
+    fn freed_blocks_are_given_again() {
+        let mut kept = Kept { blocks: [0; 8], count: 0 };
+        let layout = |bytes, align| Layout::from_size_align(bytes, align).expect("small");
+        let at = |place: usize| ptr::without_provenance_mut::<u8>(place * HUGE);
+        assert_eq!(kept.give(REGION), None);
+        assert!(!kept.take(at(1).wrapping_add(PAGE), REGION) && !kept.take(at(1), layout(HUGE, 1)));
+        assert!((1..=8).all(|place| kept.take(at(place), layout(REGION.size(), 1))) && !kept.take(at(9), REGION));
+        assert_eq!(kept.give(layout(HUGE, 1)), None);
+        assert_eq!(kept.give(layout(REGION.size(), 2 * HUGE)), None);
+        let given: Vec<usize> = (0..8).map(|_| kept.give(layout(REGION.size(), PAGE)).expect("eight").addr()).collect();
+        assert_eq!((given, kept.give(REGION)), ((1..=8).rev().map(|place| place * HUGE).collect(), None));
+    }
+
     /// Nobody writes to them, and they are in memory.
     #[test]
     #[allow(unsafe_code)]

@@ -10,7 +10,7 @@ use caesure_bench::coins::core_time;
 use clap::Args;
 use consensus::script::{AtOnce, Flags, Machine, Recorder, Row, Spending};
 use consensus::{Block, CoinView, OutPoint, sha256};
-use ledger::Body;
+use ledger::{Body, Seed};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io;
@@ -115,7 +115,7 @@ pub fn run(args: &StagesArgs) -> io::Result<Table> {
     for round in 1..=args.rounds {
         read.push(long.len() as f64 / time(|| _ = black_box(sum(black_box(&long)))));
         hash.push(long.len() as f64 / time(|| _ = black_box(sha256(black_box(&long)))));
-        parsed.push(all / time(|| bytes.iter().for_each(|block| _ = black_box(Body::new(parse(block))))));
+        parsed.push(all / time(|| bytes.iter().for_each(|block| _ = black_box(Body::new(parse(block), Seed::new(1))))));
         let wtxids = || blocks.iter().for_each(|b| b.txs.iter().for_each(|tx| _ = black_box(b.wtxid(tx))));
         hashed.push(all / time(wtxids));
         scripts.push(time(|| tally = run_scripts(&blocks, &spends)));

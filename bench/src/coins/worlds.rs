@@ -5,7 +5,7 @@ use crate::rng::Rng;
 use crate::tx::{OutPoint, Tx, TxIn, TxOut, compact_size};
 use ledger::base::Mark;
 use ledger::worlds::Tally;
-use ledger::{Body, PARTITIONS, Worlds};
+use ledger::{Body, PARTITIONS, Seed, Worlds};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -32,11 +32,15 @@ pub struct Figures {
     pub nursery: [f64; 2],
 }
 
+fn seed() -> Seed {
+    Seed::new(2015)
+}
+
 /// Moves the coins of that base into worlds, and grows and folds blocks of `operations` in all, half of them as far
 /// behind the tip.
 pub fn grow_and_fold(done: Churned, operations: u64, mut say: impl FnMut(&str, u64, u64)) -> Figures {
     let Churned { base, mut live, .. } = done;
-    let mut worlds = Worlds::new(0..PARTITIONS, 2015);
+    let mut worlds = Worlds::new(0..PARTITIONS, seed());
     let (begun, mut loaded) = (core_time(), 0);
     for index in 0..PARTITIONS {
         let mut mark = Mark::default();
@@ -144,5 +148,5 @@ pub fn invent(world: u32, live: &mut Live, Recent(recent, rng): &mut Recent) -> 
     let mut bytes = vec![0; 80];
     compact_size(&mut bytes, txs.len());
     txs.iter().for_each(|tx| tx.write(&mut bytes, true));
-    Body::new(consensus::Block::parse(bytes.into()).expect("the block is well formed"))
+    Body::new(consensus::Block::parse(bytes.into()).expect("the block is well formed"), seed())
 }

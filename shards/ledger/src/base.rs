@@ -38,7 +38,8 @@ use record::{COUNT_AT, Output, Record, Spot, begin, code_of, rewrite};
 use std::ops::Range;
 
 pub use chunk::{CHUNK_BYTES_MAX, Damage, Flaw, Mark};
-pub(crate) use index::{Seed, Table};
+pub use index::Seed;
+pub(crate) use index::Table;
 pub(crate) use prefetch::prefetch;
 pub use record::Room;
 
@@ -64,7 +65,7 @@ pub struct Base {
 
 /// The partition that a hash belongs to.
 #[inline]
-fn partition_of(hash: u64) -> usize {
+pub(crate) fn partition_of(hash: u64) -> usize {
     usize::from((hash >> 8) as u8)
 }
 

@@ -1,51 +1,143 @@
 //! A block on its way into the ledger: the parsed bytes and, for each partition of the coins, the
 //! operations that fall to it, in transaction order. Made once, on the core that received the block.
 
+use crate::base::{Seed, prefetch};
 use crate::coins::{PARTITIONS, partition_of};
-use consensus::Block;
+use consensus::{Block, OutPoint, Txid, is_unspendable};
+use std::ops::Range;
 
-/// What a block does to one coin, or to all coins of one transaction.
+/// What a block does to one coin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Op {
-    /// Input with this index in `block.inputs` takes its coin.
+pub enum Deed {
+    /// Input with this index in `block.inputs` takes it.
     Take(u32),
-    /// Transaction with this index in `block.txs` makes its outputs.
-    Make(u32),
+    /// Transaction with this index in `block.txs` makes it, with the output of this index in `block.outputs`.
+    Make(u32, u32),
+}
+
+/// One operation of a block on one coin. Its hashes come first: they are computed while the names of coins pass by in
+/// order, and whoever looks coins up asks for memory before it sees a name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Op {
+    /// Hash of the group that the coin is in; says the partition.
+    pub group: u64,
+    /// Hash of the coin.
+    pub coin: u64,
+    /// Transaction and [`MAKE`], or offset of the 36 bytes that name the coin.
+    from: u32,
+    /// Output, or input.
+    index: u32,
 }
 
 const MAKE: u32 = 1 << 31;
+
+impl Op {
+    /// Its partition.
+    #[inline]
+    pub fn partition(&self) -> usize {
+        crate::base::partition_of(self.group)
+    }
+
+    #[inline]
+    fn new(seed: &Seed, outpoint: &OutPoint, from: u32, index: u32) -> Op {
+        let group = seed.group(outpoint);
+        Op { group, coin: seed.coin(group, outpoint.vout), from, index }
+    }
+
+    /// What it does.
+    #[inline]
+    pub fn deed(&self) -> Deed {
+        if self.from & MAKE != 0 { Deed::Make(self.from & !MAKE, self.index) } else { Deed::Take(self.index) }
+    }
+
+    /// Asks for what [`Op::outpoint`] reads, and for the output.
+    #[inline]
+    pub fn prefetch(&self, block: &Block) {
+        match self.deed() {
+            Deed::Take(_) => {
+                prefetch(&block.bytes[self.from as usize]);
+                prefetch(&block.bytes[self.from as usize + 35]);
+            }
+            Deed::Make(tx, output) => {
+                prefetch(&block.txs[tx as usize]);
+                prefetch(&block.outputs[output as usize]);
+            }
+        }
+    }
+
+    /// Asks for the script of an output.
+    #[inline]
+    pub fn prefetch_script(block: &Block, output: u32) {
+        let (start, _) = block.outputs[output as usize].script;
+        block.bytes.get(start as usize).iter().for_each(|byte| prefetch(*byte));
+    }
+
+    /// The name of the coin.
+    #[inline]
+    pub fn outpoint(&self, block: &Block) -> OutPoint {
+        match self.deed() {
+            Deed::Take(_) => {
+                let name: &[u8; 36] = block.bytes[self.from as usize..].first_chunk().expect("an input names a coin");
+                let (txid, vout) = name.split_first_chunk().expect("36 > 32");
+                OutPoint { txid: Txid(*txid), vout: u32::from_le_bytes(*vout.first_chunk().expect("4 bytes")) }
+            }
+            Deed::Make(tx, output) => {
+                let tx = &block.txs[tx as usize];
+                OutPoint { txid: tx.txid, vout: output - tx.outputs.0 }
+            }
+        }
+    }
+}
 
 /// A parsed block with its operations sorted by partition.
 #[derive(Debug)]
 pub struct Body {
     /// The block.
     pub block: Block,
-    ops: Vec<u32>,
+    seed: Seed,
+    ops: Vec<Op>,
     starts: Box<[u32; PARTITIONS + 1]>,
 }
 
 impl Body {
     /// Sorts the operations of `block` by partition; within a partition they stay in transaction
-    /// order, takes of a transaction before its makes (a take before its make is missing).
-    pub fn new(block: Block) -> Body {
+    /// order, takes of a transaction before its makes (a take before its make is missing). The seed is that of the worlds
+    /// that will grow by it.
+    pub fn new(block: Block, seed: Seed) -> Body {
+        let mut all = Vec::with_capacity(block.inputs.len() + block.outputs.len());
         let mut starts = Box::new([0u32; PARTITIONS + 1]);
-        each_op(&block, |partition, _| starts[partition + 1] += 1);
+        for (index, tx) in (0..).zip(&block.txs) {
+            // A coinbase takes nothing.
+            for input in if index == 0 { 0..0 } else { tx.inputs.0..tx.inputs.1 } {
+                let input = (&block.inputs[input as usize], input);
+                let outpoint = block.outpoint(input.0);
+                starts[partition_of(&outpoint.txid) + 1] += 1;
+                all.push(Op::new(&seed, &outpoint, input.0.prevout, input.1));
+            }
+            for output in tx.outputs.0..tx.outputs.1 {
+                if !is_unspendable(block.script(block.outputs[output as usize].script)) {
+                    starts[partition_of(&tx.txid) + 1] += 1;
+                    let outpoint = OutPoint { txid: tx.txid, vout: output - tx.outputs.0 };
+                    all.push(Op::new(&seed, &outpoint, index | MAKE, output));
+                }
+            }
+        }
         for p in 0..PARTITIONS {
             starts[p + 1] += starts[p];
         }
-        let mut next = *starts;
-        let mut ops = vec![0; starts[PARTITIONS] as usize];
-        each_op(&block, |partition, op| {
-            ops[next[partition] as usize] = op;
-            next[partition] += 1;
-        });
-        Body { block, ops, starts }
+        let (mut next, mut ops) = (*starts, vec![Op::default(); all.len()]);
+        for op in all {
+            let next = &mut next[op.partition()];
+            ops[*next as usize] = op;
+            *next += 1;
+        }
+        Body { block, seed, ops, starts }
     }
 
-    /// The operations of one partition, in order.
-    pub fn ops(&self, partition: usize) -> impl Iterator<Item = Op> {
-        let range = self.starts[partition] as usize..self.starts[partition + 1] as usize;
-        self.ops[range].iter().map(|&op| if op & MAKE != 0 { Op::Make(op & !MAKE) } else { Op::Take(op) })
+    /// The operations of these partitions, in order, by the partition.
+    pub(crate) fn ops(&self, partitions: Range<usize>, seed: &Seed) -> &[Op] {
+        assert!(self.seed == *seed, "a block is prepared with the seed of the worlds that grow by it");
+        &self.ops[self.starts[partitions.start] as usize..self.starts[partitions.end] as usize]
     }
 
     /// Bytes of the block as it lies on the wire.
@@ -70,41 +162,42 @@ impl Body {
     }
 }
 
-fn each_op(block: &Block, mut visit: impl FnMut(usize, u32)) {
-    for (index, tx) in block.txs.iter().enumerate() {
-        if index > 0 {
-            for input in tx.inputs.0..tx.inputs.1 {
-                let outpoint = block.outpoint(&block.inputs[input as usize]);
-                visit(partition_of(&outpoint.txid), input);
-            }
-        }
-        let index = u32::try_from(index).expect("a block has fewer than 2^31 transactions");
-        visit(partition_of(&tx.txid), index | MAKE);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Tx, block, coinbase};
-    use consensus::{OutPoint, Txid};
 
     #[test]
     fn operations_are_sorted_by_partition_and_stay_in_order() {
         let from = |partition: u8, vout| OutPoint { txid: Txid([partition; 32]), vout };
         let pay = |takes, tag| Tx { takes, makes: vec![(1, vec![])], tag };
         let txs = [coinbase(0, 1), pay(vec![from(9, 0), from(200, 1)], 1), pay(vec![from(9, 2)], 2)];
-        let body = Body::new(block(&txs));
+        let seed = Seed::new(1);
+        let body = Body::new(block(&txs), seed);
         // Input 0 is the coinbase's and takes nothing.
         let mut wanted = vec![Vec::new(); PARTITIONS];
-        wanted[usize::from(txs[0].txid().0[0])].push(Op::Make(0));
-        wanted[9].push(Op::Take(1));
-        wanted[200].push(Op::Take(2));
-        wanted[usize::from(txs[1].txid().0[0])].push(Op::Make(1));
-        wanted[9].push(Op::Take(3));
-        wanted[usize::from(txs[2].txid().0[0])].push(Op::Make(2));
-        for (partition, ops) in wanted.iter().enumerate() {
-            assert_eq!(&body.ops(partition).collect::<Vec<_>>(), ops, "partition {partition}");
+        let mut make = |index: u32| wanted[usize::from(txs[index as usize].txid().0[0])].push(Deed::Make(index, index));
+        (0..3).for_each(&mut make);
+        wanted[9].extend([Deed::Take(1), Deed::Take(3)]);
+        wanted[200].push(Deed::Take(2));
+        for (partition, deeds) in wanted.iter_mut().enumerate() {
+            let ops = body.ops(partition..partition + 1, &seed);
+            // A transaction's takes come before its makes, which come before the takes of the next.
+            deeds.sort_by_key(|deed| match deed {
+                Deed::Take(3) => 4,
+                Deed::Take(_) => 2,
+                Deed::Make(tx, _) => 1 + 2 * tx,
+            });
+            assert_eq!(&ops.iter().map(Op::deed).collect::<Vec<_>>(), deeds, "partition {partition}");
+            for op in ops {
+                let outpoint = op.outpoint(&body.block);
+                let named = match op.deed() {
+                    Deed::Take(input) => body.block.outpoint(&body.block.inputs[input as usize]),
+                    Deed::Make(tx, _) => OutPoint { txid: txs[tx as usize].txid(), vout: 0 },
+                };
+                assert_eq!((outpoint, op.group), (named, seed.group(&named)));
+                assert_eq!(op.coin, seed.coin(op.group, named.vout));
+            }
         }
         assert_eq!(body.len(), body.block.bytes.len());
     }

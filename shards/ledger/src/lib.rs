@@ -22,7 +22,8 @@ pub mod survey;
 mod testing;
 pub mod worlds;
 
-pub use body::{Body, Op};
+pub use base::Seed;
+pub use body::{Body, Deed};
 pub use coins::{Coin, CoinDigest, PARTITIONS, PartitionDigest, partition_of};
 pub use headers::{Headers, NodeId};
 pub use worlds::{WorldId, Worlds};

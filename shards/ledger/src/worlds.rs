@@ -20,10 +20,11 @@ mod fold;
 mod partition;
 
 use crate::base::{Base, Room, Seed};
-use crate::body::{Body, Op};
+use crate::body::{Body, Deed, Op};
 use crate::coins::{Coin, PARTITIONS, partition_of};
-use consensus::{Block, CoinView, OutPoint, is_unspendable};
+use consensus::{CoinView, OutPoint};
 use partition::{Line, Name, Partition, coin_of, put_made};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -91,15 +92,6 @@ pub struct Worlds {
     spare: Vec<World>,
 }
 
-/// What a block does to one coin.
-#[derive(Clone, Copy)]
-enum Deed {
-    /// Its input with this index takes it.
-    Take(u32),
-    /// Its transaction with this index makes it, with its output of this index.
-    Make(u32, u32),
-}
-
 /// One operation of a block, on its way.
 struct Step {
     index: usize,
@@ -109,11 +101,7 @@ struct Step {
 
 impl Worlds {
     /// No coins, only the genesis world, for these partitions. Nobody else may know the seed; answers do not depend on it.
-    pub fn new(partitions: Range<usize>, seed: u64) -> Worlds {
-        Worlds::with_seed(partitions, Seed::new(seed))
-    }
-
-    fn with_seed(partitions: Range<usize>, seed: Seed) -> Worlds {
+    pub fn new(partitions: Range<usize>, seed: Seed) -> Worlds {
         assert!(partitions.end <= PARTITIONS);
         Worlds {
             first: partitions.start,
@@ -129,7 +117,7 @@ impl Worlds {
 
     /// Forgets every coin and world; `root` is the new name of the genesis world.
     pub fn reset(&mut self, root: WorldId) {
-        *self = Worlds::with_seed(self.first..self.first + self.partitions.len(), self.seed);
+        *self = Worlds::new(self.first..self.first + self.partitions.len(), self.seed);
         self.root = root;
     }
 
@@ -166,28 +154,30 @@ impl Worlds {
         let (line, block, mut grown) = (self.line(parent), &body.block, Grown::default());
         let mut new = World { parent, height, ..self.spare.pop().unwrap_or_default() };
         let (first, count) = (self.first, self.partitions.len());
-        let behind: Vec<usize> =
-            (0..count).filter(|i| self.partitions[*i].ahead.is_none_or(|at| height > at)).collect();
-        let deeds = |index: usize| body.ops(first + index).flat_map(move |op| deeds_of(block, op));
-        let mut all = behind.iter().flat_map(|index| deeds(*index).map(move |deed| (*index, deed)));
+        let mut ops = Cow::Borrowed(body.ops(first..first + count, &self.seed));
+        let passed = |partition: &Partition| partition.ahead.is_some_and(|at| height <= at);
+        if self.partitions.iter().any(passed) {
+            ops.to_mut().retain(|op| !passed(&self.partitions[op.partition() - first]));
+        }
         let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            batch.extend(all.by_ref().take(BATCH).map(|(index, (deed, outpoint))| {
-                let name = Name::new(&self.seed, outpoint);
-                self.partitions[index].prefetch(&name);
-                self.base.prefetch(name.group);
-                Step { index, deed, name }
+        for ops in ops.chunks(BATCH) {
+            for op in ops {
+                op.prefetch(block);
+                self.partitions[op.partition() - first].prefetch(op.coin);
+                self.base.prefetch(op.group);
+            }
+            for op in ops {
+                self.partitions[op.partition() - first].prefetch_versions(op.coin);
+                self.base.prefetch_record(op.group);
+            }
+            batch.extend(ops.iter().map(|op| {
+                let (index, deed) = (op.partition() - first, op.deed());
+                match deed {
+                    Deed::Take(_) => self.partitions[index].prefetch_made(op.coin, &self.worlds),
+                    Deed::Make(_, output) => Op::prefetch_script(block, output),
+                }
+                Step { index, deed, name: Name { outpoint: op.outpoint(block), group: op.group, coin: op.coin } }
             }));
-            if batch.is_empty() {
-                break;
-            }
-            for step in &batch {
-                self.partitions[step.index].prefetch_versions(&step.name);
-                self.base.prefetch_record(step.name.group);
-            }
-            for step in &batch {
-                self.partitions[step.index].prefetch_made(&step.name, &self.worlds);
-            }
             for step in batch.drain(..) {
                 // Every partition up to this one begins here or before.
                 new.starts.resize(new.starts.len().max(step.index + 1), new.touched.len() as u32);
@@ -228,7 +218,7 @@ impl Worlds {
         taken(coin);
         if found {
             grown.net -= 1;
-            new.touched.extend(partition.write(seen.own, world, name, None, &self.seed));
+            new.touched.extend(partition.write(seen.own, world, name, None));
         }
     }
 
@@ -254,7 +244,7 @@ impl Worlds {
         let now = seen.own.map_or(before, |at| !partition.version(at).gone());
         grown.net += i64::from(!now);
         let made = put_made(&mut new.made, value, tx == 0, script);
-        new.touched.extend(partition.write(seen.own, world, name, Some(made), &self.seed));
+        new.touched.extend(partition.write(seen.own, world, name, Some(made)));
     }
 
     /// Whether and how this coin is unspent in that world; none when the world is not alive here or
@@ -291,20 +281,6 @@ impl Worlds {
     pub fn base_lens(&self) -> impl Iterator<Item = usize> {
         self.base.lens().iter().copied()
     }
-}
-
-/// The coins that an operation is about.
-fn deeds_of(block: &Block, op: Op) -> impl Iterator<Item = (Deed, OutPoint)> {
-    let (input, tx, outputs) = match op {
-        Op::Take(input) => (Some(input), 0, 0..0),
-        Op::Make(tx) => (None, tx, block.txs[tx as usize].outputs.0..block.txs[tx as usize].outputs.1),
-    };
-    let take = input.map(|input| (Deed::Take(input), block.outpoint(&block.inputs[input as usize])));
-    let first = outputs.start;
-    let made = outputs.filter(|output| !is_unspendable(block.script(block.outputs[*output as usize].script)));
-    take.into_iter().chain(made.map(move |output| {
-        (Deed::Make(tx, output), OutPoint { txid: block.txs[tx as usize].txid, vout: output - first })
-    }))
 }
 
 #[cfg(test)]

@@ -16,10 +16,11 @@ use consensus::OutPoint;
 pub(super) const GROUP: u32 = 16;
 
 /// Secret of the hashes, so that nobody can make names whose hashes collide.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seed([u64; 3]);
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seed([u64; 3]);
 
 impl Seed {
+    /// The secret that comes of so many bits, which nobody else may know.
     pub fn new(seed: u64) -> Seed {
         // Odd constants of SplitMix64 spread the seed over the keys.
         let key = |times: u64| {
@@ -33,7 +34,7 @@ impl Seed {
 
     /// Hash of the group that a coin is in; its second byte is the partition.
     #[inline]
-    pub fn group(&self, outpoint: &OutPoint) -> u64 {
+    pub(crate) fn group(&self, outpoint: &OutPoint) -> u64 {
         let word = |at: usize| u64::from_le_bytes(*outpoint.txid.0[at..].first_chunk().expect("32 bytes"));
         let group = u64::from(outpoint.vout / GROUP).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let half = fold(word(0) ^ self.0[0], word(8) ^ self.0[1]);
@@ -43,7 +44,7 @@ impl Seed {
 
     /// Hash of one coin, of that of its group.
     #[inline]
-    pub fn coin(&self, group: u64, vout: u32) -> u64 {
+    pub(crate) fn coin(&self, group: u64, vout: u32) -> u64 {
         fold(group ^ u64::from(vout % GROUP), self.0[1] | 1)
     }
 }

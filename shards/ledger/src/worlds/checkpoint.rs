@@ -63,7 +63,7 @@ impl Worlds {
         let mut said: BTreeMap<OutPoint, &Version> = BTreeMap::new();
         for name in behind.chain(self.line(world).above) {
             let touched = self.worlds[&name].touched(index).iter().map(|at| partition.version(*at));
-            said.extend(touched.map(|version| (version.outpoint, version)));
+            said.extend(touched.map(|version| (version.name.outpoint, version)));
         }
         let mut said = said.into_iter().peekable();
         for position in self.base.sorted(index) {

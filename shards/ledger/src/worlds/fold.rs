@@ -40,7 +40,7 @@ impl Worlds {
             self.tally.versions -= world.touched.len() as u64;
             for (index, partition) in self.partitions.iter_mut().enumerate() {
                 for &at in world.touched(index) {
-                    let name = Name::new(&self.seed, partition.version(at).outpoint);
+                    let name = partition.version(at).name;
                     partition.remove(at, &name, 0);
                 }
             }
@@ -64,7 +64,7 @@ impl Worlds {
 
     /// Folds what one world says of some partitions. A later world up to `to` has the last word on a coin.
     pub(super) fn fold_world(&mut self, world: WorldId, to: WorldId, indices: &[usize]) {
-        let (seed, said) = (&self.seed, &self.worlds[&world]);
+        let said = &self.worlds[&world];
         let mut touched = indices.iter().flat_map(|index| said.touched(*index).iter().map(move |at| (*index, *at)));
         let mut batch: Vec<(usize, u32, Name)> = Vec::with_capacity(BATCH);
         let mut places = Vec::with_capacity(BATCH);
@@ -75,8 +75,8 @@ impl Worlds {
                 self.partitions[*index].prefetch_version(*at);
             }
             batch.extend(places.drain(..).map(|(index, at)| {
-                let name = Name::new(seed, self.partitions[index].version(at).outpoint);
-                self.partitions[index].prefetch(&name);
+                let name = self.partitions[index].version(at).name;
+                self.partitions[index].prefetch(name.coin);
                 self.base.prefetch(name.group);
                 (index, at, name)
             }));
@@ -84,7 +84,7 @@ impl Worlds {
                 return;
             }
             for (index, _, name) in &batch {
-                self.partitions[*index].prefetch_versions(name);
+                self.partitions[*index].prefetch_versions(name.coin);
                 self.base.prefetch_record(name.group);
             }
             self.tally.versions -= batch.len() as u64;

@@ -8,16 +8,7 @@ use std::collections::BTreeMap;
 /// In place of where a coin lies: the world took it.
 const GONE: u32 = u32::MAX;
 
-/// What one world says of one coin.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Version {
-    pub outpoint: OutPoint,
-    pub world: WorldId,
-    /// Where in its world's `made` the coin lies that it made, or [`GONE`].
-    made: u32,
-}
-
-/// The coin that a world made, and its hash in both halves of a partition.
+/// A coin, and its hash in both halves of a partition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name {
     pub outpoint: OutPoint,
@@ -32,6 +23,18 @@ impl Name {
         Name { outpoint, group, coin: seed.coin(group, outpoint.vout) }
     }
 }
+
+/// What one world says of one coin: all of it in one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(super) struct Version {
+    pub name: Name,
+    pub world: WorldId,
+    /// Where in its world's `made` the coin lies that it made, or [`GONE`].
+    made: u32,
+}
+
+const _: () = assert!(size_of::<Version>() == 64);
 
 /// The worlds that a look-up sees: some one, with its ancestors.
 pub(super) struct Line {
@@ -72,14 +75,14 @@ pub(super) struct Partition {
 impl Partition {
     /// First hint that a coin is about to be wanted.
     #[inline]
-    pub fn prefetch(&self, name: &Name) {
-        self.recent.prefetch(name.coin);
+    pub fn prefetch(&self, coin: u64) {
+        self.recent.prefetch(coin);
     }
 
     /// Second hint.
     #[inline]
-    pub fn prefetch_versions(&self, name: &Name) {
-        self.recent.find(name.coin, |_, at| {
+    pub fn prefetch_versions(&self, coin: u64) {
+        self.recent.find(coin, |_, at| {
             self.prefetch_version(at);
             false
         });
@@ -87,8 +90,8 @@ impl Partition {
 
     /// Third hint, to a look-up: asks for what an old world made.
     #[inline]
-    pub fn prefetch_made(&self, name: &Name, worlds: &BTreeMap<WorldId, World>) {
-        self.recent.find(name.coin, |_, at| {
+    pub fn prefetch_made(&self, coin: u64, worlds: &BTreeMap<WorldId, World>) {
+        self.recent.find(coin, |_, at| {
             let version = self.version(at);
             if let Some(made) = worlds.get(&version.world).and_then(|world| world.made.get(version.made as usize)) {
                 prefetch(made);
@@ -114,7 +117,7 @@ impl Partition {
         let mut seen = Seen::default();
         self.recent.find(name.coin, |_, at| {
             let version = self.version(at);
-            if version.outpoint != name.outpoint {
+            if version.name.outpoint != name.outpoint {
             } else if version.world == world {
                 seen.own = Some(at);
             } else if line.holds(version.world)
@@ -128,20 +131,13 @@ impl Partition {
     }
 
     /// Writes this world's version; its place where it is its first of that coin.
-    pub fn write(
-        &mut self,
-        own: Option<u32>,
-        world: WorldId,
-        name: &Name,
-        made: Option<u32>,
-        seed: &Seed,
-    ) -> Option<u32> {
+    pub fn write(&mut self, own: Option<u32>, world: WorldId, name: &Name, made: Option<u32>) -> Option<u32> {
         let made = made.unwrap_or(GONE);
         if let Some(own) = own {
             self.versions[own as usize].made = made;
             return None;
         }
-        let version = Version { outpoint: name.outpoint, world, made };
+        let version = Version { name: *name, world, made };
         let at = self.idle.pop().unwrap_or(self.versions.len() as u32);
         if at as usize == self.versions.len() {
             self.versions.push(version);
@@ -150,7 +146,7 @@ impl Partition {
         }
         let versions = &self.versions;
         let ask = |held: u32| prefetch(&versions[held as usize]);
-        self.recent.insert(name.coin, at, ask, |held| Name::new(seed, versions[held as usize].outpoint).coin);
+        self.recent.insert(name.coin, at, ask, |held| versions[held as usize].name.coin);
         Some(at)
     }
 
@@ -162,7 +158,7 @@ impl Partition {
                 place = Some(here);
             } else {
                 let version = &self.versions[held as usize];
-                another |= version.world <= to && version.outpoint == name.outpoint;
+                another |= version.world <= to && version.name.outpoint == name.outpoint;
             }
             false
         });

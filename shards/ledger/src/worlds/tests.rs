@@ -14,7 +14,7 @@ struct Split(Vec<Worlds>, bool);
 
 impl Split {
     fn new(edges: &[usize]) -> Split {
-        Split(edges.windows(2).map(|edge| Worlds::new(edge[0]..edge[1], edge[1] as u64)).collect(), false)
+        Split(edges.windows(2).map(|edge| Worlds::new(edge[0]..edge[1], seed())).collect(), false)
     }
 
     fn grow(
@@ -130,7 +130,7 @@ fn step(splits: &mut [Split; 4], model: &mut Model, rng: &mut Rng) {
         0..70 => {
             // Mostly from the newest, so that lines grow long.
             let parent = if rng.chance(60) { *live.last().unwrap() } else { any };
-            let body = Body::new(block(&model.invent(parent, rng)));
+            let body = Body::new(block(&model.invent(parent, rng)), seed());
             let (world, height) = (model.next, 100 + model.next);
             let expected = model.grow(parent, height, &body.block);
             for split in splits {
@@ -165,12 +165,16 @@ fn step(splits: &mut [Split; 4], model: &mut Model, rng: &mut Rng) {
     }
 }
 
+fn seed() -> Seed {
+    Seed::new(7)
+}
+
 fn all() -> Worlds {
-    Worlds::new(0..PARTITIONS, 7)
+    Worlds::new(0..PARTITIONS, seed())
 }
 
 fn grow(worlds: &mut Worlds, world: WorldId, parent: WorldId, txs: &[Tx]) -> Grown {
-    worlds.grow(world, parent, world, &Body::new(block(txs)), |_, _| {})
+    worlds.grow(world, parent, world, &Body::new(block(txs), seed()), |_, _| {})
 }
 
 fn pay(takes: Vec<OutPoint>, script: Vec<u8>, tag: u32) -> Tx {
@@ -206,7 +210,7 @@ fn a_coin_is_taken_in_the_block_that_made_it_but_not_before() {
         (vec![coinbase(1, 1), spend.clone(), made.clone()], 3, vec![]),
     ] {
         let (mut worlds, mut missing) = (all(), Vec::new());
-        let body = Body::new(block(&txs));
+        let body = Body::new(block(&txs), seed());
         let grown = worlds.grow(1, 0, 1, &body, |input, coin| {
             if coin.is_none() {
                 missing.push(body.block.outpoint(&body.block.inputs[input as usize]));

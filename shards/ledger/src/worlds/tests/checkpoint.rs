@@ -14,11 +14,11 @@ const TOGETHER: usize = 6;
 /// The coin of each input.
 type Taken = BTreeMap<u32, Option<Coin>>;
 
-/// A chain of invented blocks, and what each takes; block `n` at `[n - 1]`.
-fn chain(seed: u64) -> (Model, Vec<(Body, Taken)>) {
-    let (mut model, mut rng, mut bodies) = (Model::new(), Rng(seed), Vec::new());
+/// A chain of invented blocks, and what each takes; block `n` at `[n - 1]`. They are prepared for worlds of that seed.
+fn chain(seed: Seed) -> (Model, Vec<(Body, Taken)>) {
+    let (mut model, mut rng, mut bodies) = (Model::new(), Rng(3), Vec::new());
     for parent in 0..BLOCKS {
-        let body = Body::new(block(&model.invent(parent, &mut rng)));
+        let body = Body::new(block(&model.invent(parent, &mut rng)), seed);
         let (_, taken) = model.grow(parent, parent + 1, &body.block);
         bodies.push((body, taken));
     }
@@ -37,9 +37,10 @@ fn pieces(worlds: &Worlds, index: usize) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_start_from_partitions_of_different_heights() {
-    let (model, bodies) = chain(3);
+    let [one, other] = [1, 2].map(Seed::new);
+    let (model, bodies) = chain(one);
     let (first, last) = (0, PARTITIONS);
-    let mut running = Worlds::new(first..last, 1);
+    let mut running = Worlds::new(first..last, one);
     // Height, pieces.
     let (mut written, mut moved) = (Vec::<(u32, Vec<Vec<u8>>)>::new(), 0);
     for world in 1..=BLOCKS {
@@ -72,7 +73,8 @@ fn a_start_from_partitions_of_different_heights() {
 
     // All start at the lowest height of all.
     let lowest = written[0].0;
-    let mut again = Worlds::new(first..last, 2);
+    let mut again = Worlds::new(first..last, other);
+    let (_, bodies) = chain(other);
     again.reset(lowest);
     for (index, (height, pieces)) in written.iter().enumerate() {
         let coins: u64 = pieces.iter().map(|piece| again.load_chunk(index, piece).unwrap()).sum();
