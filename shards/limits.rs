@@ -6,6 +6,12 @@ const MIB: u64 = 1 << 20;
 
 /// Blocks that may be growing (a Grow or Check unanswered) at once.
 pub const GROWING_MAX: usize = 64;
+/// Bytes of blocks that are growing, being appended or read, for each worker: some twenty blocks of today. With more of
+/// them the caches and the memory that was just let go would be of no use …
+pub const PIPELINE_BYTES: u64 = 32 * MIB;
+/// … and while there are so many, blocks that are ready too are not asked for beyond this part of it: whoever sends faster
+/// than blocks grow waits.
+pub const BACKLOG_SHARE: u64 = 2;
 /// Blocks being read back from disk at once.
 pub const LOADING_MAX: usize = 64;
 /// How far ahead of the lowest missing block others are asked for (Core `BLOCK_DOWNLOAD_WINDOW`).
@@ -60,7 +66,7 @@ pub const SHARE_INPUTS: u32 = 256;
 pub const SCRIPT_CACHE_BYTES: usize = 32 << 20;
 
 /// Words on one link that one block in flight can cause: Grow, Check for each part on that core
-/// (one verify shard a core), Fold, Drop, Append, Load, and the answers Coins, Grown, Verdict, Arrived.
+/// (one verify shard a core), Fold, Drop, Append, Load, and the answers Parse, Coins, Grown, Verdict, Arrived.
 const WORDS_PER_BLOCK: usize = 6;
 
 /// Messages a link must hold: what blocks in flight cause, and what `peers` on one side of it can ask

@@ -30,8 +30,10 @@ impl Counter {
 /// What a core spends its time with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// Frames, parsing, hashing, rules that need no context; what is served.
+    /// Frames and their checksums; what is served.
     Peer,
+    /// Blocks read, hashed and held to the rules that need no context.
+    Parse,
     /// Coins taken and made.
     Grow,
     /// Worlds folded and dropped, checkpoints, questions.
@@ -48,12 +50,13 @@ pub enum Stage {
 
 impl Stage {
     /// All, in the order of a block's way.
-    pub const ALL: [Stage; 7] =
-        [Stage::Peer, Stage::Grow, Stage::Fold, Stage::Verify, Stage::Chain, Stage::Store, Stage::Other];
+    pub const ALL: [Stage; 8] =
+        [Stage::Peer, Stage::Parse, Stage::Grow, Stage::Fold, Stage::Verify, Stage::Chain, Stage::Store, Stage::Other];
 
     /// The stage of a step.
     pub fn of(to: ShardId, input: &Input) -> Stage {
         match to {
+            ShardId::Peer(_) if matches!(input, Input::Msg(Msg::Parse { .. })) => Stage::Parse,
             ShardId::Peer(_) => Stage::Peer,
             ShardId::Utxo(_) if matches!(input, Input::Msg(Msg::Grow(_))) => Stage::Grow,
             ShardId::Utxo(_) => Stage::Fold,
@@ -68,6 +71,7 @@ impl Stage {
     pub fn word(self) -> &'static str {
         match self {
             Stage::Peer => "peer",
+            Stage::Parse => "parse",
             Stage::Grow => "grow",
             Stage::Fold => "fold",
             Stage::Verify => "verify",

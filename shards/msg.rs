@@ -159,6 +159,10 @@ pub enum Want {
 #[allow(missing_docs)] // the sentence above each names its fields
 #[derive(Debug)]
 pub enum Msg {
+    // ---- peer → peer, each block's to the next in turn, itself among them: many cores parse what one peer sends ----
+    /// A block came; the chain shard is to hear what it is.
+    Parse { from: From, hash: BlockHash, bytes: bytes::Bytes },
+
     // ---- peer → chain; each peer has at most `PEER_WORDS_MAX` of these unanswered ----
     /// A handshake is done.
     PeerUp { peer: PeerId, info: Arc<PeerInfo>, address: SocketAddr },

@@ -77,6 +77,8 @@ pub struct Peer {
     next_dial: ConnId,
     reading: BTreeMap<u64, Reading>,
     next_read: u64,
+    /// The number of the peer shard that parses the next block.
+    next_parser: u16,
     tip_height: u32,
     /// The sum of what all links hold.
     memory: Memory,
@@ -89,16 +91,17 @@ impl Peer {
     /// A shard without connections.
     pub fn new(config: Config) -> Peer {
         Peer {
-            config,
             links: BTreeMap::new(),
             dialing: BTreeMap::new(),
             next_dial: 0,
             reading: BTreeMap::new(),
             next_read: 0,
+            next_parser: config.number,
             tip_height: 0,
             memory: Memory::default(),
             line: VecDeque::new(),
             ticks: 0,
+            config,
         }
     }
 
@@ -265,6 +268,12 @@ impl Peer {
         self.hand_out(cx);
     }
 
+    /// Has the bytes of a block parsed, by whoever's turn it is.
+    fn pass_on(&mut self, from: From, hash: BlockHash, bytes: Bytes, cx: &mut Cx) {
+        cx.tell(ShardId::Peer(self.next_parser), Msg::Parse { from, hash, bytes });
+        self.next_parser = (self.next_parser + 1) % self.config.workers;
+    }
+
     /// The bytes of a block, from a peer or a file, become a body; the chain shard learns of it either way.
     fn parse(&mut self, from: From, hash: BlockHash, bytes: Bytes, cx: &mut Cx) {
         let checked = Block::parse(bytes).map_err(|_| Rule::Malformed).and_then(|block| {
@@ -294,7 +303,7 @@ impl Peer {
                 let from = From::File(place.file);
                 let what = format!("reading {} bytes at offset {}", place.len, place.at);
                 match bytes {
-                    Ok(bytes) => self.parse(from, hash, bytes, cx),
+                    Ok(bytes) => self.pass_on(from, hash, bytes, cx),
                     Err(ReadError::Short) => {
                         cx.log(Level::Warn, format!("{what} failed: the file ends before the block does"));
                         cx.tell(ShardId::Chain, Msg::Spoiled { from, hash, rule: Rule::Malformed });

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use glommio::net::{AcceptedTcpStream, TcpListener, TcpStream};
 use glommio::timer::sleep;
+use rustix::net::{RecvFlags, recv};
 use shards::ShardId;
 use shards::effect::{ConnId, Effect, Event, SocketId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 const ACCEPTS_MAX: usize = 16;
 /// The pause: a timer makes glommio poll its rings.
 const BREATH: Duration = Duration::from_micros(10);
+/// What a read waits for, and has to clear memory for; if it comes, the rest of what is there comes with it.
+const FIRST_BYTES: usize = 16 << 10;
 /// At most this much is handed to the kernel before the shard hears of it: a slow reader is told from a stalled one
 /// by what it took, and a block may be 4 MB.
 const SEND_BYTES_MAX: usize = 64 << 10;
@@ -108,7 +111,7 @@ impl Net {
         glommio::spawn_local(async move {
             match TcpStream::connect_timeout(to, CONNECT_TIMEOUT).await {
                 Ok(stream) => start(&core, shard, conns, conn, stream, to, false),
-                Err(why) => core.event(shard, Event::Closed { conn, why: why.to_string() }),
+                Err(why) => core.socket_event(shard, Event::Closed { conn, why: why.to_string() }),
             }
         })
         .detach();
@@ -185,7 +188,7 @@ fn start(
     let (reads, out) = (Rc::new(Mailbox::default()), Rc::new(Mailbox::default()));
     let entry = Conn { fd, reads: reads.clone(), out: out.clone(), until: Cell::new(None) };
     conns.borrow_mut().insert(conn, entry);
-    core.event(shard, Event::Opened { conn, address, inbound });
+    core.socket_event(shard, Event::Opened { conn, address, inbound });
     let (mut read_half, mut write_half) = split(stream);
     let writer = {
         let (core, reads) = (core.clone(), reads.clone());
@@ -197,7 +200,7 @@ fn start(
     };
     let core = core.clone();
     glommio::spawn_local(async move {
-        let why = read(&core, shard, conn, &mut read_half, &reads).await;
+        let why = read(&core, shard, (conn, fd), &mut read_half, &reads).await;
         shut(fd);
         if let Some(conn) = conns.borrow().get(&conn) {
             conn.out.close();
@@ -205,26 +208,50 @@ fn start(
         writer.await;
         conns.borrow_mut().remove(&conn);
         drop(read_half);
-        core.event(shard, Event::Closed { conn, why });
+        core.socket_event(shard, Event::Closed { conn, why });
     })
     .detach();
+}
+
+/// Appends what else is there, at most so many bytes, without waiting. What goes wrong, the next read tells.
+fn fill(fd: RawFd, buffer: &mut Vec<u8>, mut room: usize) {
+    // SAFETY: the reader, who calls, holds a half of the stream and with it the socket open.
+    #[allow(unsafe_code)]
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    while room > 0 {
+        let spare = buffer.spare_capacity_mut();
+        let most = room.min(spare.len());
+        let count = match recv(fd, &mut spare[..most], RecvFlags::DONTWAIT) {
+            Ok(((read, _), _)) if !read.is_empty() => read.len(),
+            _ => return,
+        };
+        // SAFETY: the kernel has just written so many bytes behind the last one, within the capacity.
+        #[allow(unsafe_code)]
+        unsafe {
+            buffer.set_len(buffer.len() + count)
+        };
+        room -= count;
+    }
 }
 
 async fn read(
     core: &Core,
     shard: ShardId,
-    conn: ConnId,
+    (conn, fd): (ConnId, RawFd),
     from: &mut ReadHalf<TcpStream>,
     reads: &Mailbox<(Vec<u8>, usize)>,
 ) -> String {
     while let Some((mut buffer, room)) = reads.pop().await {
-        let held = buffer.len();
-        buffer.resize(held + room, 0);
+        let (held, first) = (buffer.len(), room.min(FIRST_BYTES));
+        buffer.resize(held + first, 0);
         match from.read(&mut buffer[held..]).await {
             Ok(0) => return "the peer closed the connection".into(),
             Ok(count) => {
                 buffer.truncate(held + count);
-                core.event(shard, Event::Received { conn, buffer });
+                if count == first {
+                    fill(fd, &mut buffer, room - first);
+                }
+                core.socket_event(shard, Event::Received { conn, buffer });
             }
             Err(why) => return why.to_string(),
         }
@@ -238,7 +265,7 @@ async fn write(core: &Core, shard: ShardId, conn: ConnId, to: &mut WriteHalf<Tcp
             if to.write_all(part).await.is_err() {
                 return;
             }
-            core.event(shard, Event::Sent { conn, bytes: part.len() });
+            core.socket_event(shard, Event::Sent { conn, bytes: part.len() });
         }
     }
 }

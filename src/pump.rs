@@ -105,6 +105,9 @@ struct Inner {
     shards: RefCell<BTreeMap<ShardId, Box<dyn Shard>>>,
     queue: Mailbox<(ShardId, Input)>,
     urgent: RefCell<VecDeque<(ShardId, Input)>>,
+    /// What sockets did: each waits for one step of the others at most, for a peer waits meanwhile.
+    near: RefCell<VecDeque<(ShardId, Event)>>,
+    nears: Cell<bool>,
     cx: RefCell<Cx>,
     start: Instant,
     ticking: Cell<bool>,
@@ -158,6 +161,8 @@ impl Core {
             shards: RefCell::new(shards),
             queue: Mailbox::default(),
             urgent: RefCell::default(),
+            near: RefCell::default(),
+            nears: Cell::new(false),
             cx: RefCell::new(cx),
             start,
             ticking: Cell::new(false),
@@ -187,6 +192,17 @@ impl Core {
     /// Something the kernel did, for a shard of this core.
     pub fn event(&self, to: ShardId, event: Event) {
         self.input(to, Input::Event(event));
+    }
+
+    /// Something that a connection's socket did.
+    pub fn socket_event(&self, to: ShardId, event: Event) {
+        self.0.near.borrow_mut().push_back((to, event));
+        self.0.queue.wake();
+    }
+
+    /// Inputs that wait.
+    fn waiting(&self) -> usize {
+        self.0.queue.len() + self.0.near.borrow().len()
     }
 
     /// What came over a link.
@@ -235,7 +251,7 @@ impl Core {
         let page = self.0.pages.core(self.0.index);
         let (mut left, mut stopped) = (0, Instant::now());
         loop {
-            let (turn, waited) = (Instant::now(), self.0.queue.len());
+            let (turn, waited) = (Instant::now(), self.waiting());
             let mut steps = 0;
             while let Some((to, input)) = self.next() {
                 self.step(to, input);
@@ -246,7 +262,7 @@ impl Core {
             }
             self.0.links.flush();
             let (pause, end) = ((turn - stopped).as_nanos() as u64, Instant::now());
-            let (busy, leaves) = ((end - turn).as_nanos() as u64, self.0.queue.len());
+            let (busy, leaves) = ((end - turn).as_nanos() as u64, self.waiting());
             if steps > 0 {
                 page.busy_ns.add(busy);
                 page.step.add(steps);
@@ -275,14 +291,19 @@ impl Core {
     }
 
     fn next(&self) -> Option<(ShardId, Input)> {
+        let near = || self.0.near.borrow_mut().pop_front().map(|(to, event)| (to, Input::Event(event)));
+        let queue = || self.0.queue.items.borrow_mut().pop_front();
         let urgent = self.0.urgent.borrow_mut().pop_front();
-        urgent.or_else(|| self.0.queue.items.borrow_mut().pop_front())
+        urgent.or_else(|| match self.0.nears.replace(!self.0.nears.get()) {
+            true => near().or_else(queue),
+            false => queue().or_else(near),
+        })
     }
 
     /// Waits until there is an input.
     async fn parked(&self) {
         poll_fn(|cx| {
-            if self.0.queue.len() > 0 || !self.0.urgent.borrow().is_empty() {
+            if self.waiting() > 0 || !self.0.urgent.borrow().is_empty() {
                 return Poll::Ready(());
             }
             *self.0.queue.waker.borrow_mut() = Some(cx.waker().clone());

@@ -113,6 +113,7 @@ impl Share {
 fn look_of(stage: Stage) -> (char, Color) {
     match stage {
         Stage::Peer => ('p', Color::Cyan),
+        Stage::Parse => ('a', Color::LightCyan),
         Stage::Grow => ('g', Color::Green),
         Stage::Fold => ('f', Color::LightGreen),
         Stage::Verify => ('v', Color::Yellow),
@@ -195,7 +196,8 @@ fn stages(shares: &[Share]) -> Vec<Line<'static>> {
         .into_iter()
         .map(|stage| {
             let what = match stage {
-                Stage::Peer => "frames, parsing, hashes, blocks served",
+                Stage::Peer => "frames, checksums, blocks served",
+                Stage::Parse => "blocks read, hashed, checked by themselves",
                 Stage::Grow => "coins taken and made",
                 Stage::Fold => "worlds folded and dropped, checkpoints",
                 Stage::Verify => "rules of spending, scripts",

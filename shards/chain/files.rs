@@ -4,7 +4,7 @@
 use super::obtain::{OWN_TARGETS_MAX, Target};
 use super::{Chain, Stored, Verdict};
 use crate::effect::{Effect, FileId, Level, Side, Stop};
-use crate::limits::LOADING_MAX;
+use crate::limits::{LOADING_MAX, PIPELINE_BYTES};
 use crate::msg::{From, Msg, Place};
 use crate::{Cx, ShardId};
 use consensus::{BlockHash, Rule};
@@ -193,7 +193,11 @@ impl Chain {
     /// Whether blocks may enter the pipeline of growing and appending.
     pub(super) fn pipeline_room(&self) -> bool {
         let loading: u64 = self.obtain.loading.values().map(|len| u64::from(*len)).sum();
-        self.pipeline_bytes + loading < self.config.budget.window / 2
+        self.pipeline_bytes + loading < self.pipeline_max()
+    }
+
+    pub(super) fn pipeline_max(&self) -> u64 {
+        (PIPELINE_BYTES * u64::from(self.config.workers)).min(self.config.budget.window / 2)
     }
 
     /// The lowest that may wait in memory, or need not: those above a damaged block wait for long, and must not keep

@@ -6,7 +6,7 @@
 
 use super::{Chain, Stored, Verdict};
 use crate::effect::{FileId, Level, Side};
-use crate::limits::WINDOW_BLOCKS;
+use crate::limits::{BACKLOG_SHARE, GROWING_MAX, WINDOW_BLOCKS};
 use crate::msg::{Msg, Place, split_peer};
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
@@ -317,6 +317,10 @@ impl Chain {
             }
         }
         if self.fetch.is_idle() {
+            return;
+        }
+        let full = self.growing == GROWING_MAX || !self.pipeline_room();
+        if full && self.fetch.parked_bytes() > self.pipeline_max() / BACKLOG_SHARE {
             return;
         }
         let next = self.obtain.targets.iter().filter_map(|target| self.tree.ancestor(target.leaf, target.in_hand + 1));

@@ -138,7 +138,7 @@ impl Peer {
             Some(hash) => {
                 link.blocks += 1;
                 let seq = self.next_seq(conn, Made::Block);
-                self.parse(From::Peer(peer, seq), hash, bytes, cx);
+                self.pass_on(From::Peer(peer, seq), hash, bytes, cx);
             }
             None => self.packet(conn, "dropped", "block that nobody asked for", cx),
         }
@@ -183,6 +183,7 @@ impl Peer {
             Msg::Hangup { peer, why } => self.close(split_peer(peer).1, why.into(), cx),
             Msg::Located { peer, want, headers } => self.located(split_peer(peer).1, want, headers, cx),
             Msg::Found { peer, hash, place } => self.found(split_peer(peer).1, hash, place, cx),
+            Msg::Parse { from, hash, bytes } => self.parse(from, hash, bytes, cx),
             Msg::Load { hash, place } => self.read(Reading::Load(hash, place), place, cx),
             Msg::TipMoved { height, headers, fresh } => self.tip_moved(height, &headers, fresh, cx),
             Msg::Dial { address } => self.dial(address, cx),

@@ -46,7 +46,13 @@ impl Bench {
 
     fn step(&mut self, input: Input) {
         self.peer.step(input, &mut self.cx);
-        self.words.append(&mut self.cx.words);
+        for (to, word) in std::mem::take(&mut self.cx.words) {
+            match word {
+                // A shard that is alone parses all blocks itself.
+                Msg::Parse { .. } => self.step(Input::Msg(word)),
+                word => self.words.push((to, word)),
+            }
+        }
         for effect in std::mem::take(&mut self.cx.effects) {
             match effect {
                 Effect::Receive { conn, buffer, room } => {

@@ -125,6 +125,11 @@ fn ask_to_touch(at: *mut u8, bytes: usize) {
     }
 }
 
+/// Whether an allocation gets as much as a region: buffers of direct writes have nearly as much, one after the other.
+fn is_of_region(layout: Layout) -> bool {
+    (LINE..HUGE).contains(&layout.align()) && (HUGE..=REGION.size()).contains(&layout.size())
+}
+
 /// Freed blocks as large as a region, for whoever wants the next: they need not be found and cleared again for each write
 /// of a file.
 struct Kept {
@@ -135,17 +140,14 @@ struct Kept {
 static KEPT: Mutex<Kept> = Mutex::new(Kept { blocks: [0; 8], count: 0 });
 
 impl Kept {
-    fn give(&mut self, layout: Layout) -> Option<*mut u8> {
-        if layout.size() != REGION.size() || layout.align() > HUGE {
-            return None;
-        }
+    fn give(&mut self) -> Option<*mut u8> {
         self.count = self.count.checked_sub(1)?;
         Some(ptr::with_exposed_provenance_mut(self.blocks[self.count]))
     }
 
     /// Whether it took the block.
-    fn take(&mut self, at: *mut u8, layout: Layout) -> bool {
-        let wanted = layout.size() == REGION.size() && at.addr().is_multiple_of(HUGE) && self.count < self.blocks.len();
+    fn take(&mut self, at: *mut u8) -> bool {
+        let wanted = self.count < self.blocks.len();
         if wanted {
             self.blocks[self.count] = at.expose_provenance();
             self.count += 1;
@@ -172,18 +174,19 @@ fn advise(at: *mut u8, bytes: usize) {
 }
 
 // SAFETY: every answer is the system's own, or that of a pool in memory of the system's; which of them a block is of, its
-// layout says. What is kept was freed by its owner, has the size that is asked for, is aligned to huge pages, and is given to
-// one.
+// layout says. What is kept was freed by its owner, is as large as a region and aligned to huge pages, as whatever
+// `is_of_region` is, and is given to one.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_of_lines(layout) {
             return alloc_lines(layout);
         }
+        if is_of_region(layout) {
+            let kept = lock(&KEPT).give();
+            return kept.unwrap_or_else(|| unsafe { self.alloc(REGION) });
+        }
         if is_of_pages(layout) {
-            if let Some(at) = lock(&KEPT).give(layout) {
-                return at;
-            }
             let aligned = unsafe { Layout::from_size_align_unchecked(layout.size(), HUGE.max(layout.align())) };
             let at = unsafe { System.alloc(aligned) };
             advise(at, layout.size());
@@ -196,8 +199,8 @@ unsafe impl GlobalAlloc for HugePages {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if is_of_lines(layout) {
-            let at = alloc_lines(layout);
+        if is_of_lines(layout) || is_of_region(layout) {
+            let at = unsafe { self.alloc(layout) };
             if !at.is_null() {
                 unsafe { at.write_bytes(0, layout.size()) };
             }
@@ -210,7 +213,7 @@ unsafe impl GlobalAlloc for HugePages {
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         let new = unsafe { Layout::from_size_align_unchecked(bytes, layout.align()) };
-        if is_of_lines(layout) || is_of_lines(new) {
+        if [layout, new].iter().any(|layout| is_of_lines(*layout) || is_of_region(*layout)) {
             let to = unsafe { self.alloc(new) };
             if !to.is_null() {
                 unsafe { to.copy_from_nonoverlapping(at, layout.size().min(bytes)) };
@@ -228,7 +231,7 @@ unsafe impl GlobalAlloc for HugePages {
             Some(at) if is_of_lines(layout) => {
                 unsafe { lock(&LINES).pool.deallocate(at, layout.align()) };
             }
-            _ if is_of_pages(layout) && lock(&KEPT).take(at, layout) => {}
+            Some(_) if is_of_region(layout) && lock(&KEPT).take(at) => {}
             _ => unsafe { System.dealloc(at, layout) },
         }
     }
@@ -243,7 +246,7 @@ mod tests {
     #[allow(unsafe_code)]
     fn blocks_keep_their_bytes() {
         let layout = |bytes| Layout::from_size_align(bytes, LINE).expect("small");
-        let sizes = [64, 4096, HUGE - 1, HUGE, 3 * HUGE, 100 * LINE, 1];
+        let sizes = [64, 4096, HUGE - 1, HUGE, 2 * HUGE - 1, 2 * HUGE, 3 * HUGE, 100 * LINE, 1];
         // SAFETY: each block is written and read within its layout, and freed once.
         unsafe {
             let mut at = HugePages.alloc_zeroed(layout(64));
@@ -261,19 +264,15 @@ mod tests {
         }
     }
 
-    /// The next who wants one has it as it is; one that is not aligned is of no use to anybody.
+    /// The last one first, and no more than there is room for.
     #[test]
     fn freed_blocks_are_given_again() {
         let mut kept = Kept { blocks: [0; 8], count: 0 };
-        let layout = |bytes, align| Layout::from_size_align(bytes, align).expect("small");
         let at = |place: usize| ptr::without_provenance_mut::<u8>(place * HUGE);
-        assert_eq!(kept.give(REGION), None);
-        assert!(!kept.take(at(1).wrapping_add(PAGE), REGION) && !kept.take(at(1), layout(HUGE, 1)));
-        assert!((1..=8).all(|place| kept.take(at(place), layout(REGION.size(), 1))) && !kept.take(at(9), REGION));
-        assert_eq!(kept.give(layout(HUGE, 1)), None);
-        assert_eq!(kept.give(layout(REGION.size(), 2 * HUGE)), None);
-        let given: Vec<usize> = (0..8).map(|_| kept.give(layout(REGION.size(), PAGE)).expect("eight").addr()).collect();
-        assert_eq!((given, kept.give(REGION)), ((1..=8).rev().map(|place| place * HUGE).collect(), None));
+        assert_eq!(kept.give(), None);
+        assert!((1..=8).all(|place| kept.take(at(place))) && !kept.take(at(9)));
+        let given: Vec<usize> = (0..8).map(|_| kept.give().expect("eight").addr()).collect();
+        assert_eq!((given, kept.give()), ((1..=8).rev().map(|place| place * HUGE).collect(), None));
     }
 
     /// Nobody writes to them, and they are in memory.

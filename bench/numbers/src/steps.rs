@@ -9,9 +9,9 @@ use caesure_bench::coins::worlds::{HORIZON, Recent, invent};
 use caesure_bench::coins::{Churned, Live, core_time, fill_and_churn};
 use consensus::{BlockHash, script::Flags};
 use hdrhistogram::Histogram;
-use ledger::PARTITIONS;
 use ledger::base::{Base, Mark};
 use ledger::checkpoint::{Head, Writer};
+use ledger::{PARTITIONS, Seed};
 use shards::effect::Side;
 use shards::metrics::Pages;
 use shards::msg::{Files, Job, Scripts};
@@ -60,7 +60,7 @@ impl Rig {
             number: 0,
             workers: 1,
             partitions: 0..PARTITIONS,
-            seed: 2015,
+            seed: Seed::new(2015),
             policy,
             genesis: BlockHash([0; 32]),
             snapshot: false,

@@ -12,13 +12,14 @@ use bytes::Bytes;
 pub(super) const SMALL_BYTES_MIN: usize = 16 << 10;
 /// … and grows to this many when reads fill it. Longer frames leave it for a Vec of their own.
 pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
-/// The most bytes asked of one read, so that nobody has to clear more memory than a read is likely to fill.
-const READ_BYTES_MAX: usize = 256 << 10;
+/// The most bytes asked of one read: whoever reads has other connections, too.
+const READ_BYTES_MAX: usize = 1 << 20;
 
 /// A payload on its way that does not lie whole in the small buffer.
 pub(super) struct Body {
     header: FrameHeader,
-    checksum: Checksum,
+    /// None for a block: its bytes are held to the header that it was asked for by, all of them.
+    checksum: Option<Checksum>,
     left: usize,
     /// Its bytes so far; None where they are skipped.
     pub(super) kept: Option<Vec<u8>>,
@@ -29,9 +30,21 @@ impl Body {
     fn begun(header: FrameHeader, bytes: &[u8]) -> Body {
         let mut kept = Vec::with_capacity(SMALL_BYTES_MAX);
         kept.extend_from_slice(bytes);
-        let mut checksum = Checksum::default();
-        checksum.add(bytes);
-        Body { header, checksum, left: header.len as usize - bytes.len(), kept: Some(kept) }
+        let mut body = Body::due(header);
+        body.came(bytes);
+        Body { kept: Some(kept), ..body }
+    }
+
+    /// One that is skipped.
+    fn due(header: FrameHeader) -> Body {
+        let checksum = (header.command != command::BLOCK).then(Checksum::default);
+        Body { header, checksum, left: header.len as usize, kept: None }
+    }
+
+    /// Counts these bytes.
+    fn came(&mut self, bytes: &[u8]) {
+        self.checksum.iter_mut().for_each(|checksum| checksum.add(bytes));
+        self.left -= bytes.len();
     }
 }
 
@@ -90,8 +103,7 @@ impl Conn {
         }
         match &mut self.body {
             Some(body) if body.kept.is_some() => {
-                body.checksum.add(&buf[old..]);
-                body.left -= fresh;
+                body.came(&buf[old..]);
                 body.kept = Some(buf);
                 if body.left == 0 {
                     self.finish_body(now_ms, out);
@@ -116,8 +128,7 @@ impl Conn {
                     break; // the rest is read straight into its own Vec
                 }
                 let count = body.left.min(rest.len());
-                body.checksum.add(&rest[..count]);
-                body.left -= count;
+                body.came(&rest[..count]);
                 at += count;
                 if body.left > 0 {
                     break;
@@ -135,11 +146,12 @@ impl Conn {
             };
             let (body, len) = (&rest[HEADER_BYTES..], header.len as usize);
             if !self.is_wanted(header.command) {
-                self.body = Some(Body { header, checksum: Checksum::default(), left: len, kept: None });
+                self.body = Some(Body::due(header));
                 at += HEADER_BYTES;
             } else if let Some(payload) = body.get(..len) {
                 let read = || Message::decode(header.command, payload);
-                self.finish(header, Checksum::of(payload), read, now_ms, out);
+                let checksum = (header.command != command::BLOCK).then(|| Checksum::of(payload));
+                self.finish(header, checksum, read, now_ms, out);
                 at += HEADER_BYTES + len;
             } else if HEADER_BYTES + len > SMALL_BYTES_MAX {
                 self.body = Some(Body::begun(header, body));
@@ -188,21 +200,24 @@ impl Conn {
             Some(bytes) if header.command == command::BLOCK => Ok(Message::Block(Bytes::from(bytes))),
             Some(bytes) => Message::decode(header.command, &bytes),
         };
-        self.finish(header, checksum.finish(), read, now_ms, out);
+        self.finish(header, checksum.map(Checksum::finish), read, now_ms, out);
     }
 
     /// A whole payload is there: checks it, reads it, acts on it.
     fn finish(
         &mut self,
         header: FrameHeader,
-        got: [u8; 4],
+        got: Option<[u8; 4]>,
         read: impl FnOnce() -> Result<Message, Broken>,
         now_ms: u64,
         out: &mut Vec<Event>,
     ) {
         let FrameHeader { command, len, checksum: want } = header;
         self.counters.messages_in += 1;
-        let result = if got == want { read() } else { Err(Broken::BadChecksum { command, len, got, want }) };
+        let result = match got.filter(|got| *got != want) {
+            None => read(),
+            Some(got) => Err(Broken::BadChecksum { command, len, got, want }),
+        };
         let result = result.and_then(|message| self.act(message, len, now_ms, out));
         if let Err(broken) = result {
             self.end(broken, out);

@@ -137,7 +137,7 @@ fn what_nobody_wants_is_skipped_without_being_kept() {
 
 #[test]
 fn a_wrong_checksum_is_a_fault_even_in_what_is_skipped() {
-    for (name, len) in [("block", 200_000), ("block", 100), ("headers", 1), ("tx", 70_000), ("tx", 10)] {
+    for (name, len) in [("headers", 1), ("tx", 70_000), ("tx", 10)] {
         for expected in [0, 1] {
             let mut bytes = frame(name, &vec![1; len]);
             bytes[24 + len / 2] ^= 1;
@@ -150,6 +150,20 @@ fn a_wrong_checksum_is_a_fault_even_in_what_is_skipped() {
                 "{name} {len}"
             );
         }
+    }
+}
+
+/// All of its bytes are held to a header, by whoever asked for it by that header's hash.
+#[test]
+fn a_block_is_taken_whatever_its_checksum() {
+    for len in [100, 200_000] {
+        let mut bytes = frame("block", &vec![1; len]);
+        bytes[20] ^= 1;
+        let mut conn = up(Direction::Inbound);
+        conn.expect_blocks(1);
+        assert_eq!(feed(&mut conn, &bytes, 1_000, NOW), [Event::Message(Message::Block(vec![1; len].into()))]);
+        conn.expect_blocks(0);
+        assert_eq!(feed(&mut conn, &bytes, 1_000, NOW), [Event::Unasked { len: len as u32 }]);
     }
 }
 
