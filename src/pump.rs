@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// A queue with one reader task on the same executor.
 #[derive(Debug)]
-pub struct Mailbox<T> {
+pub(crate) struct Mailbox<T> {
     items: RefCell<VecDeque<T>>,
     waker: RefCell<Option<Waker>>,
     closed: Cell<bool>,
