@@ -72,7 +72,7 @@ fn caesure() -> Result<(), Fatal> {
             print!("{}", rules::table(&rules::networks(&config)));
             Ok(())
         }
-        Some(Command::Import { paths }) => import(config, paths),
+        Some(Command::Import { paths, json }) => import(config, paths, json),
         Some(Command::Demo) => demo::run(config),
         Some(Command::Coins(what)) => coins::run(config, what),
         Some(Command::Blocks(what)) => blocks::run(config, what),
@@ -147,13 +147,21 @@ fn ask(config: Config, purpose: Purpose) -> Result<String, Fatal> {
 
 /// The same where it says JSON.
 fn answer<T: serde::de::DeserializeOwned>(config: Config, purpose: Purpose) -> Result<T, Fatal> {
-    let answer = ask(config, purpose)?;
-    serde_json::from_str(&answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))
+    parse(&ask(config, purpose)?)
 }
 
-fn import(config: Config, paths: Vec<PathBuf>) -> Result<(), Fatal> {
+fn parse<T: serde::de::DeserializeOwned>(answer: &str) -> Result<T, Fatal> {
+    serde_json::from_str(answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))
+}
+
+fn import(config: Config, paths: Vec<PathBuf>, json: bool) -> Result<(), Fatal> {
     let start = Instant::now();
-    let Outcome { height, tip, coins } = answer(config, Purpose::Offline(paths))?;
+    let said = ask(config, Purpose::Offline(paths))?;
+    if json {
+        println!("{said}");
+        return Ok(());
+    }
+    let Outcome { height, tip, coins } = parse(&said)?;
     let seconds = start.elapsed().as_secs_f64();
     println!("height {height}  tip {tip}  coins {coins}  {:.0} blocks/s", height as f64 / seconds);
     Ok(())
