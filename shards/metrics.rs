@@ -64,6 +64,19 @@ impl Stage {
         }
     }
 
+    /// What it is, in words.
+    pub fn what(self) -> &'static str {
+        match self {
+            Stage::Peer => "frames, parsing, hashes, blocks served",
+            Stage::Grow => "coins taken and made",
+            Stage::Fold => "worlds folded and dropped, checkpoints",
+            Stage::Verify => "rules of spending, scripts",
+            Stage::Chain => "headers, verdicts, tip: one core only",
+            Stage::Store => "where blocks go: one core only",
+            Stage::Other => "page, addresses",
+        }
+    }
+
     /// Its name.
     pub fn word(self) -> &'static str {
         match self {
