@@ -14,8 +14,8 @@ mod set;
 
 pub use knobs::Profile;
 pub use machine::Tree;
-pub use set::{MEMORY, Unset, fini, init, settings};
 use rustix::time::{ClockId, clock_gettime};
+pub use set::{MEMORY, Unset, fini, init, settings};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
