@@ -241,6 +241,6 @@ pub fn run(args: &AppendArgs) -> io::Result<Table> {
     table.quantiles("one write of up to 4 MiB, of 4 at once", "ms", &writes, "disk", Some(&disk_writes));
     table.quantiles("fdatasync meanwhile", "ms", &syncs, "", None);
     table.quantiles("block: from the word until it is durable", "ms", &durable, "", None);
-    table.quantiles("one by one: the same", "ms", &tip, "write, sync", Some(&disk_tip));
+    table.quantiles("one by one: the same", "ms", &tip, "write and sync", Some(&disk_tip));
     Ok(table)
 }

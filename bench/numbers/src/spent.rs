@@ -85,7 +85,10 @@ pub fn grid(what: String, runs: &[Spent], load: &Load) -> Grid {
     let outside = |run: &Spent, core: usize| (run.cores[core].1 - run.cores[core].0.iter().sum::<f64>()).max(0.0);
     rows.push(("outside: kernel, sockets, files", row(&outside, &|run| run.work() - run.inside(), true)));
     let idle = |run: &Spent, core: usize| (run.seconds - run.cores[core].1).max(0.0);
-    rows.push(("idle", row(&idle, &|run| (run.seconds * run.cores.len() as f64 - run.work()).max(0.0), false)));
+    rows.push((
+        "idle, or waiting for a CPU",
+        row(&idle, &|run| (run.seconds * run.cores.len() as f64 - run.work()).max(0.0), false),
+    ));
     let mut missed = vec![None; cores + 4];
     missed[cores] = Some(of(&Spent::without_cpu));
     rows.push(("in stages, without a CPU", missed));
