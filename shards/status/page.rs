@@ -11,7 +11,7 @@ use std::fmt::Write;
 /// Peers shown; the rest are counted. All tables are cut so that the page stays below 60 KB.
 const PEERS_MAX: usize = 32;
 /// Cores shown one by one.
-const CORES_MAX: usize = 32;
+const CORES_MAX: usize = 24;
 /// Worlds shown in words, the highest.
 const WORLDS_MAX: usize = 12;
 /// Leaves of the header tree shown.

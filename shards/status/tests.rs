@@ -182,8 +182,7 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             let share = 500 + 480 * ((core as u64 * 7 + second * second) % 13) / 13;
             let page = pages.core(core);
             page.busy_ns.add(share * 1_000_000);
-            let stages = [(Stage::Peer, 300), (Stage::Grow, 90), (Stage::Verify, 50 + share % 70)];
-            stages.iter().for_each(|(stage, ms)| page.stage_ns[*stage as usize].add(ms * 1_000_000));
+            Stage::ALL.iter().for_each(|stage| page.stage_ns[*stage as usize].add((30 + share % 37) * 1_000_000));
             page.wait_ns.add(1_500_000_000);
         }
         pages.work(0).received_bytes.add(88_000_000);
