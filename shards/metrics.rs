@@ -67,6 +67,20 @@ impl Stage {
         }
     }
 
+    /// What it is, in words.
+    pub fn what(self) -> &'static str {
+        match self {
+            Stage::Peer => "frames, checksums, blocks served",
+            Stage::Parse => "blocks read, hashed, checked by themselves",
+            Stage::Grow => "coins taken and made",
+            Stage::Fold => "worlds folded and dropped, checkpoints",
+            Stage::Verify => "rules of spending, scripts",
+            Stage::Chain => "headers, verdicts, tip: one core only",
+            Stage::Store => "where blocks go: one core only",
+            Stage::Other => "page, addresses",
+        }
+    }
+
     /// Its name.
     pub fn word(self) -> &'static str {
         match self {

@@ -53,6 +53,9 @@ pub enum Command {
         /// Files or folders, read in this order; blocks may lie in any order
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// Say at the end all that the status page would, as JSON: where the time went, too
+        #[arg(long)]
+        json: bool,
     },
     /// Print every rule of consensus, and from which height it binds; on all networks, or on the one that --chain names
     Rules,
@@ -400,7 +403,7 @@ mod tests {
         let inspect = Command::Inspect { paths: vec![], json: true, verify: true };
         assert_eq!(command("caesure inspect --json --verify --cores 16"), Some(inspect));
         let paths = vec![PathBuf::from("a.dat"), PathBuf::from("blocks")];
-        assert_eq!(command("caesure import a.dat blocks"), Some(Command::Import { paths }));
+        assert_eq!(command("caesure import a.dat blocks --json"), Some(Command::Import { paths, json: true }));
         for incomplete in [
             "caesure import",
             "caesure coins",

@@ -133,7 +133,6 @@ mod tests {
     //! pile up, executors that starve each other when they share a CPU.
 
     use super::*;
-    use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use std::time::Duration;
 
@@ -148,17 +147,11 @@ mod tests {
         }
     }
 
-    /// Runs `job` on an executor per core of a plan, as `run.rs` makes them, and waits for all.
+    /// Runs `job` on an executor per core of a plan, and waits for all.
     fn on_cores<F: Future<Output = ()> + 'static>(cores: usize, job: fn(usize, Ends) -> F) {
         let ends = wire(&shards::plan(cores)).into_iter().enumerate();
         let spawn = |(core, ends): (usize, Ends)| {
-            LocalExecutorBuilder::new(Placement::Unbound)
-                .io_memory(64 << 10)
-                .ring_depth(128)
-                .preempt_timer(Duration::from_secs(1))
-                .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
-                .spawn(move || job(core, ends))
-                .unwrap()
+            crate::executor::builder(core, None, false, false).spawn(move || job(core, ends)).unwrap()
         };
         let handles: Vec<_> = ends.map(spawn).collect();
         handles.into_iter().for_each(|handle| handle.join().unwrap());

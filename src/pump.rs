@@ -6,7 +6,6 @@ use crate::disk::Disk;
 use crate::links::{Links, Parcel};
 use crate::net::Net;
 use glommio::timer::sleep;
-use rustix::time::{ClockId, clock_gettime};
 use shards::effect::{Effect, Event, Level, Stop};
 use shards::metrics::{Pages, Stage};
 use shards::{Cx, Input, Plan, Shard, ShardId};
@@ -27,7 +26,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// A queue with one reader task on the same executor.
 #[derive(Debug)]
-pub struct Mailbox<T> {
+pub(crate) struct Mailbox<T> {
     items: RefCell<VecDeque<T>>,
     waker: RefCell<Option<Waker>>,
     closed: Cell<bool>,
@@ -75,11 +74,6 @@ impl<T> Mailbox<T> {
         })
         .await
     }
-}
-
-/// Nanoseconds that this thread has had a CPU.
-fn cpu_ns() -> u64 {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).map_or(0, |time| time.as_nanos() as u64)
 }
 
 /// What the main thread learns of a core.
@@ -286,7 +280,7 @@ impl Core {
                 shards.into_iter().for_each(|shard| self.input(shard, Input::Tick));
             }
             self.0.net.tick();
-            self.0.pages.core(self.0.index).cpu_ns.set(cpu_ns());
+            self.0.pages.core(self.0.index).cpu_ns.set(tuning::core_time().as_nanos() as u64);
         }
     }
 

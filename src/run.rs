@@ -8,9 +8,8 @@ use crate::links::{self, Ends, Links};
 use crate::net::Net;
 use crate::pump::{Core, News, Parts};
 use crate::values::Target;
-use crate::{checkpoints, http, monitor, snapshot, sparse};
+use crate::{checkpoints, executor, http, monitor, snapshot, sparse};
 use consensus::Params;
-use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use ledger::Seed;
 use ledger::record::Index;
 use shards::effect::{Event, Side, Stop};
@@ -27,13 +26,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-/// Registered memory of an executor; the store's has more, for its writes.
-const IO_MEMORY: (usize, usize) = (128 << 10, 4 << 20);
-const RING_DEPTH: usize = 128;
-/// Spinning before parking pays only where an executor has a CPU of its own.
-const SPIN: Duration = Duration::from_micros(30);
-/// glommio lives as long as nobody's slice is cut short; our loops breathe by their own clock.
-const PREEMPT: Duration = Duration::from_secs(1);
 const BIND_PATIENCE: Duration = Duration::from_secs(3);
 const BIND_RETRY: Duration = Duration::from_millis(50);
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -201,17 +193,9 @@ impl Node {
         let listeners = if blueprint.offline { Default::default() } else { listen(config, &blueprint.plan)? };
         let mut listeners: BTreeMap<usize, Listeners> = listeners;
         for (core, ends) in links::wire(&blueprint.plan).into_iter().enumerate() {
-            let placement = if config.pin { Placement::Fixed(cpus[core]) } else { Placement::Unbound };
             let store = blueprint.plan.home(ShardId::Store) == core;
-            let mut builder = LocalExecutorBuilder::new(placement)
-                .name(&format!("caesure-{core}"))
-                .io_memory(if store { IO_MEMORY.1 } else { IO_MEMORY.0 })
-                .ring_depth(RING_DEPTH)
-                .preempt_timer(PREEMPT)
-                .blocking_thread_pool_placement(PoolPlacement::Unbound(if core == 0 { 4 } else { 1 }));
-            if config.pin && config.cores <= cpus.len() {
-                builder = builder.spin_before_park(SPIN);
-            }
+            let alone = config.pin && config.cores <= cpus.len();
+            let builder = executor::builder(core, config.pin.then(|| cpus[core]), alone, store);
             let (blueprint, news) = (blueprint.clone(), self.to_main.clone());
             let listeners = listeners.remove(&core).unwrap_or_default();
             let spawned = builder.spawn(move || run_core(core, blueprint, ends, listeners, news));

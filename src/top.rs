@@ -192,22 +192,8 @@ fn stages(shares: &[Share]) -> Vec<Line<'static>> {
         Line::from(vec![key, Span::from(format!(" {name:<7} {}  {what}", of(sum)))])
     };
     let sum = |stage: Stage| shares.iter().map(|share| share.stages[stage as usize]).sum::<f64>();
-    let mut lines: Vec<Line> = Stage::ALL
-        .into_iter()
-        .map(|stage| {
-            let what = match stage {
-                Stage::Peer => "frames, checksums, blocks served",
-                Stage::Parse => "blocks read, hashed, checked by themselves",
-                Stage::Grow => "coins taken and made",
-                Stage::Fold => "worlds folded and dropped, checkpoints",
-                Stage::Verify => "rules of spending, scripts",
-                Stage::Chain => "headers, verdicts, tip: one core only",
-                Stage::Store => "where blocks go: one core only",
-                Stage::Other => "page, addresses",
-            };
-            row(look_of(stage), stage.word(), sum(stage), what)
-        })
-        .collect();
+    let mut lines: Vec<Line> =
+        Stage::ALL.into_iter().map(|stage| row(look_of(stage), stage.word(), sum(stage), stage.what())).collect();
     let outside = shares.iter().map(|share| share.outside).sum();
     lines.push(row(OUTSIDE, "system", outside, "sockets, files, kernel"));
     lines

@@ -157,7 +157,7 @@ fn parts_of_glommio_that_are_broken_are_not_used() {
     }
     let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("panic = \"abort\""), "a panic must not leave other executors waiting for ever");
-    assert!(sources()["src/run.rs"].contains("const PREEMPT: Duration = Duration::from_secs(1);"));
+    assert!(sources()["src/executor.rs"].contains("const PREEMPT: Duration = Duration::from_secs(1);"));
 }
 
 #[test]

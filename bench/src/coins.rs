@@ -13,8 +13,8 @@ use consensus::{CoinView, OutPoint, Txid};
 use hdrhistogram::Histogram;
 use ledger::PARTITIONS;
 use ledger::base::Base;
-use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
+use tuning::core_time;
 
 /// Outputs of a new transaction: of 100, so many have 1, 2, 3 and 4.
 const OUTPUTS: [u64; 4] = [50, 35, 10, 5];
@@ -32,11 +32,6 @@ pub fn resident_bytes() -> u64 {
     let pages: u64 =
         statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("its second field is a number");
     pages * 4096
-}
-
-/// The time that this thread has had a core: what else runs on the machine makes no step longer.
-pub fn core_time() -> Duration {
-    clock_gettime(ClockId::ThreadCPUTime).try_into().expect("it began at zero")
 }
 
 /// One coin to make, or with no output to take.

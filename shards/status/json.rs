@@ -2,7 +2,7 @@
 //! validated one, is the first key of that name.
 
 use super::format::{clean, hex, percent};
-use super::view::View;
+use super::view::{Spent, View};
 use crate::metrics::Stage;
 use crate::topology::ShardId;
 use serde::Serialize;
@@ -123,6 +123,10 @@ struct Core {
     core: usize,
     shards: Vec<String>,
     busy_percent: f64,
+    /// Of the last second: in each stage, and outside all.
+    spent_percent: BTreeMap<&'static str, f64>,
+    /// Inputs that waited meanwhile, on average.
+    waiting: f64,
     busy_ns: u64,
     stage_ns: BTreeMap<&'static str, u64>,
     cpu_ns: u64,
@@ -324,11 +328,16 @@ fn peer(peer: &crate::report::Peer) -> Peer {
 }
 
 fn core(view: &View, core: usize) -> Core {
-    let (page, work) = (view.setup.pages.core(core), view.setup.pages.work(core));
+    let (page, work, spent) = (view.setup.pages.core(core), view.setup.pages.work(core), view.load.spent[core]);
     Core {
         core,
         shards: view.setup.plan.cores[core].iter().map(ShardId::to_string).collect(),
         busy_percent: f64::from(view.load.now(core)) / 10.0,
+        spent_percent: Spent::names()
+            .map(|(name, _)| name)
+            .zip(spent.parts.map(|part| f64::from(part) / 10.0))
+            .collect(),
+        waiting: spent.waiting as f64 / 1e3,
         busy_ns: page.busy_ns.get(),
         stage_ns: Stage::ALL.iter().map(|stage| (stage.word(), page.stage_ns[*stage as usize].get())).collect(),
         cpu_ns: page.cpu_ns.get(),

@@ -4,14 +4,14 @@
 
 use super::forks;
 use super::format::{bytes, duration, escape, percent, percent_text, rate, thousands};
-use super::view::{SAMPLES, View};
+use super::view::{SAMPLES, Spent, View};
 use crate::report::Peer;
 use std::fmt::Write;
 
 /// Peers shown; the rest are counted. All tables are cut so that the page stays below 60 KB.
 const PEERS_MAX: usize = 32;
 /// Cores shown one by one.
-const CORES_MAX: usize = 32;
+const CORES_MAX: usize = 24;
 /// Worlds shown in words, the highest.
 const WORLDS_MAX: usize = 12;
 /// Leaves of the header tree shown.
@@ -99,7 +99,7 @@ fn heading(out: &mut String, name: &str, right: &str) {
 fn cores(view: &View, out: &mut String) {
     let count = view.setup.pages.cores();
     let percents: Vec<u16> = (0..count).map(|core| view.load.now(core) / 10).collect();
-    heading(out, "cores", "busy, last half minute");
+    heading(out, "cores", "last half minute · busy · inputs waiting");
     for (core, shards) in view.setup.plan.cores.iter().enumerate().take(CORES_MAX) {
         let names: Vec<String> = shards.iter().map(|shard| shard.to_string()).collect();
         let history = &view.load.busy[core];
@@ -110,10 +110,13 @@ fn cores(view: &View, out: &mut String) {
         let _ = write!(
             out,
             "<div class=core><span>{core}</span><span>{}</span>\
-<svg class=spark viewBox=\"0 0 92 20\" preserveAspectRatio=none><path d=\"{path}\"/></svg><b>{} %</b></div>",
+<svg class=spark viewBox=\"0 0 92 20\" preserveAspectRatio=none><path d=\"{path}\"/></svg><b>{} %</b>",
             names.join(" "),
             percents[core],
         );
+        let spent = view.load.spent[core];
+        parts(&spent, out);
+        let _ = write!(out, "<small>{}</small></div>", rate(spent.waiting as f64 / 1e3));
     }
     if count > CORES_MAX {
         let rest = &percents[CORES_MAX..];
@@ -121,8 +124,30 @@ fn cores(view: &View, out: &mut String) {
         let most = rest.iter().max().expect("there are more");
         let _ = write!(out, "<p class=soft>and {} more, {mean} % busy on average, {most} % at most</p>", rest.len());
     }
+    legend(view, out);
     let [received, sent] = view.load.net;
     let _ = write!(out, "<p class=soft>network: {}/s in, {}/s out</p></section>", bytes(received), bytes(sent));
+}
+
+/// What a core did over the last second, as a bar.
+fn parts(spent: &Spent, out: &mut String) {
+    out.push_str("<div class=spent>");
+    for ((name, _), part) in Spent::names().zip(spent.parts).filter(|(_, part)| *part > 0) {
+        let _ = write!(out, "<i class={name} style=\"width:{:.1}%\"></i>", f64::from(part) / 10.0);
+    }
+    out.push_str("</div>");
+}
+
+/// What the colours mean, and the share of each in what all cores did.
+fn legend(view: &View, out: &mut String) {
+    let sum = |part: usize| view.load.spent.iter().map(|spent| u64::from(spent.parts[part])).sum::<u64>();
+    let all: u64 = (0..Spent::PARTS).map(sum).sum();
+    out.push_str("<p class=legend>");
+    for (part, (name, what)) in Spent::names().enumerate() {
+        let _ =
+            write!(out, "<span title=\"{what}\"><i class={name}></i>{name} {:.0} %</span>", percent(sum(part), all));
+    }
+    out.push_str("</p>");
 }
 
 /// Coins of each partition as a thin bar; the colour changes where the next shard's range begins.

@@ -5,7 +5,7 @@ mod surveys;
 
 use super::*;
 use crate::limits::Budget;
-use crate::metrics::Pages;
+use crate::metrics::{Pages, Stage};
 use crate::report::{Book, Chain, Leaf, Peer, Report, State, Store, World};
 use consensus::{Network, Params};
 use ledger::PARTITIONS;
@@ -180,7 +180,10 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
     for second in 0..40 {
         for core in 0..cores {
             let share = 500 + 480 * ((core as u64 * 7 + second * second) % 13) / 13;
-            pages.core(core).busy_ns.add(share * 1_000_000);
+            let page = pages.core(core);
+            page.busy_ns.add(share * 1_000_000);
+            Stage::ALL.iter().for_each(|stage| page.stage_ns[*stage as usize].add((30 + share % 37) * 1_000_000));
+            page.wait_ns.add(1_500_000_000);
         }
         pages.work(0).received_bytes.add(88_000_000);
         cx.now_ms += 1_000;

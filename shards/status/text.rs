@@ -2,7 +2,7 @@
 //! newline. Made from the view alone.
 
 use super::format::{btc, bytes, clean, duration, hex, percent_text, rate, thousands};
-use super::view::View;
+use super::view::{Spent, View};
 use consensus::{BlockHash, OutPoint};
 use std::fmt::Write;
 
@@ -91,6 +91,7 @@ pub fn status(view: &View) -> String {
         "peers",
         format!("{} of {} out, {} of {} in", book.outgoing.0, book.outgoing.1, book.incoming.0, book.incoming.1),
     );
+    line("cores", cores(view));
     let (used, most) = chain.window_bytes;
     let (growing, parked, loading, asked) = (chain.growing, chain.parked, chain.loading, chain.asked);
     line(
@@ -131,6 +132,21 @@ pub fn status(view: &View) -> String {
     }
     line("version", format!("{}, up {}", view.setup.version, duration(view.up_s)));
     out.trim_end().to_string()
+}
+
+/// What the cores did over the last second: how much of it, and with what.
+fn cores(view: &View) -> String {
+    let spent = &view.load.spent;
+    let sum = |part: usize| spent.iter().map(|spent| f64::from(spent.parts[part])).sum::<f64>() / 1e3;
+    let parts: Vec<String> = (Spent::names().enumerate())
+        .filter(|(part, _)| sum(*part) > 0.0)
+        .map(|(part, (name, _))| format!("{name} {:.2}", sum(part)))
+        .collect();
+    let busy: u32 = spent.iter().map(|spent| u32::from(spent.busy())).sum();
+    let waiting: u64 = spent.iter().map(|spent| spent.waiting).sum();
+    let with = if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(", ")) };
+    let waiting = rate(waiting as f64 / 1e3);
+    format!("{:.2} of {} busy{with}; {waiting} inputs wait", f64::from(busy) / 1e3, spent.len())
 }
 
 /// Who is connected.

@@ -3,7 +3,7 @@
 
 use super::format::{bytes, thousands};
 use crate::limits::Budget;
-use crate::metrics::Pages;
+use crate::metrics::{Core, Pages, Stage};
 use crate::report::{Book, Chain, Peer, Report, State, Store};
 use crate::topology::Plan;
 use consensus::Params;
@@ -150,20 +150,54 @@ const SAMPLE_MS: u64 = 1_000;
 /// Samples kept.
 pub const SAMPLES: usize = 30;
 
+/// What a core did over the last second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Thousandths of it in each stage, in the order of [`Stage::ALL`], and outside all: sockets, files, the kernel.
+    pub parts: [u16; Spent::PARTS],
+    /// Thousandths of an input that waited for their steps, on average.
+    pub waiting: u64,
+}
+
+impl Spent {
+    /// All stages, and what is outside them.
+    pub const PARTS: usize = Stage::ALL.len() + 1;
+
+    /// Names of the parts, and what each is.
+    pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+        Stage::ALL.iter().map(|stage| (stage.word(), stage.what())).chain([("system", "sockets, files, kernel")])
+    }
+
+    /// All parts together, no more than the whole.
+    pub fn busy(&self) -> u16 {
+        self.parts.iter().sum::<u16>().min(1_000)
+    }
+}
+
+/// Counters of a core: each stage, turns of the loop, CPU, waiting.
+type Counts = ([u64; Stage::ALL.len()], u64, u64, u64);
+
+fn counts(core: &Core) -> Counts {
+    let stages = std::array::from_fn(|stage| core.stage_ns[stage].get());
+    (stages, core.busy_ns.get(), core.cpu_ns.get(), core.wait_ns.get())
+}
+
 /// Load of the cores and of the network, sampled once a second.
 #[derive(Debug)]
 pub struct Load {
     /// When the last sample was taken, and the counters then; none before the first.
-    last: Option<(u64, Vec<u64>, [u64; 2])>,
+    last: Option<(u64, Vec<Counts>, [u64; 2])>,
     /// Busy time of each core in thousandths, newest last.
     pub busy: Vec<VecDeque<u16>>,
+    /// What each did over the last second.
+    pub spent: Vec<Spent>,
     /// Bytes received from and sent to peers per second.
     pub net: [u64; 2],
 }
 
 impl Load {
     fn new(cores: usize) -> Load {
-        Load { last: None, busy: vec![VecDeque::new(); cores], net: [0; 2] }
+        Load { last: None, busy: vec![VecDeque::new(); cores], spent: vec![Spent::default(); cores], net: [0; 2] }
     }
 
     /// Takes a sample if one is due.
@@ -171,28 +205,41 @@ impl Load {
         if self.last.as_ref().is_some_and(|(at_ms, ..)| now_ms < at_ms + SAMPLE_MS) {
             return;
         }
-        let busy_ns: Vec<u64> = (0..pages.cores()).map(|core| pages.core(core).busy_ns.get()).collect();
+        let now: Vec<Counts> = (0..pages.cores()).map(|core| counts(pages.core(core))).collect();
         let net = [pages.sum(|work| &work.received_bytes), pages.sum(|work| &work.sent_bytes)];
-        if let Some((at_ms, busy_before, net_before)) = &self.last {
+        if let Some((at_ms, before, net_before)) = &self.last {
             let ms = now_ms - at_ms;
             for (core, history) in self.busy.iter_mut().enumerate() {
-                // Nanoseconds over milliseconds are millionths; a step still running when the sample
-                // was taken counts later, so more than all of it can come out.
-                let permille = busy_ns[core].saturating_sub(busy_before[core]) / ms / 1_000;
-                history.push_back(permille.min(1_000) as u16);
+                self.spent[core] = spent(&before[core], &now[core], ms);
+                history.push_back(self.spent[core].busy());
                 if history.len() > SAMPLES {
                     history.pop_front();
                 }
             }
             self.net = std::array::from_fn(|i| net[i].saturating_sub(net_before[i]) * 1_000 / ms);
         }
-        self.last = Some((now_ms, busy_ns, net));
+        self.last = Some((now_ms, now, net));
     }
 
     /// The core's busy share over the last second, thousandths.
     pub fn now(&self, core: usize) -> u16 {
         self.busy[core].back().copied().unwrap_or(0)
     }
+}
+
+fn spent(before: &Counts, now: &Counts, ms: u64) -> Spent {
+    // Nanoseconds over milliseconds are millionths; a step still running when a sample was taken counts later, so more than all
+    // of the time can come out.
+    let permille = |before: u64, now: u64| now.saturating_sub(before) / ms / 1_000;
+    let mut parts = [0; Spent::PARTS];
+    for (stage, part) in parts.iter_mut().enumerate().take(Stage::ALL.len()) {
+        *part = permille(before.0[stage], now.0[stage]).min(1_000) as u16;
+    }
+    let inside: u64 = parts.iter().map(|part| u64::from(*part)).sum();
+    // Turns of the loop that had no CPU are no less busy.
+    let all = permille(before.1, now.1).max(permille(before.2, now.2)).min(1_000);
+    parts[Stage::ALL.len()] = all.saturating_sub(inside) as u16;
+    Spent { parts, waiting: permille(before.3, now.3) }
 }
 
 #[cfg(test)]
@@ -212,8 +259,15 @@ mod tests {
         load.sample(&pages, 7_000);
         assert_eq!((load.now(0), load.now(1)), (0, 250), "half a second in two");
         assert_eq!(load.net, [2_000, 0]);
+        pages.core(0).stage_ns[Stage::Verify as usize].add(300_000_000);
+        pages.core(0).busy_ns.add(400_000_000);
+        pages.core(0).cpu_ns.add(600_000_000);
+        pages.core(0).wait_ns.add(2_500_000_000);
+        load.sample(&pages, 8_000);
+        assert_eq!(load.spent[0], Spent { parts: [0, 0, 0, 300, 0, 0, 0, 300], waiting: 2_500 });
+        assert_eq!((load.now(0), load.now(1), load.spent[1]), (600, 0, Spent::default()));
         pages.core(0).busy_ns.add(9_000_000_000);
-        for second in 8..100 {
+        for second in 9..100 {
             load.sample(&pages, second * 1_000);
         }
         assert_eq!((load.busy[0].len(), load.now(0)), (SAMPLES, 0));

@@ -14,9 +14,11 @@ mod set;
 
 pub use knobs::Profile;
 pub use machine::Tree;
+use rustix::time::{ClockId, clock_gettime};
 pub use set::{MEMORY, Unset, fini, init, settings};
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 /// What the node is about to ask of the machine.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +150,11 @@ pub fn table(checks: &[Check]) -> String {
 /// Bytes that this user may still write to the file system of `path`.
 pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
     probe::free(path)
+}
+
+/// The time that this thread has had a CPU: what else runs on the machine makes no step longer.
+pub fn core_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().expect("it began at zero")
 }
 
 /// Raises the soft limit of open files to the hard one, as far as that goes: every program may.

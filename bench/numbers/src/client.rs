@@ -100,7 +100,7 @@ impl Client {
     }
 }
 
-/// Clients that pull blocks, all at once, until they are told to stop.
+/// Clients that pull blocks, all at once, until they are told to stop or there are no more.
 pub struct Pulling {
     /// All connected, and whoever measures.
     pub ready: Barrier,
@@ -117,13 +117,18 @@ impl Pulling {
     }
 
     /// One client: the times of its blocks.
-    pub fn pull(&self, to: SocketAddr, mut next: impl FnMut() -> Hash) -> io::Result<Histogram<u64>> {
+    pub fn pull(&self, to: SocketAddr, mut next: impl FnMut() -> Option<Hash>) -> io::Result<Histogram<u64>> {
         let (mut client, mut asked, mut times) = (Client::connect(to)?, VecDeque::new(), histogram());
         self.ready.wait();
         while !self.stop.load(Relaxed) {
-            while asked.len() < WINDOW {
-                client.ask(next())?;
+            while asked.len() < WINDOW
+                && let Some(block) = next()
+            {
+                client.ask(block)?;
                 asked.push_back(Instant::now());
+            }
+            if asked.is_empty() {
+                break;
             }
             let Got::Block(bytes) = client.until(|got| matches!(got, Got::Block(_)))? else { continue };
             self.bytes.fetch_add(bytes, Relaxed);

@@ -7,6 +7,7 @@ use crate::limit::Limit;
 use crate::load::Load;
 use crate::process;
 use crate::side::{How, Side};
+use crate::spent::{self, Spent};
 use crate::table::Table;
 use caesure_bench::pump::{Options, Pump};
 use caesure_bench::records::Chain;
@@ -63,6 +64,8 @@ struct Sync {
     stop: f64,
     /// A second start, on all that is there, until the tip is reported.
     again: f64,
+    /// Stage by stage; Core does not tell.
+    spent: Option<Spent>,
 }
 
 fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usize, scripts: Scripts) -> Sync {
@@ -75,9 +78,10 @@ fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usiz
     let start = begun.elapsed().as_secs_f64();
     side.wait(load.height, if bitcoind.is_some() { "Core syncs" } else { "caesure syncs" });
     let seconds = pump.stats().asked.expect("it has the headers").elapsed().as_secs_f64();
-    let unsynced = side.unsynced();
+    let (status, unsynced) = (side.status(), side.unsynced());
     let (cpu, peak) = (process::cpu_seconds(side.pid()), process::memory_peak(side.pid()));
     let written = process::written(side.pid());
+    let spent = status.map(|status| Spent::of(&status, cpu, seconds));
     assert_eq!(side.believed_scripts(), skip, "the scripts were not treated as asked");
     let begun = Instant::now();
     let folder = side.stop();
@@ -87,7 +91,7 @@ fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usiz
     side.wait(load.height, "a start on all that");
     let again = begun.elapsed().as_secs_f64();
     side.stop();
-    Sync { seconds, cpu, peak, written, unsynced, start, stop, again }
+    Sync { seconds, cpu, peak, written, unsynced, start, stop, again, spent }
 }
 
 /// Measures, and gives the table.
@@ -124,6 +128,8 @@ pub fn run(args: &IbdArgs) -> io::Result<Table> {
             if scripts == Scripts::Check {
                 shares(&what, &load, &limits, &ours, &theirs, &mut table);
             }
+            let spent: Vec<Spent> = ours.into_iter().filter_map(|sync| sync.spent).collect();
+            table.grid(spent::grid(format!("{what}: where the time went"), &spent, &load));
         }
     }
     Ok(table)

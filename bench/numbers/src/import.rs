@@ -3,6 +3,7 @@
 //!
 //! A run is a whole program: it starts, takes the file, and ends. Executors are pinned, as they are by default.
 
+use crate::disk;
 use crate::load::Load;
 use crate::process;
 use crate::side::How;
@@ -10,11 +11,8 @@ use crate::table::{Table, Teller, median};
 use caesure_tests::Folder;
 use caesure_tests::binary::{caesure, command, scratch};
 use clap::Args;
-use rustix::fs::{Advice, OFlags, fadvise};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fs;
+use std::io;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,8 +20,6 @@ use std::time::{Duration, Instant};
 /// Bytes of a write or read of the disk itself, and of all of them.
 const PIECE: usize = 4 << 20;
 const PIECES: usize = 64;
-/// What addresses must be multiples of for direct I/O.
-const ALIGN: usize = 4096;
 
 /// What is measured, and how often.
 #[derive(Args)]
@@ -42,17 +38,46 @@ pub struct ImportArgs {
     pub json: bool,
 }
 
-/// Runs the program to its end: seconds, and seconds of CPU.
-fn run_program(words: &[&str]) -> io::Result<(f64, f64)> {
+/// What a whole run of the program took, and said.
+pub struct Ran {
+    /// From its start to its end.
+    pub seconds: f64,
+    /// Of CPU.
+    pub cpu: f64,
+    /// To standard output.
+    pub said: String,
+}
+
+fn run_program(words: &[&str]) -> io::Result<Ran> {
     let begun = Instant::now();
-    let mut child = command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let mut child = command(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let out = child.stdout.take().expect("piped");
+    let said = thread::spawn(move || io::read_to_string(out));
     // What it used can be read until it is waited for.
     while !process::ended(child.id()) {
         thread::sleep(Duration::from_millis(2));
     }
-    let (took, cpu) = (begun.elapsed().as_secs_f64(), process::cpu_seconds(child.id()));
-    let status = child.wait()?;
-    if status.success() { Ok((took, cpu)) } else { Err(io::Error::other(format!("{words:?}: {status}"))) }
+    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), process::cpu_seconds(child.id()));
+    let (status, said) = (child.wait()?, said.join().expect("it does not panic")?);
+    if status.success() {
+        Ok(Ran { seconds, cpu, said })
+    } else {
+        Err(io::Error::other(format!("{words:?}: {status}")))
+    }
+}
+
+/// Flags of a run on that folder with so many executors.
+fn flags<'a>(base: &'a Folder, cores: &'a str) -> [&'a str; 8] {
+    ["--chain", "regtest", "-b", base.text(), "--cores", cores, "--min-chain-work", "0"]
+}
+
+/// One import of a whole chain out of the page cache; scripts up to that block are believed. It says its status as JSON.
+pub fn import(load: &Load, cores: usize, assumed: &str) -> io::Result<(Folder, Ran)> {
+    let (base, cores) = (Folder::new(), cores.to_string());
+    let file = load.path.to_str().expect("target has a path in UTF-8");
+    let ran =
+        run_program(&[&flags(&base, &cores)[..], &["--assumevalid", assumed, "import", "--json", file]].concat())?;
+    Ok((base, ran))
 }
 
 /// What one import took, and a look through all that it wrote.
@@ -62,36 +87,23 @@ struct Import {
     verify: f64,
 }
 
-fn import(load: &Load, cores: usize) -> io::Result<Import> {
-    let (base, cores) = (Folder::new(), cores.to_string());
-    let file = load.path.to_str().expect("target has a path in UTF-8");
-    let common = ["--chain", "regtest", "-b", base.text(), "--cores", &cores, "--min-chain-work", "0"];
-    let words = [&common[..], &["--assumevalid", &load.last_full, "import", file]].concat();
-    let (seconds, cpu) = run_program(&words)?;
-    let blocks = File::open(base.join("regtest/blocks.bin"))?;
-    blocks.sync_all()?;
-    fadvise(&blocks, 0, None, Advice::DontNeed)?;
-    let (verify, _) = run_program(&[&common[..], &["blocks", "verify"]].concat())?;
-    Ok(Import { seconds, cpu, verify })
+impl Import {
+    fn of(load: &Load, cores: usize) -> io::Result<Import> {
+        let (base, Ran { seconds, cpu, .. }) = import(load, cores, &load.last_full)?;
+        disk::cool(&base.join("regtest/blocks.bin"))?;
+        let cores = cores.to_string();
+        let verify = run_program(&[&flags(&base, &cores)[..], &["blocks", "verify"]].concat())?;
+        Ok(Import { seconds, cpu, verify: verify.seconds })
+    }
 }
 
-/// Bytes a second that the disk writes, synced in the end, and reads, both past the page cache.
+/// Bytes a second that the disk writes, synced in the end, and reads, both past the page cache and one piece at a time.
 fn disk() -> io::Result<(f64, f64)> {
-    let path = scratch().join(format!("{}.disk", std::process::id()));
-    let direct = || OpenOptions::new().custom_flags(OFlags::DIRECT.bits() as i32).clone();
-    let mut buffer = vec![7; PIECE + ALIGN];
-    let skipped = buffer.as_ptr().addr().next_multiple_of(ALIGN) - buffer.as_ptr().addr();
-    let piece = &mut buffer[skipped..skipped + PIECE];
-    let rate = |begun: Instant| (PIECE * PIECES) as f64 / begun.elapsed().as_secs_f64();
-    let (mut file, begun) = (direct().write(true).create(true).truncate(true).open(&path)?, Instant::now());
-    (0..PIECES).try_for_each(|_| file.write_all(piece))?;
-    file.sync_data()?;
-    let written = rate(begun);
-    let (mut file, begun) = (direct().read(true).open(&path)?, Instant::now());
-    (0..PIECES).try_for_each(|_| file.read_exact(piece))?;
-    let read = rate(begun);
-    fs::remove_file(&path as &Path)?;
-    Ok((written, read))
+    let (path, pieces) = (scratch().join(format!("{}.disk", std::process::id())), disk::pieces(PIECE * PIECES, PIECE));
+    let written = disk::write(&path, &pieces, 1, false)?;
+    let read = disk::read_direct(&path, &pieces, 1)?;
+    fs::remove_file(&path)?;
+    Ok((written.bytes_per_second, read.bytes_per_second))
 }
 
 /// Measures, and gives the table.
@@ -105,7 +117,7 @@ pub fn run(args: &ImportArgs) -> io::Result<Table> {
     let mut teller = Teller::new("import");
     for round in 1..=args.rounds {
         for (cores, imports) in args.cores.iter().zip(&mut imports) {
-            imports.push(import(&load, *cores)?);
+            imports.push(Import::of(&load, *cores)?);
         }
         disks.push(disk()?);
         teller.say(round.into(), args.rounds.into(), "rounds");

@@ -1,13 +1,13 @@
 //! How fast libsecp256k1 verifies here: the limit for whoever checks every script with it.
 
 use caesure_bench::chain::Tally;
-use caesure_bench::coins::core_time;
 use caesure_bench::keys::KEYS;
 use caesure_bench::sign::{Even, ecdsa, scalar, schnorr};
 use secp256k1::{Message, PublicKey, XOnlyPublicKey, ecdsa::Signature, schnorr};
 use std::hint::black_box;
 use std::thread;
 use std::time::Duration;
+use tuning::core_time;
 
 /// How long each kind is measured, of each core's own time.
 const SPAN: Duration = Duration::from_millis(700);

@@ -1,6 +1,7 @@
 //! The chain that nodes are measured with: today's mix, then blocks without transactions, so many that scripts below may be
 //! believed. Made once for each size, and kept below target/tmp.
 
+use crate::disk::Piece;
 use crate::table::Teller;
 use caesure_bench::chain::{MATURITY, Spec, TXS_PER_BLOCK_MAX, Tally};
 use caesure_bench::records::{Chain, write_chain};
@@ -8,6 +9,7 @@ use caesure_bench::tx::{Hash, show};
 use caesure_tests::binary::scratch;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -78,5 +80,18 @@ impl Load {
     /// Its blocks that have transactions, lowest first.
     pub fn full<'a>(&self, chain: &'a Chain) -> &'a [Hash] {
         &chain.best()[MATURITY as usize + 1..=(self.height - TAIL) as usize]
+    }
+
+    /// Where these lie in the file, without the frames of their records.
+    pub fn places(&self) -> io::Result<Vec<Piece>> {
+        let (file, mut at, mut places) = (File::open(&self.path)?, 0, Vec::new());
+        for _ in 0..=self.height - TAIL {
+            let mut frame = [0; 8];
+            file.read_exact_at(&mut frame, at)?;
+            let len = u32::from_le_bytes(frame[4..].try_into().expect("4 bytes"));
+            places.push((at + 8, len as usize));
+            at += 8 + u64::from(len);
+        }
+        Ok(places.split_off(MATURITY as usize + 1))
     }
 }

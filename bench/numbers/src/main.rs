@@ -1,18 +1,25 @@
 //! The command line of the factory, the pump and the measurements: parses and calls.
 
+mod append;
 mod client;
+mod cores;
+mod disk;
 mod factory;
 mod ibd;
 mod import;
 mod limit;
+mod links;
 mod load;
 mod machine;
 mod peers;
 mod process;
 mod pump;
+mod read;
 mod reorg;
+mod scale;
 mod serve;
 mod side;
+mod spent;
 mod stages;
 mod start;
 mod status;
@@ -55,8 +62,16 @@ enum Command {
     Ibd(ibd::IbdArgs),
     /// Measure imports on one and more executors, and blocks.bin beside the disk
     Import(import::ImportArgs),
+    /// Measure what only one core can do, and predict from it the speed on more of them
+    Scale(scale::ScaleArgs),
     /// Measure what one core does of each stage of a block, beside what the machine could do at most
     Stages(stages::StagesArgs),
+    /// Measure blocks appended to blocks.bin, many and one by one, beside the disk
+    Append(append::AppendArgs),
+    /// Measure blocks read from their file, from the page cache and the disk, beside pread and the disk
+    Read(read::ReadArgs),
+    /// Measure words between shards of two cores, beside two threads that hand each other cache lines
+    Links(links::LinksArgs),
     /// Measure blocks served to many clients, beside the pump, and Bitcoin Core where BITCOIND names one
     Serve(serve::ServeArgs),
     /// Measure how fast page and JSON answer during a sync
@@ -143,7 +158,11 @@ fn main() -> ExitCode {
         Command::Reorg(ReorgArgs { txs, rounds, json }) => print(&reorg::run(txs, rounds), json),
         Command::Ibd(args) => ibd::run(&args).map(|table| table.print(args.json)),
         Command::Import(args) => import::run(&args).map(|table| table.print(args.json)),
+        Command::Scale(args) => scale::run(&args).map(|table| table.print(args.json)),
         Command::Stages(args) => stages::run(&args).map(|table| table.print(args.json)),
+        Command::Append(args) => append::run(&args).map(|table| table.print(args.json)),
+        Command::Read(args) => read::run(&args).map(|table| table.print(args.json)),
+        Command::Links(args) => links::run(&args).map(|table| table.print(args.json)),
         Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
         Command::Status(args) => status::run(&args).map(|table| table.print(args.json)),
         Command::Peers(args) => peers::run(&args).map(|table| table.print(args.json)),

@@ -117,8 +117,10 @@ fn busy(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, seconds: u6
         .map(|number| {
             let (chain, height, all, to) = (chain.clone(), height.clone(), all.clone(), side.p2p());
             let mut rng = Rng::new(number as u64);
-            let next =
-                move || chain.best()[rng.between(BARE as u64 + 1, height.load(Relaxed).max(BARE + 1) as u64) as usize];
+            let next = move || {
+                let top = height.load(Relaxed).max(BARE + 1);
+                Some(chain.best()[rng.between(BARE as u64 + 1, top as u64) as usize])
+            };
             thread::spawn(move || all.pull(to, next).map(drop))
         })
         .collect();

@@ -6,7 +6,7 @@ use caesure_bench::pump::{Options, Pump};
 use caesure_bench::records::Chain;
 use caesure_tests::core::Core;
 use caesure_tests::{Folder, Node, Setup};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -125,6 +125,26 @@ impl Side {
         }
     }
 
+    /// The files that its blocks lie in.
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+        match self {
+            Side::Ours(node, _) => Ok(vec![node.folder.join("blocks.bin")]),
+            Side::Core(core) => {
+                let entries = fs::read_dir(core.folder.join("regtest/blocks"))?;
+                let paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+                Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == "dat")).collect())
+            }
+        }
+    }
+
+    /// All that it says of itself; Core says it otherwise.
+    pub fn status(&self) -> Option<Value> {
+        match self {
+            Side::Ours(node, _) => Some(node.status()),
+            Side::Core(_) => None,
+        }
+    }
+
     /// The height that it reports, of its tip.
     pub fn height(&self) -> u32 {
         let height = match self {
@@ -150,8 +170,7 @@ impl Side {
 
     /// Bytes of blocks that are stored but not known to be on the disk; Core does not tell.
     pub fn unsynced(&self) -> Option<f64> {
-        let Side::Ours(node, _) = self else { return None };
-        let bin = &node.status()["blocks_bin"];
+        let bin = &self.status()?["blocks_bin"];
         Some(bin["end"].as_f64()? - bin["durable"].as_f64()?)
     }
 

@@ -6,7 +6,6 @@ use crate::load::Load;
 use crate::table::{Table, Teller};
 use bytes::Bytes;
 use caesure_bench::chain::Tally;
-use caesure_bench::coins::core_time;
 use clap::Args;
 use consensus::script::{AtOnce, Flags, Machine, Recorder, Row, Spending};
 use consensus::{Block, CoinView, OutPoint, sha256};
@@ -15,6 +14,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::io;
 use std::time::Duration;
+use tuning::core_time;
 
 /// What is measured, and how often.
 #[derive(Args)]

@@ -4,6 +4,7 @@
 //! Before each start the node's files are put out of the page cache, so that it reads what it needs from the disk. It is up
 //! when it answers a peer, and ready when its page does not say "starting" any more.
 
+use crate::disk;
 use crate::process;
 use crate::table::{Table, Teller, median};
 use caesure_bench::block::Block;
@@ -12,7 +13,6 @@ use caesure_bench::records::write_record;
 use caesure_bench::tx::show;
 use caesure_tests::binary::scratch;
 use caesure_tests::{Node, Setup, Wire, poll};
-use rustix::fs::{Advice, fadvise};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
@@ -70,9 +70,7 @@ impl Place {
     /// Puts the node's files out of the page cache; what was not written yet is written first.
     fn cool(&self) {
         for path in self.files() {
-            let file = File::open(path).expect("just listed");
-            file.sync_all().expect("the disk works");
-            fadvise(&file, 0, None, Advice::DontNeed).expect("a file");
+            disk::cool(&path).expect("the disk works, and it was just listed");
         }
     }
 

@@ -6,7 +6,7 @@
 
 use crate::table::{Table, Teller, histogram};
 use caesure_bench::coins::worlds::{HORIZON, Recent, invent};
-use caesure_bench::coins::{Churned, Live, core_time, fill_and_churn};
+use caesure_bench::coins::{Churned, Live, fill_and_churn};
 use consensus::{BlockHash, script::Flags};
 use hdrhistogram::Histogram;
 use ledger::base::{Base, Mark};
@@ -20,6 +20,7 @@ use shards::{Cx, Effect, Event, Input, Msg, Shard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tuning::core_time;
 
 /// What no step of writing may take longer than.
 const BOUND: Duration = Duration::from_millis(5);

@@ -47,9 +47,34 @@ struct Row {
     beside: Option<(&'static str, Figure)>,
 }
 
+/// Figures that belong together, in rows and columns; where there is none, it means nothing.
+pub struct Grid {
+    /// Of what.
+    pub what: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// Names of the rows, and as many figures as there are columns.
+    pub rows: Vec<(&'static str, Vec<Option<f64>>)>,
+}
+
+impl Display for Grid {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "\n{:<40}", self.what)?;
+        self.columns.iter().try_for_each(|column| write!(f, " {column:>11}"))?;
+        for (name, figures) in &self.rows {
+            write!(f, "\n{name:<40}")?;
+            for figure in figures {
+                let text = figure.map_or(String::new(), |figure| format!("{figure:.3}"));
+                write!(f, " {text:>11}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// All figures of a measurement.
 #[derive(Default)]
-pub struct Table(Vec<Row>);
+pub struct Table(Vec<Row>, Vec<Grid>);
 
 impl Table {
     /// A figure of ours alone.
@@ -98,6 +123,30 @@ impl Table {
         }
     }
 
+    /// Median, 99th and, of a thousand times and more, 99.9th percentile of times in nanoseconds, each beside another's where there
+    /// are some.
+    pub fn quantiles(
+        &mut self,
+        what: &str,
+        unit: &'static str,
+        ours: &Histogram<u64>,
+        whose: &'static str,
+        theirs: Option<&Histogram<u64>>,
+    ) {
+        let scale = if unit == "us" { 1e3 } else { 1e6 };
+        let many = if ours.len() < 1_000 { 2 } else { 3 };
+        for (name, at) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)].into_iter().take(many) {
+            let figure = |times: &Histogram<u64>| times.value_at_quantile(at) as f64 / scale;
+            let theirs: Vec<f64> = theirs.into_iter().map(figure).collect();
+            self.spread(format!("{what}, {name}"), unit, &[figure(ours)], whose, &theirs);
+        }
+    }
+
+    /// Figures in rows and columns, below the others.
+    pub fn grid(&mut self, grid: Grid) {
+        self.1.push(grid);
+    }
+
     /// Prints it.
     pub fn print(&self, as_json: bool) {
         if as_json {
@@ -110,17 +159,30 @@ impl Table {
                 }
                 (row.what.clone(), fields)
             };
-            let figures: Map<String, Value> = self.0.iter().map(figure).collect();
+            let mut figures: Map<String, Value> = self.0.iter().map(figure).collect();
+            for Grid { what, columns, rows } in &self.1 {
+                let row = |figures: &[Option<f64>]| {
+                    let named = columns
+                        .iter()
+                        .zip(figures)
+                        .filter_map(|(name, figure)| Some((name.clone(), json!((*figure)?))));
+                    named.collect::<Map<String, Value>>()
+                };
+                let rows: Map<String, Value> =
+                    rows.iter().map(|(name, figures)| ((*name).to_owned(), row(figures).into())).collect();
+                figures.insert(what.clone(), rows.into());
+            }
             return println!("{:#}", json!({"measured on": *machine::FACTS, "figures": figures}));
         }
-        println!("{:<48} {:>30} {:>8} {:>34} {:>8}", "", "caesure", "", "beside", "ratio");
+        println!("{:<54} {:>30} {:>8} {:>34} {:>8}", "", "caesure", "", "beside", "ratio");
         for Row { what, unit, ours, beside } in &self.0 {
             let ratio = |theirs: &Figure| ours.median / theirs.median;
             let beside =
                 beside.map(|(whose, theirs)| format!("{:>34} {:>8.3}", format!("{whose} {theirs}"), ratio(&theirs)));
             let ours = ours.to_string();
-            println!("{}", format!("{what:<48} {ours:>30} {unit:>8} {}", beside.unwrap_or_default()).trim_end());
+            println!("{}", format!("{what:<54} {ours:>30} {unit:>8} {}", beside.unwrap_or_default()).trim_end());
         }
+        self.1.iter().for_each(|grid| println!("{grid}"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Blocks over a ledger that is full already: what it costs to grow their worlds and to fold them.
 
-use super::{Churned, Live, OUTPUTS, Times, add, core_time, no_times, outpoint, output};
+use super::{Churned, Live, OUTPUTS, Times, add, no_times, outpoint, output};
 use crate::rng::Rng;
 use crate::tx::{OutPoint, Tx, TxIn, TxOut, compact_size};
 use ledger::base::Mark;
@@ -8,6 +8,7 @@ use ledger::worlds::Tally;
 use ledger::{Body, PARTITIONS, Seed, Worlds};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tuning::core_time;
 
 /// Worlds above the root at the tip, where each block folds one.
 pub const HORIZON: u32 = 100;

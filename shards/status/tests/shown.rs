@@ -41,6 +41,43 @@ fn page_and_prompt_say_in_words_which_scripts_are_verified() {
     assert!(text.contains("some <but> not all; 0 inputs run, 12,345 signatures, 0 run again"), "{text}");
 }
 
+/// Where the time of the last second went: a bar for each core, shares of them all, the same in JSON and at the prompt.
+#[test]
+fn what_the_cores_do_is_shown_to_all_readers() {
+    let (mut status, mut cx) = node(2, Network::Main);
+    assert!(at_once(&mut status, &mut cx, "status").contains("0.00 of 2 busy; 0.0 inputs wait"));
+    let pages = status.view.setup.pages.clone();
+    for (second, ns) in [0, 1_000_000].into_iter().enumerate() {
+        pages.core(0).stage_ns[Stage::Verify as usize].add(600 * ns);
+        pages.core(0).stage_ns[Stage::Chain as usize].add(100 * ns);
+        pages.core(0).cpu_ns.add(900 * ns);
+        pages.core(0).wait_ns.add(2_500 * ns);
+        pages.core(1).stage_ns[Stage::Verify as usize].add(100 * ns);
+        pages.core(1).busy_ns.add(100 * ns);
+        cx.now_ms = 10_000 + 1_000 * second as u64;
+        status.step(Input::Tick, &mut cx);
+    }
+    let page = at_once(&mut status, &mut cx, "page");
+    let bars: Vec<&str> =
+        page.split("<div class=spent>").skip(1).map(|rest| rest.split("</div>").next().unwrap()).collect();
+    let bar = |parts: &[(&str, &str)]| {
+        parts.iter().map(|(name, width)| format!("<i class={name} style=\"width:{width}%\"></i>")).collect::<String>()
+    };
+    let first = bar(&[("verify", "60.0"), ("chain", "10.0"), ("system", "20.0")]) + "</div><small>2.5</small>";
+    assert_eq!(bars.len(), 2);
+    assert!(page.contains(&first) && bars[1] == bar(&[("verify", "10.0")]), "{bars:?}");
+    assert!(
+        page.contains("<b>90 %</b>") && page.contains("</i>verify 70 %") && page.contains("</i>peer 0 %"),
+        "{page}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&at_once(&mut status, &mut cx, "json")).unwrap();
+    let core = &json["cores"][0];
+    assert_eq!((&core["spent_percent"]["verify"], &core["spent_percent"]["system"]), (&60.0.into(), &20.0.into()));
+    assert_eq!((&core["waiting"], &core["busy_percent"]), (&2.5.into(), &90.0.into()));
+    let text = at_once(&mut status, &mut cx, "status");
+    assert!(text.contains("1.00 of 2 busy with verify 0.70, chain 0.10, system 0.20; 2.5 inputs wait"), "{text}");
+}
+
 #[test]
 fn nothing_done_is_not_shown_as_all_of_it() {
     let (mut status, mut cx) = node(2, Network::Regtest);

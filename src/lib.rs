@@ -1,0 +1,187 @@
+//! caesure, a Bitcoin full node: from the command line to a running node and back to an exit status.
+//!
+//! A library so that measurements run the loop of a core, its links and its files as they are; it promises nothing to anybody.
+
+mod args;
+mod ask;
+mod blocks;
+mod checkpoints;
+mod coins;
+mod config;
+mod demo;
+pub mod disk;
+mod door;
+pub mod executor;
+mod exit;
+mod folder;
+mod holder;
+mod http;
+mod inspect;
+pub mod links;
+mod load;
+mod look;
+mod monitor;
+pub mod net;
+mod network;
+mod progress;
+pub mod pump;
+mod rules;
+mod run;
+mod settings;
+mod snapshot;
+mod sparse;
+mod top;
+mod trouble;
+mod values;
+mod verify;
+
+use crate::args::{Command, Tune};
+use crate::config::Config;
+use crate::exit::Fatal;
+use crate::run::{Node, Purpose};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    match caesure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            eprintln!("caesure: {fatal}");
+            ExitCode::from(&fatal)
+        }
+    }
+}
+
+fn caesure() -> Result<(), Fatal> {
+    let (command, config) = args::load()?;
+    // The demo tells its own story.
+    let least = matches!(command, Some(Command::Demo)).then_some("error");
+    log_to_stderr(&config, least)?;
+    match command {
+        None => run(config),
+        Some(Command::Topology) => {
+            print!("{}", shards::plan(config.cores));
+            Ok(())
+        }
+        Some(Command::Rules) => {
+            print!("{}", rules::table(&rules::networks(&config)));
+            Ok(())
+        }
+        Some(Command::Import { paths, json }) => import(config, paths, json),
+        Some(Command::Demo) => demo::run(config),
+        Some(Command::Coins(what)) => coins::run(config, what),
+        Some(Command::Blocks(what)) => blocks::run(config, what),
+        Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
+        Some(Command::Top { once }) => top::run(&config, once),
+        Some(Command::Tune(what)) => tune(&config, what),
+        Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
+        Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),
+    }
+}
+
+fn log_to_stderr(config: &Config, least: Option<&str>) -> Result<(), Fatal> {
+    let filter = match (config.verbose, least) {
+        (true, _) => format!("{},caesure=debug", config.log),
+        (false, Some(least)) => least.to_owned(),
+        (false, None) => config.log.clone(),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(&filter)
+        .map_err(|why| Fatal::Usage(format!("--log {filter:?} is no filter: {why}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    Ok(())
+}
+
+fn run(config: Config) -> Result<(), Fatal> {
+    for line in config.effective() {
+        match line.ends_with("(from default)") {
+            true => tracing::debug!("{line}"),
+            false => tracing::info!("{line}"),
+        }
+    }
+    let (page, serve) = (config.webui, config.serve.clone());
+    let signals = signals()?;
+    let node = Node::start(config, Purpose::Serve)?;
+    stop_on(signals, &node);
+    if let Some(address) = page {
+        tracing::info!("status page: http://{address}/admin/status");
+    }
+    serve.iter().for_each(|address| tracing::info!("listening for peers on {address}"));
+    node.wait().map(|_| ())
+}
+
+/// INT and TERM, caught from here on even if nobody listens yet.
+fn signals() -> Result<Signals, Fatal> {
+    Signals::new([SIGINT, SIGTERM]).map_err(|why| Fatal::Runtime(format!("cannot listen for signals: {why}")))
+}
+
+fn stop_on(mut signals: Signals, node: &Node) {
+    let stop = node.stopper();
+    std::thread::spawn(move || signals.forever().for_each(|_| stop()));
+}
+
+/// What an offline job says of the chain at its end.
+#[derive(serde::Deserialize)]
+struct Outcome {
+    height: u64,
+    tip: String,
+    coins: u64,
+}
+
+/// Runs a node without a network to the end of its work; what it says then.
+fn ask(config: Config, purpose: Purpose) -> Result<String, Fatal> {
+    let signals = signals()?;
+    let node = Node::start(config, purpose)?;
+    stop_on(signals, &node);
+    node.wait()?.ok_or_else(|| Fatal::Runtime("stopped before the end; what was stored stays".into()))
+}
+
+/// The same where it says JSON.
+fn answer<T: serde::de::DeserializeOwned>(config: Config, purpose: Purpose) -> Result<T, Fatal> {
+    parse(&ask(config, purpose)?)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(answer: &str) -> Result<T, Fatal> {
+    serde_json::from_str(answer).map_err(|why| Fatal::Runtime(format!("the node answered {answer:?}: {why}")))
+}
+
+fn import(config: Config, paths: Vec<PathBuf>, json: bool) -> Result<(), Fatal> {
+    let start = Instant::now();
+    let said = ask(config, Purpose::Offline(paths))?;
+    if json {
+        println!("{said}");
+        return Ok(());
+    }
+    let Outcome { height, tip, coins } = parse(&said)?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("height {height}  tip {tip}  coins {coins}  {:.0} blocks/s", height as f64 / seconds);
+    Ok(())
+}
+
+fn tune(config: &Config, what: Tune) -> Result<(), Fatal> {
+    let tree = tuning::Tree::new("/");
+    let say = &mut |line: &str| println!("{line}");
+    match what {
+        Tune::Check { profile } => check(config, &tree, profile.profile),
+        Tune::Init { profile, memory } => Ok(tuning::init(&tree, profile.profile, &memory.state, memory.dry_run, say)?),
+        Tune::Fini { memory } => Ok(tuning::fini(&tree, &memory.state, memory.dry_run, say)?),
+    }
+}
+
+fn check(config: &Config, tree: &tuning::Tree, profile: tuning::Profile) -> Result<(), Fatal> {
+    let peers = config.outgoing + config.incoming + config.connect.len();
+    let wants = tuning::Wants { cores: config.cores, pin: config.pin, peers, folder: &config.base };
+    let checks = tuning::check(&wants);
+    print!("{}\n{}", tuning::table(&checks), tuning::settings(tree, profile));
+    let failed = checks.iter().find(|check| check.grade == tuning::Grade::Fail);
+    failed.map_or(Ok(()), |check| Err(Fatal::from(check)))
+}
