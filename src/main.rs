@@ -3,6 +3,7 @@
 mod args;
 mod ask;
 mod blocks;
+mod cache;
 mod checkpoints;
 mod coins;
 mod config;

@@ -2,17 +2,21 @@
 //! between the kernel and the buffers that shards handed out. It never looks at a byte.
 
 use crate::links::Parcel;
-use crate::pump::{Core, Mailbox};
+use crate::pump::{BREATH, Core, Mailbox, TURN};
 use bytes::Bytes;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use glommio::net::{AcceptedTcpStream, TcpListener, TcpStream};
 use glommio::timer::sleep;
+use rustix::fs::sendfile;
+use rustix::io::{Errno, ioctl_fionbio};
 use shards::ShardId;
 use shards::effect::{ConnId, Effect, Event, SocketId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -23,14 +27,18 @@ const LINGER: Duration = Duration::from_secs(2);
 const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 /// Accepts without a pause; while guests queue up, none of them waits, and everything else on the core would.
 const ACCEPTS_MAX: usize = 16;
-/// The pause: a timer makes glommio poll its rings.
-const BREATH: Duration = Duration::from_micros(10);
-/// At most this much is handed to the kernel before the shard hears of it: a slow reader is told from a stalled one
-/// by what it took, and a block may be 4 MB.
-const SEND_BYTES_MAX: usize = 64 << 10;
+/// At most this much is handed to the kernel before the shard hears of it and others may have their turn: some 100 µs.
+const SEND_BYTES_MAX: usize = 512 << 10;
+/// What is copied of a file where its socket has no room: glommio waits for room only to write something.
+const WAIT_BYTES: usize = 4 << 10;
 
 enum Out {
     Bytes(Vec<Bytes>),
+    /// A range of blocks.bin.
+    File {
+        at: u64,
+        end: u64,
+    },
     Close,
 }
 
@@ -49,6 +57,8 @@ pub struct Net {
     conns: Rc<RefCell<BTreeMap<ConnId, Conn>>>,
     sockets: RefCell<BTreeMap<SocketId, AcceptedTcpStream>>,
     next: Cell<u64>,
+    /// When writers last paused.
+    breathed: Cell<Option<Instant>>,
 }
 
 /// Ends both directions; whoever reads or writes wakes up. To be called only while the connection stands in `Net::conns`.
@@ -61,7 +71,24 @@ fn shut(fd: RawFd) {
     }
 }
 
+/// The socket of a connection; to be called only by who holds its stream, or a half of it, for as long as `fd` lives.
+fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
+    // SAFETY: the stream keeps the socket open, so that nothing else goes by its number.
+    #[allow(unsafe_code)]
+    unsafe {
+        BorrowedFd::borrow_raw(*fd)
+    }
+}
+
 impl Net {
+    /// Pauses, if writers have had the core for long.
+    async fn breathe(&self) {
+        if self.breathed.get().is_none_or(|at| at.elapsed() > TURN) {
+            sleep(BREATH).await;
+            self.breathed.set(Some(Instant::now()));
+        }
+    }
+
     /// Carries out one effect.
     pub fn carry_out(&self, core: &Core, effect: Effect) {
         match effect {
@@ -74,6 +101,11 @@ impl Net {
             Effect::Send { conn, bytes } => {
                 if let Some(conn) = self.conns.borrow().get(&conn) {
                     conn.out.push(Out::Bytes(bytes));
+                }
+            }
+            Effect::SendFile { conn, at, len } => {
+                if let Some(conn) = self.conns.borrow().get(&conn) {
+                    conn.out.push(Out::File { at, end: at + u64::from(len) });
                 }
             }
             Effect::Close { conn } => {
@@ -182,6 +214,8 @@ fn start(
 ) {
     let _ = stream.set_nodelay(true);
     let fd = stream.as_raw_fd();
+    // glommio asks for it call by call, sendfile cannot.
+    let _ = ioctl_fionbio(borrow(&fd), true);
     let (reads, out) = (Rc::new(Mailbox::default()), Rc::new(Mailbox::default()));
     let entry = Conn { fd, reads: reads.clone(), out: out.clone(), until: Cell::new(None) };
     conns.borrow_mut().insert(conn, entry);
@@ -190,7 +224,9 @@ fn start(
     let writer = {
         let (core, reads) = (core.clone(), reads.clone());
         glommio::spawn_local(async move {
-            write(&core, shard, conn, &mut write_half, &out).await;
+            let mut writer = Writer { core: &core, shard, conn, fd, to: &mut write_half };
+            // Why it failed is the reader's to say.
+            let _ = writer.run(&out).await;
             shut(fd);
             reads.close();
         })
@@ -232,14 +268,65 @@ async fn read(
     "closed".into()
 }
 
-async fn write(core: &Core, shard: ShardId, conn: ConnId, to: &mut WriteHalf<TcpStream>, out: &Mailbox<Out>) {
-    while let Some(Out::Bytes(pieces)) = out.pop().await {
-        for part in pieces.iter().flat_map(|piece| piece.chunks(SEND_BYTES_MAX)) {
-            if to.write_all(part).await.is_err() {
-                return;
+/// What sends for one connection.
+struct Writer<'a> {
+    core: &'a Core,
+    shard: ShardId,
+    conn: ConnId,
+    fd: RawFd,
+    to: &'a mut WriteHalf<TcpStream>,
+}
+
+impl Writer<'_> {
+    async fn run(&mut self, out: &Mailbox<Out>) -> io::Result<()> {
+        loop {
+            match out.pop().await {
+                Some(Out::Bytes(pieces)) => {
+                    for piece in pieces {
+                        self.bytes(&piece).await?;
+                    }
+                }
+                Some(Out::File { at, end }) => self.file(at, end).await?,
+                Some(Out::Close) | None => return Ok(()),
             }
-            core.event(shard, Event::Sent { conn, bytes: part.len() });
         }
+    }
+
+    async fn bytes(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            self.core.net().breathe().await;
+            let bytes = self.to.write(&rest[..rest.len().min(SEND_BYTES_MAX)]).await?;
+            self.core.event(self.shard, Event::Sent { conn: self.conn, bytes, of_file: false });
+            rest = &rest[bytes..];
+        }
+        Ok(())
+    }
+
+    /// From the kernel's memory to the socket, with no copy of ours. What is not in memory is read by the ring first: else
+    /// the whole core would wait for the disk.
+    async fn file(&mut self, mut at: u64, end: u64) -> io::Result<()> {
+        let disk = self.core.disk();
+        while at < end {
+            self.core.net().breathe().await;
+            let step = ((end - at) as usize).min(SEND_BYTES_MAX);
+            disk.warm(at, step).await.map_err(|why| io::Error::other(format!("{why:?}")))?;
+            let before = at;
+            let sent = match sendfile(borrow(&self.fd), disk.blocks(), Some(&mut at), step) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(sent) => sent,
+                Err(Errno::AGAIN) => 0,
+                Err(why) => return Err(why.into()),
+            };
+            if sent < step {
+                let mut bytes = [0; WAIT_BYTES];
+                let bytes = &mut bytes[..(step - sent).min(WAIT_BYTES)];
+                disk.blocks().read_exact_at(bytes, at)?;
+                at += self.to.write(bytes).await? as u64;
+            }
+            let bytes = (at - before) as usize;
+            self.core.event(self.shard, Event::Sent { conn: self.conn, bytes, of_file: true });
+        }
+        Ok(())
     }
 }
 

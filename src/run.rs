@@ -12,6 +12,7 @@ use crate::{checkpoints, http, monitor, snapshot, sparse};
 use consensus::Params;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use ledger::record::Index;
+use shards::checksums::Checksums;
 use shards::effect::{Event, Side, Stop};
 use shards::limits::{Budget, PAGE, SCRIPT_CACHE_BYTES};
 use shards::metrics::Pages;
@@ -70,6 +71,7 @@ struct Blueprint {
     /// What is offered to peers.
     services: u64,
     nonce: u64,
+    checksums: Checksums,
     cache: ScriptCache,
     audit: Option<(u32, u32)>,
     start: Instant,
@@ -175,6 +177,7 @@ impl Node {
             pruning,
             services,
             nonce: entropy(),
+            checksums: Checksums::default(),
             cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
             audit,
             start: Instant::now(),
@@ -498,6 +501,7 @@ impl Blueprint {
                 workers: plan.workers,
                 core,
                 pages: self.pages.clone(),
+                checksums: self.checksums.clone(),
                 budget: self.budget,
                 services: self.services,
                 nonce: self.nonce,
