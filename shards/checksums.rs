@@ -59,7 +59,7 @@ mod tests {
             assert_eq!(table.clone().get(at), Some([1, 2, 3, at as u8]));
             (0..64).for_each(|bit| assert_eq!(table.get(at ^ 1 << bit), None, "{at} and bit {bit}"));
             // Another in the same row makes it go; one that cannot be named does not.
-            let other = at ^ 1 << ROW_BITS;
+            let other = at ^ 2 << ROW_BITS;
             table.put(last + 1 + at % (1 << ROW_BITS), [9; 4]);
             assert!(table.get(at).is_some());
             table.put(other, [4; 4]);

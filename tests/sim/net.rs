@@ -66,7 +66,8 @@ impl Sim {
             let why = "nobody answers".into();
             return self.after(50, Due::Event(shard, Event::Closed { conn: key.1, why }));
         };
-        let end = End::new(to, self.now_ms, UNIX + self.now_ms / 1_000);
+        let mut end = End::new(to, self.now_ms, UNIX + self.now_ms / 1_000);
+        end.curious = self.pruning.is_none();
         let latency = self.remotes[remote].script.latency_ms;
         let opened = self.now_ms + latency;
         let (out, coming) = (VecDeque::new(), VecDeque::new());

@@ -52,6 +52,8 @@ pub struct End {
     pub ponged: Vec<(u64, BlockHash)>,
     /// Blocks that it asked the node for.
     asked: VecDeque<Inv>,
+    /// It asks for any block at any time: a node that prunes would hang up.
+    pub curious: bool,
 }
 
 impl End {
@@ -74,6 +76,7 @@ impl End {
             junk: false,
             ponged: Vec::new(),
             asked: VecDeque::new(),
+            curious: false,
         }
     }
 }
@@ -161,12 +164,18 @@ impl Remote {
                 let first = end.asked.pop_front();
                 assert_eq!(first.as_slice(), invs, "blocks come in the order in which they were asked for");
             }
-            Event::Message(Message::GetData(invs)) => invs.iter().for_each(|inv| self.asked(end, inv, faults, rng)),
+            Event::Message(Message::GetData(invs)) => {
+                invs.iter().for_each(|inv| self.asked(end, inv, faults, rng));
+                if end.curious && rng.below(4) == 0 {
+                    let nth = rng.below(self.script.branch.len() as u64) as usize;
+                    self.ask(end, self.script.branch[nth].hash.0, rng);
+                }
+            }
             _ => {}
         }
     }
 
-    /// Asks, a few times, for a block that the node tells of and that it has itself: first the node reads it, then it may
+    /// Asks, a few times, for a block that the node may have and that it has itself: first the node reads it, then it may
     /// send it from where it lies.
     fn ask(&self, end: &mut End, hash: [u8; 32], rng: &mut Rng) {
         let times = if self.script.branch.iter().any(|blk| blk.hash.0 == hash) { rng.below(4) } else { 0 };
