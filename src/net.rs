@@ -2,7 +2,7 @@
 //! between the kernel and the buffers that shards handed out. It never looks at a byte.
 
 use crate::links::Parcel;
-use crate::pump::{BREATH, Core, Mailbox, TURN};
+use crate::pump::{BREATH, Core, Mailbox};
 use bytes::Bytes;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use glommio::net::{AcceptedTcpStream, TcpListener, TcpStream};
@@ -27,8 +27,10 @@ const LINGER: Duration = Duration::from_secs(2);
 const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 /// Accepts without a pause; while guests queue up, none of them waits, and everything else on the core would.
 const ACCEPTS_MAX: usize = 16;
-/// At most this much is handed to the kernel before the shard hears of it and others may have their turn: some 100 µs.
+/// At most this much is handed to the kernel before the shard hears of it …
 const SEND_BYTES_MAX: usize = 512 << 10;
+/// … and this much, about a millisecond, by all writers of a core before everything else has its turn.
+const TURN_BYTES: usize = 2 << 20;
 /// What is copied of a file where its socket has no room: glommio waits for room only to write something.
 const WAIT_BYTES: usize = 4 << 10;
 
@@ -57,8 +59,8 @@ pub struct Net {
     conns: Rc<RefCell<BTreeMap<ConnId, Conn>>>,
     sockets: RefCell<BTreeMap<SocketId, AcceptedTcpStream>>,
     next: Cell<u64>,
-    /// When writers last paused.
-    breathed: Cell<Option<Instant>>,
+    /// Bytes that writers have written since they last paused.
+    written: Cell<usize>,
 }
 
 /// Ends both directions; whoever reads or writes wakes up. To be called only while the connection stands in `Net::conns`.
@@ -81,11 +83,11 @@ fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
 }
 
 impl Net {
-    /// Pauses, if writers have had the core for long.
+    /// Pauses, if writers have had the core for long: all of them, until one has been woken.
     async fn breathe(&self) {
-        if self.breathed.get().is_none_or(|at| at.elapsed() > TURN) {
+        if self.written.get() > TURN_BYTES {
             sleep(BREATH).await;
-            self.breathed.set(Some(Instant::now()));
+            self.written.set(0);
         }
     }
 
@@ -296,7 +298,7 @@ impl Writer<'_> {
         while !rest.is_empty() {
             self.core.net().breathe().await;
             let bytes = self.to.write(&rest[..rest.len().min(SEND_BYTES_MAX)]).await?;
-            self.core.event(self.shard, Event::Sent { conn: self.conn, bytes, of_file: false });
+            self.sent(bytes, false);
             rest = &rest[bytes..];
         }
         Ok(())
@@ -323,10 +325,15 @@ impl Writer<'_> {
                 disk.blocks().read_exact_at(bytes, at)?;
                 at += self.to.write(bytes).await? as u64;
             }
-            let bytes = (at - before) as usize;
-            self.core.event(self.shard, Event::Sent { conn: self.conn, bytes, of_file: true });
+            self.sent((at - before) as usize, true);
         }
         Ok(())
+    }
+
+    fn sent(&self, bytes: usize, of_file: bool) {
+        let written = &self.core.net().written;
+        written.set(written.get() + bytes);
+        self.core.event(self.shard, Event::Sent { conn: self.conn, bytes, of_file });
     }
 }
 

@@ -19,7 +19,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Steps run at most this long before sockets and files get their turn.
-pub const TURN: Duration = Duration::from_millis(1);
+const TURN: Duration = Duration::from_millis(1);
 /// The pause that gives it to them: a timer makes glommio poll its rings.
 pub const BREATH: Duration = Duration::from_micros(10);
 /// Shards hear Tick this often.
