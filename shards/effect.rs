@@ -62,6 +62,8 @@ pub enum Effect {
     Receive { conn: ConnId, buffer: Vec<u8>, room: usize },
     /// peer: write all of it, in order; answered by Sent, again and again until all of it is gone.
     Send { conn: ConnId, bytes: Vec<Bytes> },
+    /// peer: the same with this range of blocks.bin, none of which is given up while the node runs.
+    SendFile { conn: ConnId, at: u64, len: u32 },
     /// peer: end a connection that was Opened once what was sent before has left; answered by Closed.
     Close { conn: ConnId },
     /// book: give an accepted socket to peer shard number `to`; there it is Opened.
@@ -74,6 +76,8 @@ pub enum Effect {
     SaveAddresses(Vec<u8>),
     /// peer: read exactly this range of a file of blocks; answered by Read.
     Read { token: u64, file: FileId, at: u64, len: u32 },
+    /// peer: the same with a block in blocks.bin; but where the kernel holds all of it in memory, its header will do.
+    Peek { token: u64, at: u64, len: u32 },
     /// store: write these bytes (a multiple of 4,096) at this offset (also one) of blocks.bin;
     /// answered by Written. Several may be under way and may end in any order.
     Write { at: u64, pieces: Vec<Bytes> },
@@ -135,11 +139,11 @@ pub enum Event {
     Opened { conn: ConnId, address: SocketAddr, inbound: bool },
     /// peer: bytes came; the buffer of Receive with more at its end.
     Received { conn: ConnId, buffer: Vec<u8> },
-    /// peer: so many bytes were handed to the kernel.
-    Sent { conn: ConnId, bytes: usize },
+    /// peer: so many bytes were handed to the kernel, of a Send or of a SendFile.
+    Sent { conn: ConnId, bytes: usize, of_file: bool },
     /// peer: the connection has ended, or never stood; nothing more will come of it.
     Closed { conn: ConnId, why: String },
-    /// peer: what a Read brought.
+    /// peer: what a Read or Peek brought.
     Read { token: u64, bytes: Result<Bytes, ReadError> },
     /// store: a Write is complete (not yet durable).
     Written { at: u64 },

@@ -5,6 +5,7 @@
 
 pub mod book;
 pub mod chain;
+pub mod checksums;
 pub mod effect;
 pub mod limits;
 pub mod metrics;

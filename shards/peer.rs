@@ -11,6 +11,7 @@ mod talk;
 #[cfg(test)]
 mod tests;
 
+use crate::checksums::Checksums;
 use crate::effect::{ConnId, Effect, Event, Level, ReadError, Stop};
 use crate::limits::{Budget, PEER_SEND_BYTES};
 use crate::metrics::Pages;
@@ -48,6 +49,8 @@ pub struct Config {
     pub core: usize,
     /// Counters.
     pub pages: Pages,
+    /// What is known of checksums.
+    pub checksums: Checksums,
     /// Memory of the node.
     pub budget: Budget,
     /// What this node offers, as service bits.
@@ -64,7 +67,7 @@ pub struct Config {
 #[derive(Debug)]
 enum Reading {
     /// For a peer.
-    Serve(ConnId, BlockHash),
+    Serve(ConnId),
     /// For the chain shard.
     Load(BlockHash, Place),
 }
@@ -170,17 +173,8 @@ impl Peer {
     /// Gives the edge what is queued, and asks for more where nothing waits.
     fn flush(&mut self, conn: ConnId, cx: &mut Cx) {
         let full = self.is_full();
+        self.hand_over(conn, None, cx);
         let link = self.links.get_mut(&conn).expect("just seen");
-        let out = link.conn.take_out();
-        if !out.is_empty() {
-            let bytes: usize = out.iter().map(Bytes::len).sum();
-            if link.sending == 0 {
-                link.sent_ms = cx.now_ms;
-            }
-            link.sending += bytes;
-            self.config.pages.work(self.config.core).sent_bytes.add(bytes as u64);
-            cx.effect(Effect::Send { conn, bytes: out });
-        }
         let busy = link.is_busy(full);
         link.conn.pause(busy, cx.now_ms);
         if !busy && !link.lent {
@@ -192,9 +186,30 @@ impl Peer {
         }
     }
 
-    fn sent(&mut self, conn: ConnId, bytes: usize, cx: &mut Cx) {
+    /// Gives the edge what is queued, and behind it, if any, a block to be sent from where it lies.
+    fn hand_over(&mut self, conn: ConnId, block: Option<Place>, cx: &mut Cx) {
+        let link = self.links.get_mut(&conn).expect("just seen");
+        let (out, before) = (link.conn.take_out(), link.sending);
+        if !out.is_empty() {
+            link.sending += out.iter().map(Bytes::len).sum::<usize>();
+            cx.effect(Effect::Send { conn, bytes: out });
+        }
+        if let Some(Place { at, len, .. }) = block {
+            link.sending += len as usize;
+            link.sending_file += len as usize;
+            cx.effect(Effect::SendFile { conn, at, len });
+        }
+        if before == 0 {
+            link.sent_ms = cx.now_ms;
+        }
+        self.config.pages.work(self.config.core).sent_bytes.add((link.sending - before) as u64);
+    }
+
+    fn sent(&mut self, conn: ConnId, bytes: usize, of_file: bool, cx: &mut Cx) {
         let Some(link) = self.links.get_mut(&conn) else { return };
-        link.sending = link.sending.checked_sub(bytes).expect("only what was given to the edge is sent");
+        let given = "only what was given to the edge is sent";
+        link.sending = link.sending.checked_sub(bytes).expect(given);
+        link.sending_file = link.sending_file.checked_sub(if of_file { bytes } else { 0 }).expect(given);
         link.sent_ms = cx.now_ms;
         self.serve(conn, cx);
         self.run(conn, cx);
@@ -290,11 +305,12 @@ impl Peer {
         cx.tell(ShardId::Chain, word);
     }
 
-    fn read(&mut self, what: Reading, place: Place, cx: &mut Cx) {
+    /// Names something that is about to be read.
+    fn read(&mut self, what: Reading) -> u64 {
         let token = self.next_read;
         self.next_read += 1;
         self.reading.insert(token, what);
-        cx.effect(Effect::Read { token, file: place.file, at: place.at, len: place.len });
+        token
     }
 
     fn was_read(&mut self, token: u64, bytes: Result<Bytes, ReadError>, cx: &mut Cx) {
@@ -314,7 +330,7 @@ impl Peer {
                     }
                 }
             }
-            Reading::Serve(conn, hash) => self.serve_read(conn, hash, bytes.ok(), cx),
+            Reading::Serve(conn) => self.serve_read(conn, token, bytes.ok(), cx),
         }
     }
 
@@ -357,7 +373,7 @@ impl Shard for Peer {
         match input {
             Input::Event(Event::Opened { conn, address, inbound }) => self.opened(conn, address, inbound, cx),
             Input::Event(Event::Received { conn, buffer }) => self.received(conn, buffer, cx),
-            Input::Event(Event::Sent { conn, bytes }) => self.sent(conn, bytes, cx),
+            Input::Event(Event::Sent { conn, bytes, of_file }) => self.sent(conn, bytes, of_file, cx),
             Input::Event(Event::Closed { conn, why }) => self.closed(conn, &why, cx),
             Input::Event(Event::Read { token, bytes }) => self.was_read(token, bytes, cx),
             Input::Msg(word) => self.hear(word, cx),

@@ -2,8 +2,9 @@
 //! the small files. It never looks at a byte but to take off a key that an imported file was masked with.
 
 use crate::pump::Core;
-use crate::{checkpoints, snapshot, sparse, trouble};
+use crate::{cache, checkpoints, snapshot, sparse, trouble};
 use bytes::Bytes;
+use consensus::Header;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions as OpenDirect};
 use glommio::sync::Semaphore;
 use shards::ShardId;
@@ -24,6 +25,8 @@ pub const BLOCK_INDEX: [&str; 2] = ["blocks.idx", "blocks.idx.2"];
 pub const INVALIDATED: &str = "invalidated";
 /// Imported files that a core keeps open. They are numbered in the order of their blocks, so the lowest is needed least.
 const HANDLES_MAX: usize = 64;
+/// Reads at once that only bring something back into the kernel's memory: nobody counts their bytes.
+const WARMING_MAX: u64 = 16;
 
 /// A file of blocks and the key it is masked with (Core's `xor.dat`; zeros for none).
 #[derive(Clone, Debug)]
@@ -50,9 +53,13 @@ struct Readers {
     sources: Vec<Source>,
     /// blocks.bin, open from the start to the end: running out of file handles later cannot hurt it.
     blocks: Rc<BufferedFile>,
+    /// The same for what needs no ring.
+    plain: File,
     imported: RefCell<BTreeMap<FileId, Rc<BufferedFile>>>,
     /// Files are opened one after the other, so that reads of one file that begin together open it once.
     opening: Semaphore,
+    /// Reads for the kernel's memory alone.
+    warming: Semaphore,
 }
 
 /// The files of one core.
@@ -119,6 +126,15 @@ impl Disk {
     pub fn carry_out(&self, core: &Core, effect: Effect) {
         match effect {
             Effect::Read { token, file, at, len } => self.read(core, token, file, at, len),
+            Effect::Peek { token, at, len } => {
+                match cache::first_of::<{ Header::LEN }>(&self.readers.plain, at, len.into()) {
+                    Some(header) => {
+                        let bytes = Ok(Bytes::copy_from_slice(&header));
+                        core.event(core.peer_shard().expect("only peer shards read"), Event::Read { token, bytes });
+                    }
+                    None => self.read(core, token, 0, at, len),
+                }
+            }
             Effect::Write { at, pieces } => self.write(core, at, pieces),
             Effect::Sync => {
                 let (core, file) = (core.clone(), self.writer.clone().expect("the store's core"));
@@ -183,6 +199,20 @@ impl Disk {
             }
             other => unreachable!("no matter of files: {other:?}"),
         }
+    }
+
+    /// blocks.bin for who sends straight from it.
+    pub fn blocks(&self) -> &File {
+        &self.readers.plain
+    }
+
+    /// Sees to it that the kernel holds a range of blocks.bin in memory, without waiting for the disk on this core.
+    pub async fn warm(&self, at: u64, len: usize) -> Result<(), ReadError> {
+        if cache::first_of::<1>(&self.readers.plain, at, len as u64).is_none() {
+            let _turn = self.readers.warming.acquire_permit(1).await.expect("never closed");
+            self.readers.read(0, at, len).await?;
+        }
+        Ok(())
     }
 
     fn dump(&self, core: &Core, question: u64, at: u64, bytes: Bytes) {
@@ -276,7 +306,9 @@ impl Readers {
         let path = &sources[0].path;
         let blocks = OpenDirect::new().read(true).buffered_open(path).await;
         let blocks = blocks.map_err(|why| format!("cannot open {} for reading: {why}", path.display()))?;
-        Ok(Readers { blocks: Rc::new(blocks), sources, imported: RefCell::default(), opening: Semaphore::new(1) })
+        let plain = File::open(path).map_err(|why| format!("cannot open {} for reading: {why}", path.display()))?;
+        let (opening, warming) = (Semaphore::new(1), Semaphore::new(WARMING_MAX));
+        Ok(Readers { blocks: Rc::new(blocks), plain, sources, imported: RefCell::default(), opening, warming })
     }
 
     async fn handle(&self, file: FileId) -> Result<Rc<BufferedFile>, String> {

@@ -5,6 +5,7 @@
 mod args;
 mod ask;
 mod blocks;
+mod cache;
 mod checkpoints;
 mod coins;
 mod config;

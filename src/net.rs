@@ -2,18 +2,22 @@
 //! between the kernel and the buffers that shards handed out. It never looks at a byte.
 
 use crate::links::Parcel;
-use crate::pump::{Core, Mailbox};
+use crate::pump::{BREATH, Core, Mailbox};
 use bytes::Bytes;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use glommio::net::{AcceptedTcpStream, TcpListener, TcpStream};
 use glommio::timer::sleep;
+use rustix::fs::sendfile;
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{RecvFlags, recv};
 use shards::ShardId;
 use shards::effect::{ConnId, Effect, Event, SocketId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -24,16 +28,22 @@ const LINGER: Duration = Duration::from_secs(2);
 const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 /// Accepts without a pause; while guests queue up, none of them waits, and everything else on the core would.
 const ACCEPTS_MAX: usize = 16;
-/// The pause: a timer makes glommio poll its rings.
-const BREATH: Duration = Duration::from_micros(10);
 /// What a read waits for, and has to clear memory for; if it comes, the rest of what is there comes with it.
 const FIRST_BYTES: usize = 16 << 10;
-/// At most this much is handed to the kernel before the shard hears of it: a slow reader is told from a stalled one
-/// by what it took, and a block may be 4 MB.
-const SEND_BYTES_MAX: usize = 64 << 10;
+/// At most this much is handed to the kernel before the shard hears of it …
+const SEND_BYTES_MAX: usize = 512 << 10;
+/// … and this much, about a millisecond, by all writers of a core before everything else has its turn.
+const TURN_BYTES: usize = 2 << 20;
+/// What is copied of a file where its socket has no room: glommio waits for room only to write something.
+const WAIT_BYTES: usize = 4 << 10;
 
 enum Out {
     Bytes(Vec<Bytes>),
+    /// A range of blocks.bin.
+    File {
+        at: u64,
+        end: u64,
+    },
     Close,
 }
 
@@ -52,6 +62,8 @@ pub struct Net {
     conns: Rc<RefCell<BTreeMap<ConnId, Conn>>>,
     sockets: RefCell<BTreeMap<SocketId, AcceptedTcpStream>>,
     next: Cell<u64>,
+    /// Bytes that writers have written since they last paused.
+    written: Cell<usize>,
 }
 
 /// Ends both directions; whoever reads or writes wakes up. To be called only while the connection stands in `Net::conns`.
@@ -64,7 +76,24 @@ fn shut(fd: RawFd) {
     }
 }
 
+/// The socket of a connection; to be called only by who holds its stream, or a half of it, for as long as `fd` lives.
+fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
+    // SAFETY: the stream keeps the socket open, so that nothing else goes by its number.
+    #[allow(unsafe_code)]
+    unsafe {
+        BorrowedFd::borrow_raw(*fd)
+    }
+}
+
 impl Net {
+    /// Pauses, if writers have had the core for long: all of them, until one has been woken.
+    async fn breathe(&self) {
+        if self.written.get() > TURN_BYTES {
+            sleep(BREATH).await;
+            self.written.set(0);
+        }
+    }
+
     /// Carries out one effect.
     pub fn carry_out(&self, core: &Core, effect: Effect) {
         match effect {
@@ -77,6 +106,11 @@ impl Net {
             Effect::Send { conn, bytes } => {
                 if let Some(conn) = self.conns.borrow().get(&conn) {
                     conn.out.push(Out::Bytes(bytes));
+                }
+            }
+            Effect::SendFile { conn, at, len } => {
+                if let Some(conn) = self.conns.borrow().get(&conn) {
+                    conn.out.push(Out::File { at, end: at + u64::from(len) });
                 }
             }
             Effect::Close { conn } => {
@@ -185,6 +219,8 @@ fn start(
 ) {
     let _ = stream.set_nodelay(true);
     let fd = stream.as_raw_fd();
+    // glommio asks for it call by call, sendfile cannot.
+    let _ = ioctl_fionbio(borrow(&fd), true);
     let (reads, out) = (Rc::new(Mailbox::default()), Rc::new(Mailbox::default()));
     let entry = Conn { fd, reads: reads.clone(), out: out.clone(), until: Cell::new(None) };
     conns.borrow_mut().insert(conn, entry);
@@ -193,7 +229,9 @@ fn start(
     let writer = {
         let (core, reads) = (core.clone(), reads.clone());
         glommio::spawn_local(async move {
-            write(&core, shard, conn, &mut write_half, &out).await;
+            let mut writer = Writer { core: &core, shard, conn, fd, to: &mut write_half };
+            // Why it failed is the reader's to say.
+            let _ = writer.run(&out).await;
             shut(fd);
             reads.close();
         })
@@ -215,13 +253,10 @@ fn start(
 
 /// Appends what else is there, at most so many bytes, without waiting. What goes wrong, the next read tells.
 fn fill(fd: RawFd, buffer: &mut Vec<u8>, mut room: usize) {
-    // SAFETY: the reader, who calls, holds a half of the stream and with it the socket open.
-    #[allow(unsafe_code)]
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     while room > 0 {
         let spare = buffer.spare_capacity_mut();
         let most = room.min(spare.len());
-        let count = match recv(fd, &mut spare[..most], RecvFlags::DONTWAIT) {
+        let count = match recv(borrow(&fd), &mut spare[..most], RecvFlags::DONTWAIT) {
             Ok(((read, _), _)) if !read.is_empty() => read.len(),
             _ => return,
         };
@@ -259,14 +294,70 @@ async fn read(
     "closed".into()
 }
 
-async fn write(core: &Core, shard: ShardId, conn: ConnId, to: &mut WriteHalf<TcpStream>, out: &Mailbox<Out>) {
-    while let Some(Out::Bytes(pieces)) = out.pop().await {
-        for part in pieces.iter().flat_map(|piece| piece.chunks(SEND_BYTES_MAX)) {
-            if to.write_all(part).await.is_err() {
-                return;
+/// What sends for one connection.
+struct Writer<'a> {
+    core: &'a Core,
+    shard: ShardId,
+    conn: ConnId,
+    fd: RawFd,
+    to: &'a mut WriteHalf<TcpStream>,
+}
+
+impl Writer<'_> {
+    async fn run(&mut self, out: &Mailbox<Out>) -> io::Result<()> {
+        loop {
+            match out.pop().await {
+                Some(Out::Bytes(pieces)) => {
+                    for piece in pieces {
+                        self.bytes(&piece).await?;
+                    }
+                }
+                Some(Out::File { at, end }) => self.file(at, end).await?,
+                Some(Out::Close) | None => return Ok(()),
             }
-            core.socket_event(shard, Event::Sent { conn, bytes: part.len() });
         }
+    }
+
+    async fn bytes(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            self.core.net().breathe().await;
+            let bytes = self.to.write(&rest[..rest.len().min(SEND_BYTES_MAX)]).await?;
+            self.sent(bytes, false);
+            rest = &rest[bytes..];
+        }
+        Ok(())
+    }
+
+    /// From the kernel's memory to the socket, with no copy of ours. What is not in memory is read by the ring first: else
+    /// the whole core would wait for the disk.
+    async fn file(&mut self, mut at: u64, end: u64) -> io::Result<()> {
+        let disk = self.core.disk();
+        while at < end {
+            self.core.net().breathe().await;
+            let step = ((end - at) as usize).min(SEND_BYTES_MAX);
+            disk.warm(at, step).await.map_err(|why| io::Error::other(format!("{why:?}")))?;
+            let before = at;
+            let sent = match sendfile(borrow(&self.fd), disk.blocks(), Some(&mut at), step) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(sent) => sent,
+                Err(Errno::AGAIN) => 0,
+                Err(why) => return Err(why.into()),
+            };
+            if sent < step {
+                let mut bytes = [0; WAIT_BYTES];
+                let bytes = &mut bytes[..(step - sent).min(WAIT_BYTES)];
+                disk.blocks().read_exact_at(bytes, at)?;
+                at += self.to.write(bytes).await? as u64;
+            }
+            self.sent((at - before) as usize, true);
+        }
+        Ok(())
+    }
+
+    fn sent(&self, bytes: usize, of_file: bool) {
+        let written = &self.core.net().written;
+        written.set(written.get() + bytes);
+        self.core.socket_event(self.shard, Event::Sent { conn: self.conn, bytes, of_file });
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Steps run at most this long before sockets and files get their turn.
 const TURN: Duration = Duration::from_millis(1);
 /// The pause that gives it to them: a timer makes glommio poll its rings.
-const BREATH: Duration = Duration::from_micros(10);
+pub const BREATH: Duration = Duration::from_micros(10);
 /// Shards hear Tick this often.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -348,11 +348,13 @@ impl Core {
             Effect::Connect { .. }
             | Effect::Receive { .. }
             | Effect::Send { .. }
+            | Effect::SendFile { .. }
             | Effect::Close { .. }
             | Effect::Hand { .. }
             | Effect::Refuse { .. }
             | Effect::Resolve { .. } => self.0.net.carry_out(self, effect),
             Effect::Read { .. }
+            | Effect::Peek { .. }
             | Effect::Write { .. }
             | Effect::Sync
             | Effect::SaveAddresses(_)
@@ -384,6 +386,11 @@ impl Core {
     /// The sockets of this core.
     pub fn net(&self) -> &Net {
         &self.0.net
+    }
+
+    /// The files of this core.
+    pub fn disk(&self) -> &Disk {
+        &self.0.disk
     }
 
     /// The utxo shard of this core.

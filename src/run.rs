@@ -12,6 +12,7 @@ use crate::{checkpoints, executor, http, monitor, snapshot, sparse};
 use consensus::Params;
 use ledger::Seed;
 use ledger::record::Index;
+use shards::checksums::Checksums;
 use shards::effect::{Event, Side, Stop};
 use shards::limits::{Budget, PAGE, SCRIPT_CACHE_BYTES};
 use shards::metrics::Pages;
@@ -65,6 +66,7 @@ struct Blueprint {
     nonce: u64,
     /// Of the tables of coins.
     seed: Seed,
+    checksums: Checksums,
     cache: ScriptCache,
     audit: Option<(u32, u32)>,
     start: Instant,
@@ -171,6 +173,7 @@ impl Node {
             services,
             nonce: entropy(),
             seed: Seed::new(entropy()),
+            checksums: Checksums::default(),
             cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
             audit,
             start: Instant::now(),
@@ -486,6 +489,7 @@ impl Blueprint {
                 workers: plan.workers,
                 core,
                 pages: self.pages.clone(),
+                checksums: self.checksums.clone(),
                 budget: self.budget,
                 services: self.services,
                 nonce: self.nonce,

@@ -92,8 +92,9 @@ pub(super) struct Link {
     pub(super) inbox: VecDeque<conn::Event>,
     /// The edge holds the buffer.
     pub(super) lent: bool,
-    /// Bytes with the edge, not yet taken by the kernel, and when it last took some.
+    /// Bytes with the edge, not yet taken by the kernel; those of them that lie in blocks.bin; and when it last took some.
     pub(super) sending: usize,
+    pub(super) sending_file: usize,
     pub(super) sent_ms: u64,
     /// Numbers of what this peer made us do and is not visible yet.
     pub(super) seq: Seq,
@@ -124,6 +125,7 @@ impl Link {
             inbox: VecDeque::new(),
             lent: false,
             sending: 0,
+            sending_file: 0,
             sent_ms: now_ms,
             seq: 0,
             unsettled: BTreeMap::new(),
@@ -158,9 +160,9 @@ impl Link {
     /// good as free, and counting it would cost another peer its connection.
     pub(super) fn holds(&self) -> Memory {
         if self.closing.is_some() {
-            return Memory { out: self.sending, ..Memory::default() };
+            return Memory { out: self.sending - self.sending_file, ..Memory::default() };
         }
-        let out = self.sending + self.conn.queued_bytes() + self.serving.bytes();
+        let out = self.sending - self.sending_file + self.conn.queued_bytes() + self.serving.bytes();
         Memory { buffered: self.conn.buffered(), out, lists: self.serving.list_bytes() }
     }
 

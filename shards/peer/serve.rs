@@ -1,15 +1,22 @@
 //! Answers to getdata, in the order asked: where the block lies (chain shard), its bytes (disk), out to the socket. A few
 //! are looked up ahead of the one being sent, so that a peer that pulls a whole chain is limited by the wire.
+//!
+//! A block that was hashed once in this run and lies in the kernel's memory is sent from there: only its header comes to
+//! be looked at, and the checksum that is remembered is that of the bytes as they were when they were sound. It may take
+//! a slow peer long to take it, so this is not done where pages of blocks.bin may be given up meanwhile: only by a node that
+//! offers all blocks, which gives none up.
 
 use super::{Peer, Reading};
-use crate::effect::ConnId;
+use crate::checksums::Checksums;
+use crate::effect::{ConnId, Effect};
 use crate::limits::PEER_SEND_BYTES;
 use crate::msg::{Msg, Place};
 use crate::{Cx, ShardId};
 use bytes::{Bytes, BytesMut};
-use consensus::{Block, BlockHash};
+use consensus::{Block, BlockHash, Header};
 use ledger::record::BLOCK_LEN_MAX;
 use std::collections::VecDeque;
+use wire::frame::Checksum;
 use wire::message::{Inv, InvKind, Message};
 
 /// Blocks looked up or read ahead for one peer.
@@ -18,9 +25,11 @@ const AHEAD_MAX: usize = 8;
 #[derive(Debug)]
 enum State {
     Finding,
-    /// So many bytes are on their way from disk.
-    Reading(u32),
-    Ready(Bytes),
+    /// It is on its way from disk under this name; with a checksum, its header may do.
+    Reading(u64, Place, Option<[u8; 4]>),
+    Ready(Bytes, [u8; 4]),
+    /// To be sent from where it lies.
+    InFile(Place, [u8; 4]),
     Missing,
 }
 
@@ -50,9 +59,9 @@ impl Serving {
     pub(super) fn bytes(&self) -> usize {
         let bytes = |item: &Item| match &item.state {
             State::Finding => BLOCK_LEN_MAX as usize,
-            State::Reading(len) => *len as usize,
-            State::Ready(bytes) => bytes.len(),
-            State::Missing => 0,
+            State::Reading(_, place, _) => place.len as usize,
+            State::Ready(bytes, _) => bytes.len(),
+            State::InFile(..) | State::Missing => 0,
         };
         self.ahead.iter().map(bytes).sum()
     }
@@ -62,14 +71,21 @@ impl Serving {
         (self.todo.len() + self.missing.len()) * size_of::<Inv>()
     }
 
-    /// The first item of this hash in this state; of equal ones any will do.
-    fn item(&mut self, hash: &BlockHash, state: fn(&State) -> bool) -> Option<&mut Item> {
-        self.ahead.iter_mut().find(|item| item.inv.hash == hash.0 && state(&item.state))
-    }
-
     fn wants_more(&self) -> bool {
         !self.todo.is_empty() && self.ahead.len() < AHEAD_MAX
     }
+}
+
+/// A block as a peer wants it, ready to be sent.
+fn ready(kind: InvKind, bytes: Bytes, at: u64, checksums: &Checksums) -> State {
+    let stripped = if kind == InvKind::Block { without_witnesses(&bytes) } else { Some(bytes.clone()) };
+    let Some(body) = stripped else { return State::Missing };
+    let known = checksums.get(at).filter(|_| body.len() == bytes.len());
+    let checksum = known.unwrap_or_else(|| Checksum::of(&body));
+    if body.len() == bytes.len() {
+        checksums.put(at, checksum);
+    }
+    State::Ready(body, checksum)
 }
 
 /// A block as it was before witnesses (BIP144: what `MSG_BLOCK` asks for).
@@ -109,22 +125,23 @@ impl Peer {
 
     /// Sends what is ready, in order, and gets in line for more.
     pub(super) fn serve(&mut self, conn: ConnId, cx: &mut Cx) {
-        let Some(link) = self.links.get_mut(&conn).filter(|link| link.closing.is_none()) else { return };
-        let (serving, out) = (&mut link.serving, &mut link.conn);
-        while let Some(Item { state: State::Ready(_) | State::Missing, .. }) = serving.ahead.front()
-            && link.sending + out.queued_bytes() <= PEER_SEND_BYTES
+        while let Some(link) = self.links.get_mut(&conn).filter(|link| link.closing.is_none())
+            && link.sending + link.conn.queued_bytes() <= PEER_SEND_BYTES
+            && let Some(Item { state: State::Ready(..) | State::InFile(..) | State::Missing, .. }) =
+                link.serving.ahead.front()
         {
-            let item = serving.ahead.pop_front().expect("just seen");
-            let body = match item.state {
-                State::Ready(bytes) if item.inv.kind == InvKind::Block => without_witnesses(&bytes),
-                State::Ready(bytes) => Some(bytes),
-                _ => None,
-            };
-            match body {
-                Some(body) => out.send_block(&body),
-                None => serving.missing.push(item.inv),
+            let item = link.serving.ahead.pop_front().expect("just seen");
+            match item.state {
+                State::Ready(body, checksum) => link.conn.send_block(&body, checksum),
+                State::InFile(place, checksum) => {
+                    link.conn.send_block_head(place.len, checksum);
+                    self.hand_over(conn, Some(place), cx);
+                }
+                _ => link.serving.missing.push(item.inv),
             }
         }
+        let Some(link) = self.links.get_mut(&conn).filter(|link| link.closing.is_none()) else { return };
+        let (serving, out) = (&mut link.serving, &mut link.conn);
         if serving.is_done() {
             if !serving.missing.is_empty() {
                 out.send(&Message::NotFound(std::mem::take(&mut serving.missing)));
@@ -164,22 +181,45 @@ impl Peer {
     }
 
     pub(super) fn found(&mut self, conn: ConnId, hash: BlockHash, place: Option<Place>, cx: &mut Cx) {
-        let finding = |state: &State| matches!(state, State::Finding);
-        let Some(item) = self.links.get_mut(&conn).and_then(|link| link.serving.item(&hash, finding)) else { return };
-        item.state = place.map_or(State::Missing, |place| State::Reading(place.len));
-        if let Some(place) = place {
-            self.read(Reading::Serve(conn, hash), place, cx);
+        // Of equal ones any will do.
+        let finding = |item: &&mut Item| item.inv.hash == hash.0 && matches!(item.state, State::Finding);
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let Some(item) = link.serving.ahead.iter_mut().find(finding) else { return };
+        let keeps_all = self.config.services & wire::NODE_NETWORK != 0;
+        item.state = match place {
+            None => State::Missing,
+            Some(place) => {
+                let as_it_lies = item.inv.kind == InvKind::WitnessBlock && keeps_all;
+                let checksum = self.config.checksums.get(place.at).filter(|_| as_it_lies);
+                State::Reading(self.next_read, place, checksum)
+            }
+        };
+        if let State::Reading(_, Place { file, at, len }, checksum) = item.state {
+            let token = self.read(Reading::Serve(conn));
+            cx.effect(match checksum {
+                Some(_) => Effect::Peek { token, at, len },
+                None => Effect::Read { token, file, at, len },
+            });
         }
         self.serve(conn, cx);
         self.run(conn, cx);
     }
 
-    pub(super) fn serve_read(&mut self, conn: ConnId, hash: BlockHash, bytes: Option<Bytes>, cx: &mut Cx) {
-        let reading = |state: &State| matches!(state, State::Reading(_));
-        let Some(item) = self.links.get_mut(&conn).and_then(|link| link.serving.item(&hash, reading)) else { return };
+    pub(super) fn serve_read(&mut self, conn: ConnId, token: u64, bytes: Option<Bytes>, cx: &mut Cx) {
+        let ahead = self.links.get_mut(&conn).into_iter().flat_map(|link| &mut link.serving.ahead);
+        let found = ahead.filter_map(|item| match item.state {
+            State::Reading(name, place, checksum) if name == token => Some((item, place, checksum)),
+            _ => None,
+        });
+        let Some((item, place, checksum)) = found.last() else { return };
         // Damaged bytes must not be passed on; the header's hash is the cheap check.
-        let sound = bytes.filter(|bytes| bytes.len() > 80 && consensus::sha256d(&bytes[..80]) == hash.0);
-        item.state = sound.map_or(State::Missing, State::Ready);
+        let is_sound =
+            |bytes: &Bytes| bytes.get(..Header::LEN).is_some_and(|header| consensus::sha256d(header) == item.inv.hash);
+        item.state = match (bytes.filter(is_sound), checksum) {
+            (None, _) => State::Missing,
+            (Some(bytes), Some(checksum)) if bytes.len() < place.len as usize => State::InFile(place, checksum),
+            (Some(bytes), _) => ready(item.inv.kind, bytes, place.at, &self.config.checksums),
+        };
         self.serve(conn, cx);
         self.run(conn, cx);
     }

@@ -1,7 +1,7 @@
 //! What each message of a peer means, and what each word of another shard means for a peer.
 
 use super::{Made, Peer, Reading, peer_name};
-use crate::effect::{ConnId, Level};
+use crate::effect::{ConnId, Effect, Level};
 use crate::msg::{From, Msg, Seq, Want, split_peer};
 use crate::{Cx, ShardId};
 use bytes::Bytes;
@@ -184,7 +184,10 @@ impl Peer {
             Msg::Located { peer, want, headers } => self.located(split_peer(peer).1, want, headers, cx),
             Msg::Found { peer, hash, place } => self.found(split_peer(peer).1, hash, place, cx),
             Msg::Parse { from, hash, bytes } => self.parse(from, hash, bytes, cx),
-            Msg::Load { hash, place } => self.read(Reading::Load(hash, place), place, cx),
+            Msg::Load { hash, place } => {
+                let token = self.read(Reading::Load(hash, place));
+                cx.effect(Effect::Read { token, file: place.file, at: place.at, len: place.len });
+            }
             Msg::TipMoved { height, headers, fresh } => self.tip_moved(height, &headers, fresh, cx),
             Msg::Dial { address } => self.dial(address, cx),
             Msg::Tell { peer, list } => {

@@ -7,6 +7,8 @@ use consensus::Network;
 use std::collections::BTreeMap;
 use wire::message::{Address, Inv, InvKind, Message, Version};
 
+mod serving;
+
 const REGTEST: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 const BLOCK: usize = BLOCK_LEN_MAX as usize;
 
@@ -15,6 +17,8 @@ struct Far {
     buffer: Option<(Vec<u8>, usize)>,
     out: BytesMut,
     unsent: usize,
+    /// Offsets and lengths of blocks that are sent from where they lie.
+    from_file: Vec<(u64, u32)>,
 }
 
 struct Bench {
@@ -23,6 +27,7 @@ struct Bench {
     far: BTreeMap<ConnId, Far>,
     words: Vec<(ShardId, Msg)>,
     reads: Vec<(u64, u32)>,
+    peeks: Vec<(u64, u32)>,
     let_go: Vec<ConnId>,
 }
 
@@ -34,6 +39,7 @@ impl Bench {
             workers: 1,
             core: 0,
             pages: Pages::new(1),
+            checksums: Checksums::default(),
             budget: Budget { total: 0, receive, window: 0, worlds: 0, send },
             nonce: 7,
             seed: Seed::new(1),
@@ -41,7 +47,7 @@ impl Bench {
             verbose: false,
         };
         let (peer, cx) = (Peer::new(config), Cx::new(1));
-        Bench { peer, cx, far: BTreeMap::new(), words: vec![], reads: vec![], let_go: vec![] }
+        Bench { peer, cx, far: BTreeMap::new(), words: vec![], reads: vec![], peeks: vec![], let_go: vec![] }
     }
 
     fn step(&mut self, input: Input) {
@@ -65,7 +71,12 @@ impl Bench {
                     far.unsent += bytes.iter().map(Bytes::len).sum::<usize>();
                     bytes.iter().for_each(|piece| far.out.extend_from_slice(piece));
                 }
+                Effect::SendFile { conn, at, len } => {
+                    assert!(!self.let_go.contains(&conn), "sent after the end");
+                    self.far.entry(conn).or_default().from_file.push((at, len));
+                }
                 Effect::Read { token, len, .. } => self.reads.push((token, len)),
+                Effect::Peek { token, len, .. } => self.peeks.push((token, len)),
                 Effect::Close { conn } => self.let_go.push(conn),
                 _ => {}
             }
@@ -96,7 +107,7 @@ impl Bench {
     /// The kernel takes all that was sent.
     fn taken(&mut self, conn: ConnId) {
         let bytes = std::mem::take(&mut self.far.get_mut(&conn).unwrap().unsent);
-        self.event(Event::Sent { conn, bytes });
+        self.event(Event::Sent { conn, bytes, of_file: false });
     }
 
     /// A connection with its handshake done and nothing waiting.
@@ -151,7 +162,11 @@ impl Bench {
     }
 
     fn found(&mut self, peer: PeerId, hash: BlockHash, len: Option<u32>) {
-        let place = len.map(|len| Place { file: 0, at: 0, len });
+        self.found_at(peer, hash, 0, len);
+    }
+
+    fn found_at(&mut self, peer: PeerId, hash: BlockHash, at: u64, len: Option<u32>) {
+        let place = len.map(|len| Place { file: 0, at, len });
         self.step(Input::Msg(Msg::Found { peer, hash, place }));
     }
 }
@@ -330,7 +345,7 @@ fn only_who_holds_half_a_message_is_let_go() {
         bench.step(Input::Tick);
     }
     bench.event(Event::Received { conn: 3, buffer: vec![1, 2, 3] });
-    bench.event(Event::Sent { conn: 3, bytes: 0 });
+    bench.event(Event::Sent { conn: 3, bytes: 0, of_file: false });
     bench.step(Input::Msg(Msg::Ask { peer: 3, hashes: vec![BlockHash([1; 32])] }));
     assert_eq!(bench.let_go, [3]);
     for conn in (0..IDLE).chain([99]) {

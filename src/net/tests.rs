@@ -8,6 +8,7 @@ use crate::pump::Parts;
 use glommio::{LocalExecutorBuilder, Placement};
 use shards::metrics::Pages;
 use shards::{Cx, Input, Shard};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream as Guest;
 use std::os::unix::net::UnixStream;
@@ -16,12 +17,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 /// Bytes of the one big answer: more than the kernel buffers for a socket that nobody reads.
 const BIG: usize = 256 << 20;
+/// Bytes of blocks.bin where some of it is sent.
+const FILE: usize = 64 << 20;
 
 #[derive(Default)]
 struct Seen {
     opened: AtomicUsize,
     closed: AtomicUsize,
     sent: AtomicUsize,
+    sent_of_file: AtomicUsize,
 }
 
 /// Gives each socket to the one peer shard.
@@ -35,7 +39,8 @@ impl Shard for Doorman {
     }
 }
 
-/// Answers `e` with itself, `c` by closing, `b` with `BIG` bytes in one piece.
+/// Answers `e` with itself, `c` by closing, `b` with `BIG` bytes in one piece, `f` with blocks.bin but for its first byte, `x`
+/// with more than there is at its end.
 struct Echo(Arc<Seen>);
 
 impl Shard for Echo {
@@ -49,12 +54,14 @@ impl Shard for Echo {
                 match buffer[0] {
                     b'c' => cx.effect(Effect::Close { conn }),
                     b'b' => cx.effect(Effect::Send { conn, bytes: vec![vec![7; BIG].into()] }),
+                    b'f' => cx.effect(Effect::SendFile { conn, at: 1, len: FILE as u32 - 1 }),
+                    b'x' => cx.effect(Effect::SendFile { conn, at: FILE as u64 - 10, len: 20 }),
                     _ => cx.effect(Effect::Send { conn, bytes: vec![buffer.into()] }),
                 }
                 conn
             }
-            Input::Event(Event::Sent { bytes, .. }) => {
-                self.0.sent.fetch_add(bytes, SeqCst);
+            Input::Event(Event::Sent { bytes, of_file, .. }) => {
+                if of_file { &self.0.sent_of_file } else { &self.0.sent }.fetch_add(bytes, SeqCst);
                 return;
             }
             Input::Event(Event::Closed { .. }) => {
@@ -67,16 +74,17 @@ impl Shard for Echo {
     }
 }
 
-/// A core that serves until the process ends.
-fn serve(name: &'static str) -> (SocketAddr, Arc<Seen>) {
+/// A core that serves until the process ends, with a file of these bytes.
+fn serve(name: &'static str, bytes: &[u8]) -> (SocketAddr, Arc<Seen>, File) {
+    let folder = std::env::temp_dir().join(format!("caesure-net-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("blocks.bin");
+    std::fs::write(&path, bytes).unwrap();
+    let file = File::open(&path).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, seen) = (listener.local_addr().unwrap(), Arc::new(Seen::default()));
     let told = seen.clone();
     let job = move || async move {
-        let folder = std::env::temp_dir().join(format!("caesure-net-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("blocks.bin");
-        std::fs::write(&path, [7; 4096]).unwrap();
         let disk = Disk::open(vec![Source { path, key: [0; 8] }], folder.clone(), Access::Read).await.unwrap();
         std::fs::remove_dir_all(folder).unwrap();
         let plan = shards::plan(1);
@@ -103,7 +111,7 @@ fn serve(name: &'static str) -> (SocketAddr, Arc<Seen>) {
     let builder =
         LocalExecutorBuilder::new(Placement::Unbound).io_memory(1 << 20).preempt_timer(Duration::from_secs(1));
     drop(builder.spawn(job).unwrap());
-    (address, seen)
+    (address, seen, file)
 }
 
 fn wait_for(what: &str, done: impl Fn() -> bool) {
@@ -145,7 +153,7 @@ fn bystander(stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
 #[test]
 fn five_thousand_guests_leave_no_descriptor_behind_and_touch_nobody_elses() {
     const GUESTS: usize = 5_000;
-    let (address, seen) = serve("churn");
+    let (address, seen, _) = serve("churn", &[7; 4096]);
     let stop = Arc::new(AtomicBool::new(false));
     let bystander = bystander(stop.clone());
     let before = descriptors();
@@ -171,7 +179,7 @@ fn five_thousand_guests_leave_no_descriptor_behind_and_touch_nobody_elses() {
 
 #[test]
 fn what_a_slow_reader_takes_of_a_big_piece_is_told_before_all_of_it_is_gone() {
-    let (address, seen) = serve("slow");
+    let (address, seen, _) = serve("slow", &[7; 4096]);
     let mut guest = say(address, b"b");
     wait_for("word of the first bytes", || seen.sent.load(SeqCst) > 0);
     let told = seen.sent.load(SeqCst);
@@ -181,4 +189,24 @@ fn what_a_slow_reader_takes_of_a_big_piece_is_told_before_all_of_it_is_gone() {
         guest.read_exact(&mut bytes).unwrap();
     }
     wait_for("word of all bytes", || seen.sent.load(SeqCst) == BIG);
+}
+
+#[test]
+fn a_slow_reader_gets_a_file_in_parts_and_whole_whatever_the_kernel_holds_of_it() {
+    let bytes: Vec<u8> = (0..FILE).map(|at| (at ^ at >> 12) as u8).collect();
+    let (address, seen, file) = serve("file", &bytes);
+    let mut guest = say(address, b"fe");
+    wait_for("word of the first bytes", || seen.sent_of_file.load(SeqCst) > 0);
+    let told = seen.sent_of_file.load(SeqCst);
+    assert!(told < FILE - 1 && seen.sent.load(SeqCst) == 0, "nobody has read a byte");
+    // What is left of it is on disk only.
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let mut got = vec![0; FILE];
+    guest.read_exact(&mut got).unwrap();
+    assert!(got[..FILE - 1] == bytes[1..] && got[FILE - 1] == b'e', "other bytes, or in another order");
+    wait_for("word of all bytes", || seen.sent_of_file.load(SeqCst) == FILE - 1);
+    // Half a block is none.
+    assert!(say(address, b"x").read_to_end(&mut got).unwrap() <= 10);
+    wait_for("the end of that", || seen.closed.load(SeqCst) == 1);
 }

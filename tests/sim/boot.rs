@@ -4,6 +4,7 @@ use super::checks::Checks;
 use super::edge::Due;
 use super::*;
 use consensus::{Network, Params};
+use shards::checksums::Checksums;
 use shards::effect::Side;
 use shards::limits::HORIZON_BLOCKS;
 use shards::metrics::Pages;
@@ -185,6 +186,7 @@ impl Sim {
         if self.warm {
             self.checks.chains.teach(&cache);
         }
+        let (checksums, pruned) = (Checksums::default(), self.pruning.is_some());
         for i in 0..workers {
             let core = self.plan.home(ShardId::Peer(i));
             let (nonce, seed) = (self.rng.bits(), ledger::Seed::new(7));
@@ -195,7 +197,8 @@ impl Sim {
                 core,
                 pages: pages.clone(),
                 budget,
-                services: wire::NODE_NETWORK | wire::NODE_WITNESS,
+                services: if pruned { wire::NODE_WITNESS } else { wire::NODE_NETWORK | wire::NODE_WITNESS },
+                checksums: checksums.clone(),
                 nonce,
                 seed,
                 verbose: false,

@@ -102,6 +102,12 @@ impl Disk {
         }
     }
 
+    /// Whether some of this range was given up.
+    pub fn has_hole(&self, at: u64, len: u32) -> bool {
+        let end = (at + u64::from(len)) as usize;
+        self.holes.range(at as usize / PAGE..end.div_ceil(PAGE)).next().is_some()
+    }
+
     /// The holes of the file.
     pub fn holes(&self) -> Vec<Range<u64>> {
         self.holes.iter().map(|page| (page * PAGE) as u64..((page + 1) * PAGE) as u64).collect()

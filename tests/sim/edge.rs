@@ -1,6 +1,7 @@
 //! What shards ask of the kernel, and what comes of it: on time, late, wrong or not at all.
 
 use super::*;
+use consensus::Header;
 use shards::effect::{Effect, Event, Level, ReadError, Side};
 
 /// What happens at some time.
@@ -21,8 +22,8 @@ pub(super) enum Due {
     Remembered,
     /// A link between cores goes on.
     LetGo(usize),
-    /// Bytes of the node reach the peer.
-    Deliver(Key, Vec<u8>),
+    /// The next bytes of the node reach the peer.
+    Deliver(Key),
     /// Bytes of the peer may reach the node.
     Arrive(Key),
     Close(Key, &'static str),
@@ -49,6 +50,7 @@ impl Sim {
             Effect::Connect { conn, to } => self.connect(shard, (number, conn), to),
             Effect::Receive { conn, buffer, room } => self.receive((number, conn), buffer, room),
             Effect::Send { conn, bytes } => self.send(shard, (number, conn), bytes.concat()),
+            Effect::SendFile { conn, at, len } => self.send_file(shard, (number, conn), at, len),
             Effect::Close { conn } => self.close((number, conn)),
             Effect::Read { token, file, at, len } => {
                 assert_eq!(file, 0);
@@ -60,6 +62,11 @@ impl Sim {
                     false => self.disk.read(at, len).map(|bytes| bytes.to_vec().into()).ok_or(ReadError::Short),
                 };
                 self.after(soon, Due::Event(shard, Event::Read { token, bytes }));
+            }
+            // Memory is what the kernel makes of it.
+            Effect::Peek { token, at, len } => {
+                let len = if self.rng.below(2) == 0 { len } else { Header::LEN as u32 };
+                self.carry_out(shard, Effect::Read { token, file: 0, at, len });
             }
             Effect::Write { at, pieces } => {
                 let write = self.disk.write(at, &pieces);
@@ -192,7 +199,7 @@ impl Sim {
             }
             Due::Remembered => self.refused.append(&mut self.remembering),
             Due::LetGo(name) => self.links.let_go(name),
-            Due::Deliver(key, bytes) => self.deliver(key, &bytes),
+            Due::Deliver(key) => self.deliver(key),
             Due::Arrive(key) => self.arrive(key),
             Due::Close(key, why) => {
                 if self.conns.remove(&key).is_some() {

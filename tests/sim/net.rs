@@ -10,12 +10,24 @@ use std::collections::VecDeque;
 /// Memory for worlds with which no chain of ours has to let a block go.
 const ROOMY: u64 = 8 << 20;
 
+/// Bytes on their way to a peer.
+enum Coming {
+    Bytes(Vec<u8>),
+    /// They leave the file when the peer takes them.
+    File {
+        at: u64,
+        len: u32,
+    },
+}
+
 /// One connection.
 pub(super) struct Conn {
     remote: usize,
     end: End,
     /// Bytes on their way to the node.
     out: VecDeque<u8>,
+    /// On their way from it.
+    coming: VecDeque<Coming>,
     /// The node's buffer, while it reads.
     receive: Option<(Vec<u8>, usize)>,
     /// Nothing sent later arrives earlier.
@@ -54,16 +66,17 @@ impl Sim {
             let why = "nobody answers".into();
             return self.after(50, Due::Event(shard, Event::Closed { conn: key.1, why }));
         };
-        let end = End::new(to, self.now_ms, UNIX + self.now_ms / 1_000);
+        let mut end = End::new(to, self.now_ms, UNIX + self.now_ms / 1_000);
+        end.curious = self.pruning.is_none();
         let latency = self.remotes[remote].script.latency_ms;
         let opened = self.now_ms + latency;
-        let conn = Conn { remote, end, out: VecDeque::new(), receive: None, last_ms: opened, closing: false };
+        let (out, coming) = (VecDeque::new(), VecDeque::new());
+        let conn = Conn { remote, end, out, coming, receive: None, last_ms: opened, closing: false };
         self.conns.insert(key, conn);
         self.after(latency, Due::Event(shard, Event::Opened { conn: key.1, address: to, inbound: false }));
     }
 
     pub(super) fn send(&mut self, shard: ShardId, key: Key, bytes: Vec<u8>) {
-        let now = self.now_ms;
         let Some(conn) = self.conns.get_mut(&key).filter(|conn| !conn.closing) else { return };
         let tip = self.tip;
         let before = conn.end.ponged.len();
@@ -73,13 +86,25 @@ impl Sim {
             let follows = self.checks.pinged.remove(&nonce) == Some((block, tip));
             assert!(!follows || self.checks.is_durable(&block), "a pong came before block {block} was durable ({tip})");
         }
+        let len = bytes.len();
+        self.comes(shard, key, Coming::Bytes(bytes), Event::Sent { conn: key.1, bytes: len, of_file: false });
+    }
+
+    pub(super) fn send_file(&mut self, shard: ShardId, key: Key, at: u64, len: u32) {
+        let sent = Event::Sent { conn: key.1, bytes: len as usize, of_file: true };
+        self.comes(shard, key, Coming::File { at, len }, sent);
+    }
+
+    fn comes(&mut self, shard: ShardId, key: Key, what: Coming, sent: Event) {
+        let now = self.now_ms;
+        let Some(conn) = self.conns.get_mut(&key).filter(|conn| !conn.closing) else { return };
+        conn.coming.push_back(what);
         let latency = self.remotes[conn.remote].script.latency_ms;
         conn.last_ms = conn.last_ms.max(now + latency);
         let after = conn.last_ms - now;
-        let len = bytes.len();
-        self.after(after, Due::Deliver(key, bytes));
-        let sent = 1 + self.rng.below(5);
-        self.after(sent, Due::Event(shard, Event::Sent { conn: key.1, bytes: len }));
+        self.after(after, Due::Deliver(key));
+        let soon = 1 + self.rng.below(5);
+        self.after(soon, Due::Event(shard, sent));
     }
 
     /// Peers that get a better chain tell those that are connected to them.
@@ -96,14 +121,21 @@ impl Sim {
         }
     }
 
-    pub(super) fn deliver(&mut self, key: Key, bytes: &[u8]) {
+    pub(super) fn deliver(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(&key) else { return };
+        let bytes = match conn.coming.pop_front().expect("as many as are delivered") {
+            Coming::Bytes(bytes) => bytes,
+            Coming::File { at, len } => {
+                assert!(!self.disk.has_hole(at, len), "what was given up is sent, at {at}");
+                self.disk.read(at, len).expect("a block is there").to_vec()
+            }
+        };
         let remote = &mut self.remotes[conn.remote];
         if remote.dead {
             return;
         }
         let known = conn.end.pings.len();
-        let reply = remote.received(&mut conn.end, bytes, self.now_ms, &mut self.faults, &mut self.rng);
+        let reply = remote.received(&mut conn.end, &bytes, self.now_ms, &mut self.faults, &mut self.rng);
         // Where the tip has no world, or there may be no room for another, what follows it holds up nobody.
         let room = self.budget.worlds >= ROOMY;
         let (tip, lives) = (self.tip, room && !conn.end.junk && self.checks.lives(&self.tip));

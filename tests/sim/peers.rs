@@ -3,12 +3,14 @@
 use super::chains::{Blk, Branch};
 use super::faults::Faults;
 use bytes::Bytes;
+use caesure_bench::tx::compact_size;
 use consensus::{BlockHash, Network, Params};
 use shards::Rng;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use wire::conn::{Conn, ConnConfig, Direction, Event};
+use wire::frame::Checksum;
 use wire::message::{Inv, InvKind, Message};
 
 /// How a peer behaves.
@@ -48,6 +50,10 @@ pub struct End {
     pub junk: bool,
     /// Those that were answered since they were last looked at.
     pub ponged: Vec<(u64, BlockHash)>,
+    /// Blocks that it asked the node for.
+    asked: VecDeque<Inv>,
+    /// It asks for any block at any time: a node that prunes would hang up.
+    pub curious: bool,
 }
 
 impl End {
@@ -64,7 +70,14 @@ impl End {
             unix_s: unix,
             peer_address: address,
         };
-        End { conn: Conn::new(Direction::Inbound, setup, now_ms), pings: Vec::new(), junk: false, ponged: Vec::new() }
+        End {
+            conn: Conn::new(Direction::Inbound, setup, now_ms),
+            pings: Vec::new(),
+            junk: false,
+            ponged: Vec::new(),
+            asked: VecDeque::new(),
+            curious: false,
+        }
     }
 }
 
@@ -122,7 +135,7 @@ impl Remote {
             let junk = (0..40).map(|_| rng.bits() as u8).collect::<Vec<u8>>();
             end.junk = true;
             // A block that is none: its header is random, and nobody asked for it.
-            end.conn.send_block(&Bytes::from(junk));
+            end.conn.send_block(&Bytes::from(junk.clone()), Checksum::of(&junk));
             end.conn.send(&Message::NotFound(vec![Inv { kind: InvKind::WitnessBlock, hash: [7; 32] }]));
         }
         match event {
@@ -145,9 +158,43 @@ impl Remote {
                 }
                 end.conn.send(&Message::Headers(headers));
             }
-            Event::Message(Message::GetData(invs)) => invs.iter().for_each(|inv| self.asked(end, inv, faults, rng)),
+            Event::Message(Message::Inv(invs)) => invs.iter().for_each(|inv| self.ask(end, inv.hash, rng)),
+            Event::Message(Message::Block(bytes)) => self.served(end, &bytes),
+            Event::Message(Message::NotFound(invs)) => {
+                let first = end.asked.pop_front();
+                assert_eq!(first.as_slice(), invs, "blocks come in the order in which they were asked for");
+            }
+            Event::Message(Message::GetData(invs)) => {
+                invs.iter().for_each(|inv| self.asked(end, inv, faults, rng));
+                if end.curious && rng.below(4) == 0 {
+                    let nth = rng.below(self.script.branch.len() as u64) as usize;
+                    self.ask(end, self.script.branch[nth].hash.0, rng);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// Asks, a few times, for a block that the node may have and that it has itself: first the node reads it, then it may
+    /// send it from where it lies.
+    fn ask(&self, end: &mut End, hash: [u8; 32], rng: &mut Rng) {
+        let times = if self.script.branch.iter().any(|blk| blk.hash.0 == hash) { rng.below(4) } else { 0 };
+        for _ in 0..times {
+            let kind = if rng.below(4) == 0 { InvKind::Block } else { InvKind::WitnessBlock };
+            end.asked.push_back(Inv { kind, hash });
+            end.conn.send(&Message::GetData(vec![Inv { kind, hash }]));
+        }
+        end.conn.expect_blocks(end.asked.len() as u32);
+    }
+
+    /// What the node sends is the block that was asked for, to the last byte.
+    fn served(&self, end: &mut End, bytes: &Bytes) {
+        let inv = end.asked.pop_front().expect("nothing else is let in");
+        let Some(blk) = self.script.branch.iter().find(|blk| blk.hash.0 == inv.hash) else { return };
+        let mut wanted = blk.plain.header.bytes().to_vec();
+        compact_size(&mut wanted, blk.plain.txs.len());
+        blk.plain.txs.iter().for_each(|tx| tx.write(&mut wanted, inv.kind == InvKind::WitnessBlock));
+        assert!(wanted == bytes[..], "another block than {}", blk.hash);
     }
 
     fn asked(&mut self, end: &mut End, inv: &Inv, faults: &mut Faults, rng: &mut Rng) {
@@ -162,9 +209,10 @@ impl Remote {
         }
         if !honest && !self.bent.contains(&blk.hash) && faults.bent_block.strikes(rng) {
             self.bent.insert(blk.hash);
-            return end.conn.send_block(&bend(&blk, rng));
+            let bent = bend(&blk, rng);
+            return end.conn.send_block(&bent, Checksum::of(&bent));
         }
-        end.conn.send_block(&blk.bytes);
+        end.conn.send_block(&blk.bytes, Checksum::of(&blk.bytes));
         self.dead |= !honest && faults.dead_peer.strikes(rng);
         if rng.below(3) == 0 {
             end.pings.push((rng.bits(), blk.hash));

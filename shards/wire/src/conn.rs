@@ -220,20 +220,27 @@ impl Conn {
     /// Queues a message. Before [`Event::Up`] a peer pays no attention.
     pub fn send(&mut self, message: &Message) {
         let frame = message.encode(self.cfg.magic);
-        self.queue([frame]);
+        self.queue(frame);
     }
 
-    /// Queues a block without copying it.
-    pub fn send_block(&mut self, body: &Bytes) {
-        self.queue(message::block_frame(self.cfg.magic, body));
+    /// Queues a block that has this checksum, without copying it.
+    pub fn send_block(&mut self, body: &Bytes, checksum: [u8; 4]) {
+        self.send_block_head(body.len() as u32, checksum);
+        self.queued += body.len();
+        self.out.push(body.clone());
     }
 
-    fn queue<const N: usize>(&mut self, pieces: [Bytes; N]) {
-        let bytes: usize = pieces.iter().map(Bytes::len).sum();
-        self.out.extend(pieces);
-        self.queued += bytes;
-        self.counters.bytes_out += bytes as u64;
+    /// Queues what comes before a block. Its bytes do not come from here: whoever calls this sends them next.
+    pub fn send_block_head(&mut self, len: u32, checksum: [u8; 4]) {
+        self.queue(message::block_head(self.cfg.magic, len, checksum));
+        self.counters.bytes_out += u64::from(len);
+    }
+
+    fn queue(&mut self, frame: Bytes) {
+        self.queued += frame.len();
+        self.counters.bytes_out += frame.len() as u64;
         self.counters.messages_out += 1;
+        self.out.push(frame);
     }
 
     /// What is to be sent, in order.

@@ -94,11 +94,16 @@ impl FrameHeader {
     /// The header of this payload, ready to send.
     pub fn of(magic: [u8; 4], command: Command, payload: &[u8]) -> [u8; HEADER_BYTES] {
         assert!(payload.len() <= PAYLOAD_BYTES_MAX as usize);
+        FrameHeader { command, len: payload.len() as u32, checksum: Checksum::of(payload) }.bytes(magic)
+    }
+
+    /// A header as it is sent.
+    pub fn bytes(&self, magic: [u8; 4]) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..4].copy_from_slice(&magic);
-        bytes[4..16].copy_from_slice(&command.0);
-        bytes[16..20].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-        bytes[20..].copy_from_slice(&Checksum::of(payload));
+        bytes[4..16].copy_from_slice(&self.command.0);
+        bytes[16..20].copy_from_slice(&self.len.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.checksum);
         bytes
     }
 }

@@ -182,9 +182,10 @@ pub fn limit(command: Command) -> Option<u32> {
     Some(bytes as u32)
 }
 
-/// A block as a frame: its header, and its body without a copy.
-pub fn block_frame(magic: [u8; 4], body: &Bytes) -> [Bytes; 2] {
-    [Bytes::copy_from_slice(&FrameHeader::of(magic, command::BLOCK, body)), body.clone()]
+/// The header of the frame of a block that has so many bytes and this checksum.
+pub fn block_head(magic: [u8; 4], len: u32, checksum: [u8; 4]) -> Bytes {
+    assert!(len <= PAYLOAD_BYTES_MAX);
+    Bytes::copy_from_slice(&FrameHeader { command: command::BLOCK, len, checksum }.bytes(magic))
 }
 
 impl Message {

@@ -5,7 +5,7 @@ mod timers;
 
 use super::receive::SMALL_BYTES_MAX;
 use super::*;
-use crate::frame::{FrameHeader, HEADER_BYTES, PAYLOAD_BYTES_MAX};
+use crate::frame::{Checksum, FrameHeader, HEADER_BYTES, PAYLOAD_BYTES_MAX};
 use crate::message::Version;
 
 const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
@@ -209,10 +209,17 @@ fn blocks_are_queued_without_a_copy() {
     let mut conn = up(Direction::Inbound);
     let body = Bytes::from(vec![1; 500]);
     conn.send(&Message::Pong(1));
-    conn.send_block(&body);
+    conn.send_block(&body, Checksum::of(&body));
     assert_eq!(conn.queued_bytes(), 24 + 8 + 24 + 500);
     let out = conn.take_out();
     assert_eq!(out[2].as_ptr(), body.as_ptr());
     assert_eq!(commands(&out.concat()), ["pong", "block"]);
     assert_eq!((conn.queued_bytes(), conn.take_out().len()), (0, 0));
+    // One that comes from elsewhere is counted and not held.
+    let before = *conn.counters();
+    conn.send_block_head(500, Checksum::of(&body));
+    assert_eq!(conn.queued_bytes(), 24);
+    assert_eq!(conn.counters().bytes_out - before.bytes_out, 24 + 500);
+    assert_eq!(conn.counters().messages_out - before.messages_out, 1);
+    assert_eq!([conn.take_out().concat(), body.to_vec()].concat(), out[1..].concat());
 }
