@@ -6,9 +6,9 @@ const MIB: u64 = 1 << 20;
 
 /// Blocks that may be growing (a Grow or Check unanswered) at once.
 pub const GROWING_MAX: usize = 64;
-/// Bytes of blocks that are growing, being appended or read, for each worker: some twenty blocks of today. With more of
+/// Bytes of blocks that are growing, being appended or read, for each worker: some ten blocks of today. With more of
 /// them the caches and the memory that was just let go would be of no use …
-pub const PIPELINE_BYTES: u64 = 32 * MIB;
+pub const PIPELINE_BYTES: u64 = 16 * MIB;
 /// … and while there are so many, blocks that are ready too are not asked for beyond this part of it: whoever sends faster
 /// than blocks grow waits.
 pub const BACKLOG_SHARE: u64 = 2;

@@ -287,7 +287,8 @@ mod tests {
     fn shares_are_of_the_time_between_two_looks() {
         let (before, after) = (core(5, 7, 10, 0), core(500_000_005, 250_000_007, 1_600_000_010, 6_000_000_000));
         let share = Share::between(&before, &after, 2.0);
-        assert_eq!((share.stages[0], share.stages[3], share.waiting), (0.25, 0.125, 3.0));
+        let [peer, verify] = [Stage::Peer, Stage::Verify].map(|stage| share.stages[stage as usize]);
+        assert_eq!((peer, verify, share.waiting), (0.25, 0.125, 3.0));
         assert!((share.outside - 0.425).abs() < 1e-9 && (share.busy() - 0.8).abs() < 1e-9, "{share:?}");
         let bar: String = share.bar(16).iter().map(|span| span.content.clone()).collect();
         assert_eq!(bar, "ppppvvsssssss···");

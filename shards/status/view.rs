@@ -264,7 +264,7 @@ mod tests {
         pages.core(0).cpu_ns.add(600_000_000);
         pages.core(0).wait_ns.add(2_500_000_000);
         load.sample(&pages, 8_000);
-        assert_eq!(load.spent[0], Spent { parts: [0, 0, 0, 300, 0, 0, 0, 300], waiting: 2_500 });
+        assert_eq!(load.spent[0], Spent { parts: [0, 0, 0, 0, 300, 0, 0, 0, 300], waiting: 2_500 });
         assert_eq!((load.now(0), load.now(1), load.spent[1]), (600, 0, Spent::default()));
         pages.core(0).busy_ns.add(9_000_000_000);
         for second in 9..100 {

@@ -164,14 +164,14 @@ pub struct Opened {
 }
 
 /// Reads the copies of an index (empty bytes for none), goes on with the one that says most, and looks through what
-/// blocks.bin, a file of `file_len` bytes, holds beyond it; `holes`, `read` and `progress` as for [`scan`]. A gap there, not
+/// blocks.bin, a file of `file_len` bytes, holds beyond it; `holes`, `read` and `progress` as for [`scan`]; `pruned` says
+/// that some of it may have been given up. A gap there, not
 /// far from the end, is of writes that were under way when the node ended: nothing behind it was ever durable, and the file
 /// ends before it.
 pub fn open<E>(
     params: &Params,
     copies: &[&[u8]],
-    file_len: u64,
-    holes: &[Range<u64>],
+    (file_len, holes, pruned): (u64, &[Range<u64>], bool),
     mut read: impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
     progress: impl FnMut(u64),
 ) -> Result<Opened, E> {
@@ -195,7 +195,8 @@ pub fn open<E>(
     });
     let start = taken.last().map_or(0, Record::end);
     let mut index = scan(params, start, file_len, holes, read, progress)?;
-    if !taken.is_empty() {
+    // What was pruned is a gap, too, where its rows are lost.
+    if !taken.is_empty() && (!pruned || index.pruned.is_empty()) {
         index.end_at_gap(UNSYNCED_MAX);
     }
     index.headers = headers;

@@ -95,3 +95,22 @@ fn whoever_takes_nothing_from_a_file_is_held_back_and_let_go_too() {
     bench.event(Event::Closed { conn: 1, why: String::new() });
     assert_eq!(bench.peer.memory, Memory::default());
 }
+
+#[test]
+fn long_lists_do_not_keep_blocks_from_moving() {
+    // 25 lists of 50,000 are 50 MB where all may have 40: a quarter of that is left for blocks.
+    let mut bench = Bench::new(PLENTY, 10 * BLOCK_LEN_MAX);
+    for conn in 1..=25 {
+        bench.up(conn, true);
+        bench.say(conn, &getdata(InvKind::Block, 0..50_000));
+    }
+    assert!(bench.peer.memory.lists > 10 * BLOCK, "{}", bench.peer.memory.lists);
+    let (mut open, mut served): (VecDeque<_>, BTreeSet<_>) = (bench.finds().into(), BTreeSet::new());
+    for _ in 0..100 {
+        let (peer, hash) = open.pop_front().expect("something is always under way");
+        served.insert(peer);
+        bench.found(peer, hash, None);
+        open.extend(bench.finds());
+    }
+    assert_eq!(served.len(), 25);
+}

@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::{block_bytes, coinbase};
 use consensus::Network;
 use std::convert::Infallible;
+use std::slice::from_ref;
 
 fn regtest() -> &'static Params {
     Params::of(Network::Regtest)
@@ -38,7 +39,7 @@ fn open_copies(copies: &[&[u8]], bytes: &[u8], holes: &[Range<u64>]) -> (Opened,
         count += got;
         Ok::<_, Infallible>(got)
     };
-    let Ok(opened) = open(regtest(), copies, bytes.len() as u64, holes, read, |_| {});
+    let Ok(opened) = open(regtest(), copies, (bytes.len() as u64, holes, false), read, |_| {});
     (opened, count)
 }
 
@@ -117,7 +118,8 @@ fn what_lies_behind_writes_that_never_happened_is_cut_off() {
     bytes[at[7]..at[8]].fill(0);
     bytes.resize(end + 100, 0);
     // A page that was never written is a hole, or it is not.
-    for holes in [&[][..], &[at[7] as u64..at[8] as u64]] {
+    let hole = at[7] as u64..at[8] as u64;
+    for holes in [&[][..], from_ref(&hole)] {
         let opened = open_copies(&[&rows], &bytes, holes).0;
         let Index { records, damage, pruned, end: ends, torn, .. } = &opened.index;
         assert_eq!((records.len(), damage.len(), pruned.len(), *ends as usize), (7, 0, 0, at[7]));
