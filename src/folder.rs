@@ -118,8 +118,7 @@ impl Folder {
     fn own_records(&mut self, params: &Params, source: &Source, prune: bool) -> Result<(Index, Rows), Fatal> {
         let old = BLOCK_INDEX.map(|name| self.read(name));
         let copies = old.each_ref().map(|copy| copy.as_deref().unwrap_or_default());
-        let block_index::Opened { index, copy, keep, append, rows, taken } =
-            index(params, source, &copies, self.pruned)?;
+        let block_index::Opened { index, copy, keep, append, rows, taken } = index(params, source, &copies)?;
         let kept = &copies[copy][..keep as usize];
         if self.lock.is_none() {
             return Ok((index, rows));
@@ -217,7 +216,7 @@ impl Folder {
         }
         if mine && index.torn > 0 {
             tracing::warn!(
-                "blocks.bin: {} bytes after offset {} were not all written when the node ended; they are cut off",
+                "blocks.bin: {} bytes after offset {} are no whole record (the end of an interrupted write); they are cut off",
                 index.torn,
                 index.end
             );
@@ -240,7 +239,7 @@ impl Folder {
 }
 
 /// Records of a file of blocks, with progress on anything longer than two seconds; `copies` are those of a block index.
-fn index(params: &Params, source: &Source, copies: &[&[u8]], pruned: bool) -> Result<block_index::Opened, Fatal> {
+fn index(params: &Params, source: &Source, copies: &[&[u8]]) -> Result<block_index::Opened, Fatal> {
     let path = &source.path;
     let failed = |why: std::io::Error| trouble::fatal(path, "read of", why);
     let file = File::open(path).map_err(|why| Fatal::Usage(format!("cannot open {}: {why}", path.display())))?;
@@ -261,7 +260,7 @@ fn index(params: &Params, source: &Source, copies: &[&[u8]], pruned: bool) -> Re
             tracing::info!("{}: {} of {} MB looked through, {left:.0} s left", path.display(), at >> 20, len >> 20);
         }
     };
-    let opened = block_index::open(params, copies, (len, &holes, pruned), read, progress).map_err(failed)?;
+    let opened = block_index::open(params, copies, len, &holes, read, progress).map_err(failed)?;
     of_nobody(params, path, &opened.index, len).map_or(Ok(opened), Err)
 }
 
@@ -297,10 +296,7 @@ pub fn to_import(params: &Params, paths: &[PathBuf]) -> Result<Vec<(Source, Arc<
             sources.push(plain_or_masked(params, path, key)?);
         }
     }
-    sources
-        .into_iter()
-        .map(|source| Ok((source.clone(), Arc::new(index(params, &source, &[], false)?.index))))
-        .collect()
+    sources.into_iter().map(|source| Ok((source.clone(), Arc::new(index(params, &source, &[])?.index)))).collect()
 }
 
 /// A file beside an `xor.dat` may be masked or not; its first bytes tell.

@@ -246,8 +246,8 @@ impl Inside {
         let blocks = Blocks::open(&folder)?;
         let mut progress = Progress::new(format!("{}: looking for records", blocks.path.display()), blocks.len);
         let read = |at, buffer: &mut [u8]| blocks.read(at, buffer);
-        let file = (blocks.len, &blocks.holes()?[..], folder.pruned);
-        let opened = block_index::open(config.params, &[&rows], file, read, |at| progress.at(at));
+        let opened =
+            block_index::open(config.params, &[&rows], blocks.len, &blocks.holes()?, read, |at| progress.at(at));
         let found = opened.map_err(|why| trouble::fatal(&blocks.path, "read of", why))?.index;
         let said = read_rows(config.params, &rows).unwrap_or_default();
         let known = said.records.last().map_or(0, Record::end);

@@ -230,7 +230,7 @@ impl Sim {
 }
 
 /// The records of this file, with what copies of a block index say of them.
-pub(super) fn open(copies: &[&[u8]], image: &[u8], holes: &[Range<u64>], pruned: bool) -> ledger::block_index::Opened {
+pub(super) fn open(copies: &[&[u8]], image: &[u8], holes: &[Range<u64>]) -> ledger::block_index::Opened {
     let params = Params::of(Network::Regtest);
     let read = |at: u64, buffer: &mut [u8]| {
         let rest = image.get(at as usize..).unwrap_or_default();
@@ -238,5 +238,5 @@ pub(super) fn open(copies: &[&[u8]], image: &[u8], holes: &[Range<u64>], pruned:
         buffer[..len].copy_from_slice(&rest[..len]);
         Ok::<_, String>(len)
     };
-    ledger::block_index::open(params, copies, (image.len() as u64, holes, pruned), read, |_| {}).expect("reads succeed")
+    ledger::block_index::open(params, copies, image.len() as u64, holes, read, |_| {}).expect("reads succeed")
 }

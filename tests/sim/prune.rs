@@ -76,7 +76,7 @@ impl Sim {
     pub(super) fn open(&mut self) -> (Index, store::Opened) {
         let copies = self.rows.copies.each_ref().map(Vec::as_slice);
         let ledger::block_index::Opened { index, copy, keep, append, rows, .. } =
-            boot::open(&copies, self.disk.image(), &self.disk.holes(), self.rows.synced > 0);
+            boot::open(&copies, self.disk.image(), &self.disk.holes());
         let fresh = [&self.rows.copies[copy][..keep as usize], &append].concat();
         let pruned = self.pruning.is_some() || self.rows.synced > 0;
         self.rows.synced = if pruned { fresh.len() } else { 0 };

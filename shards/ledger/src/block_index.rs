@@ -25,9 +25,6 @@ const PUNCHED: u8 = 3;
 const HEADER: u8 = 4;
 /// So many records, spread evenly, are compared with blocks.bin before the rest is believed.
 const SAMPLES: usize = 64;
-/// Behind what is durable a node has at most 16 MiB under way, and what was written since the last sync: bytes of no more
-/// than a second or so. Farther from the end a gap is damage.
-const UNSYNCED_MAX: u64 = 256 << 20;
 
 /// Writes rows; knows what all before them come to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -164,14 +161,12 @@ pub struct Opened {
 }
 
 /// Reads the copies of an index (empty bytes for none), goes on with the one that says most, and looks through what
-/// blocks.bin, a file of `file_len` bytes, holds beyond it; `holes`, `read` and `progress` as for [`scan`]; `pruned` says
-/// that some of it may have been given up. A gap there, not
-/// far from the end, is of writes that were under way when the node ended: nothing behind it was ever durable, and the file
-/// ends before it.
+/// blocks.bin, a file of `file_len` bytes, holds beyond it; `holes`, `read` and `progress` as for [`scan`].
 pub fn open<E>(
     params: &Params,
     copies: &[&[u8]],
-    (file_len, holes, pruned): (u64, &[Range<u64>], bool),
+    file_len: u64,
+    holes: &[Range<u64>],
     mut read: impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
     progress: impl FnMut(u64),
 ) -> Result<Opened, E> {
@@ -195,10 +190,6 @@ pub fn open<E>(
     });
     let start = taken.last().map_or(0, Record::end);
     let mut index = scan(params, start, file_len, holes, read, progress)?;
-    // What was pruned is a gap, too, where its rows are lost.
-    if !taken.is_empty() && (!pruned || index.pruned.is_empty()) {
-        index.end_at_gap(UNSYNCED_MAX);
-    }
     index.headers = headers;
     for record in &index.records {
         rows.stored(record.at, record.len, &record.header, &mut append);

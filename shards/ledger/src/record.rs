@@ -75,7 +75,7 @@ pub struct Index {
     pub pruned: Vec<Damage>,
     /// Offset after the last record: the logical end of the file.
     pub end: u64,
-    /// Bytes after `end` that are not zeros and yet no whole record, or lie behind some that are none: a torn tail.
+    /// Bytes after `end` that are neither zero nor a whole record: a torn tail.
     pub torn: u64,
     /// First four bytes of a file that begins with none of our records: perhaps the magic of another network.
     pub foreign_magic: Option<[u8; 4]>,
@@ -167,17 +167,6 @@ impl Index {
     pub(crate) fn gap(&mut self, at: u64, next: u64, holes: &[Range<u64>]) {
         let gaps = if meets(holes, &(at..next)) { &mut self.pruned } else { &mut self.damage };
         gaps.push(Damage { at, len: next - at });
-    }
-
-    /// If at most so many bytes lie behind the first gap, they are a torn tail, records among them or not.
-    pub(crate) fn end_at_gap(&mut self, bytes_max: u64) {
-        let first = self.damage.first().into_iter().chain(self.pruned.first()).map(|gap| gap.at).min();
-        let end = self.end + self.torn;
-        if let Some(at) = first.filter(|at| end - at <= bytes_max) {
-            self.records.retain(|record| record.at < at);
-            (self.end, self.torn) = (at, end - at);
-            (self.damage, self.pruned) = (Vec::new(), Vec::new());
-        }
     }
 }
 

@@ -4,7 +4,6 @@ use super::*;
 use crate::testing::{block_bytes, coinbase};
 use consensus::Network;
 use std::convert::Infallible;
-use std::slice::from_ref;
 
 fn regtest() -> &'static Params {
     Params::of(Network::Regtest)
@@ -39,7 +38,7 @@ fn open_copies(copies: &[&[u8]], bytes: &[u8], holes: &[Range<u64>]) -> (Opened,
         count += got;
         Ok::<_, Infallible>(got)
     };
-    let Ok(opened) = open(regtest(), copies, (bytes.len() as u64, holes, false), read, |_| {});
+    let Ok(opened) = open(regtest(), copies, bytes.len() as u64, holes, read, |_| {});
     (opened, count)
 }
 
@@ -107,34 +106,6 @@ fn what_came_after_the_index_is_found_and_added() {
     let mut next = opened.rows;
     next.valid(opened.index.records[7].at, &mut whole);
     assert_eq!(valid(&open_of(&whole, &more).index), [1, 5, 7]);
-}
-
-#[test]
-fn what_lies_behind_writes_that_never_happened_is_cut_off() {
-    let (_, rows) = six();
-    let mut bytes = file(9);
-    let at = scanned(&bytes).records.iter().map(|record| record.at as usize).collect::<Vec<_>>();
-    let end = bytes.len();
-    bytes[at[7]..at[8]].fill(0);
-    bytes.resize(end + 100, 0);
-    // A page that was never written is a hole, or it is not.
-    let hole = at[7] as u64..at[8] as u64;
-    for holes in [&[][..], from_ref(&hole)] {
-        let opened = open_copies(&[&rows], &bytes, holes).0;
-        let Index { records, damage, pruned, end: ends, torn, .. } = &opened.index;
-        assert_eq!((records.len(), damage.len(), pruned.len(), *ends as usize), (7, 0, 0, at[7]));
-        assert_eq!(*torn as usize, end - at[7]);
-        // The next record comes there.
-        assert_same(&open_of(&after(&rows, &opened), &bytes[..at[7]]).index, &scanned(&bytes[..at[7]]));
-    }
-    // Without an index nobody knows what was durable, …
-    assert_eq!((scanned(&bytes).records.len(), scanned(&bytes).damage.len()), (8, 1));
-    // … and no more is under way at once than a little.
-    for (bytes_max, kept) in [(end - at[7], 7), (end - at[7] - 1, 8)] {
-        let mut index = scanned(&bytes);
-        index.end_at_gap(bytes_max as u64);
-        assert_eq!(index.records.len(), kept);
-    }
 }
 
 #[test]
