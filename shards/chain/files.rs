@@ -80,7 +80,10 @@ impl Chain {
             life.place = Some(place);
             life.stored = if file == 0 { Stored::Durable } else { Stored::No };
         } else if life.place != Some(place) {
-            self.obtain.spares.entry(node).or_default().push(place);
+            // In a file of ours the same block comes again only where the record before was found damaged.
+            let again = file == 0 && life.place.is_some_and(|before| before.file == 0);
+            let spare = if again { life.place.replace(place).expect("just seen") } else { place };
+            self.obtain.spares.entry(node).or_default().push(spare);
         }
     }
 
