@@ -14,7 +14,8 @@
 //! the order of partitions; one of two cores of an AMD EPYC of family 25, model 17, in a virtual machine): 59.2 bytes of
 //! resident memory per coin filled, 59.6 churned; 153.6 in Bitcoin Core. 4.5 to 4.8 million operations a second and core
 //! while filling, 4.3 while churning; the median batch of 32 operations takes 7.4 µs, p99.9 0.09 ms. When a table grows, the
-//! batch takes 20 µs in the median, 0.25 ms at p99.9. What it grew by: partitions that share an arena, since a slot that was
+//! batch takes 20 µs in the median, 0.25 ms at p99.9. An Intel Xeon with slower memory, in a virtual machine too, does 3.1 and
+//! 2.9 million. What it grew by: partitions that share an arena, since a slot that was
 //! just freed is in the cache; huge pages for records and tables (`tuning::pages`), and a thread that touches them first,
 //! because the host of a virtual machine took 4.8 ms in the median to find 2 MiB that it had not given yet (0.18 ms where it
 //! had). Half of the time is spent waiting for the processor to find two pages, that of the line and that of the record, in
