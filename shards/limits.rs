@@ -66,7 +66,8 @@ pub const SHARE_INPUTS: u32 = 256;
 pub const SCRIPT_CACHE_BYTES: usize = 32 << 20;
 
 /// Words on one link that one block in flight can cause: Grow, Check for each part on that core
-/// (one verify shard a core), Fold, Drop, Append, Load, and the answers Parse, Coins, Grown, Verdict, Arrived.
+/// (one verify shard a core), Fold, Drop, Append, Load, and the answers Coins, Grown, Verdict, Arrived. Between two workers
+/// there are fewer, Coins, Share and Shared, and with them Parse: of each block of the window, in turn over all workers.
 const WORDS_PER_BLOCK: usize = 6;
 
 /// Messages a link must hold: what blocks in flight cause, and what `peers` on one side of it can ask

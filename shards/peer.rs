@@ -1,6 +1,6 @@
 //! The connections of one core: frames to messages, messages to words for the other shards, bytes of blocks to parsed
-//! bodies. Context-free rules are checked here, on the core that received the block. It never knows the header tree,
-//! a coin or another peer shard, and decides nothing about validity beyond one block's own bytes.
+//! bodies. Context-free rules are checked here, each block's on the core whose turn it is. It never knows the header tree
+//! or a coin, of other peer shards only how many there are, and decides nothing about validity beyond one block's own bytes.
 //!
 //! Each peer's messages are taken in order. While an answer that must leave first is not ready (a block being read from
 //! disk, a look-up in the header tree, a full send queue) nothing more of that peer is read: back-pressure is the socket's.

@@ -81,8 +81,10 @@ impl Chain {
             life.stored = if file == 0 { Stored::Durable } else { Stored::No };
         } else if life.place != Some(place) {
             // In a file of ours the same block comes again only where the record before was found damaged.
-            let again = file == 0 && life.place.is_some_and(|before| before.file == 0);
-            let spare = if again { life.place.replace(place).expect("just seen") } else { place };
+            let spare = match &mut life.place {
+                Some(before) if file == 0 && before.file == 0 => std::mem::replace(before, place),
+                _ => place,
+            };
             self.obtain.spares.entry(node).or_default().push(spare);
         }
     }

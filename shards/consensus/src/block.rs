@@ -154,7 +154,13 @@ impl Block {
 
     /// The coin an input spends.
     pub fn outpoint(&self, input: &Input) -> OutPoint {
-        let (txid, vout) = self.prevout(input).split_first_chunk().expect("36 > 32");
+        self.outpoint_at(input.prevout)
+    }
+
+    /// The coin that the 36 bytes at this offset name, see [`Input::prevout`].
+    #[inline]
+    pub fn outpoint_at(&self, prevout: u32) -> OutPoint {
+        let (txid, vout) = self.script((prevout, prevout + 36)).split_first_chunk().expect("36 > 32");
         OutPoint { txid: Txid(*txid), vout: u32::from_le_bytes(vout.try_into().expect("4 bytes")) }
     }
 

@@ -1,9 +1,9 @@
 //! A block on its way into the ledger: the parsed bytes and, for each partition of the coins, the
-//! operations that fall to it, in transaction order. Made once, on the core that received the block.
+//! operations that fall to it, in transaction order. Made once, on the core that parses the block.
 
 use crate::base::{Seed, prefetch};
 use crate::coins::{PARTITIONS, partition_of};
-use consensus::{Block, OutPoint, Txid, is_unspendable};
+use consensus::{Block, OutPoint, is_unspendable};
 use std::ops::Range;
 
 /// What a block does to one coin.
@@ -40,8 +40,8 @@ impl Op {
 
     #[inline]
     fn new(seed: &Seed, outpoint: &OutPoint, from: u32, index: u32) -> Op {
-        let group = seed.group(outpoint);
-        Op { group, coin: seed.coin(group, outpoint.vout), from, index }
+        let (group, coin) = seed.hashes(outpoint);
+        Op { group, coin, from, index }
     }
 
     /// What it does.
@@ -76,11 +76,7 @@ impl Op {
     #[inline]
     pub fn outpoint(&self, block: &Block) -> OutPoint {
         match self.deed() {
-            Deed::Take(_) => {
-                let name: &[u8; 36] = block.bytes[self.from as usize..].first_chunk().expect("an input names a coin");
-                let (txid, vout) = name.split_first_chunk().expect("36 > 32");
-                OutPoint { txid: Txid(*txid), vout: u32::from_le_bytes(*vout.first_chunk().expect("4 bytes")) }
-            }
+            Deed::Take(_) => block.outpoint_at(self.from),
             Deed::Make(tx, output) => {
                 let tx = &block.txs[tx as usize];
                 OutPoint { txid: tx.txid, vout: output - tx.outputs.0 }
@@ -166,6 +162,7 @@ impl Body {
 mod tests {
     use super::*;
     use crate::testing::{Tx, block, coinbase};
+    use consensus::Txid;
 
     #[test]
     fn operations_are_sorted_by_partition_and_stay_in_order() {

@@ -23,7 +23,7 @@ mod testing;
 pub mod worlds;
 
 pub use base::Seed;
-pub use body::{Body, Deed};
+pub use body::Body;
 pub use coins::{Coin, CoinDigest, PARTITIONS, PartitionDigest, partition_of};
 pub use headers::{Headers, NodeId};
 pub use worlds::{WorldId, Worlds};

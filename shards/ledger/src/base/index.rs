@@ -42,6 +42,13 @@ impl Seed {
         hash & !0xff00 | u64::from(outpoint.txid.0[0]) << 8
     }
 
+    /// Both hashes of a coin: of its group, and its own.
+    #[inline]
+    pub(crate) fn hashes(&self, outpoint: &OutPoint) -> (u64, u64) {
+        let group = self.group(outpoint);
+        (group, self.coin(group, outpoint.vout))
+    }
+
     /// Hash of one coin, of that of its group.
     #[inline]
     pub(crate) fn coin(&self, group: u64, vout: u32) -> u64 {

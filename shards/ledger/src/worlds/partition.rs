@@ -19,8 +19,8 @@ pub(super) struct Name {
 impl Name {
     #[inline]
     pub fn new(seed: &Seed, outpoint: OutPoint) -> Name {
-        let group = seed.group(&outpoint);
-        Name { outpoint, group, coin: seed.coin(group, outpoint.vout) }
+        let (group, coin) = seed.hashes(&outpoint);
+        Name { outpoint, group, coin }
     }
 }
 
