@@ -221,10 +221,8 @@ impl Node {
                     let _ = self.to_main.send(other);
                 }
                 Err(_) => {
-                    let what = format!(
-                        "only {ready} of {wanted} executors were ready in {} s",
-                        READY_TIMEOUT.as_secs()
-                    );
+                    let what =
+                        format!("only {ready} of {wanted} executors were ready in {} s", READY_TIMEOUT.as_secs());
                     return Err(Fatal::Kernel { what, mend: "caesure tune check".into() });
                 }
             }
@@ -526,7 +524,12 @@ impl Blueprint {
 /// What nobody should have to look up later.
 fn greet(config: &Config, plan: &Plan, budget: &Budget) {
     let pinned = if config.pin { "each pinned to a CPU" } else { "not pinned" };
-    tracing::info!("caesure {} on {}, {} core(s), {pinned}, and a desk", env!("CARGO_PKG_VERSION"), config.chain, config.cores);
+    tracing::info!(
+        "caesure {} on {}, {} core(s), {pinned}, and a desk",
+        env!("CARGO_PKG_VERSION"),
+        config.chain,
+        config.cores
+    );
     plan.to_string().lines().for_each(|line| tracing::info!("{line}"));
     tracing::info!("memory {budget}");
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
