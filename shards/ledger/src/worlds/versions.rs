@@ -92,7 +92,7 @@ mod tests {
     fn worlds_that_write_in_turn_find_what_they_wrote_and_runs_are_used_again() {
         let (mut versions, mut worlds) = (Versions::default(), [Places::default(), Places::default()]);
         let wrote = |world: u32, index: u32| Version { world: world << 20 | index, ..Version::BLANK };
-        let mut fill = |versions: &mut Versions, worlds: &mut [Places; 2]| {
+        let fill = |versions: &mut Versions, worlds: &mut [Places; 2]| {
             let mut seen = std::collections::BTreeSet::new();
             for index in 0..SLAB as u32 {
                 for (world, places) in (0..).zip(&mut *worlds) {
