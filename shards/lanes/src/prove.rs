@@ -34,7 +34,7 @@ impl Scratch {
 }
 
 /// What a row asks, its numbers checked.
-struct Asked {
+pub struct Asked {
     x: Words,
     odd: bool,
     /// x of R, and another one that it may be.
@@ -48,7 +48,7 @@ struct Asked {
 ///
 /// ECDSA (SEC 1, 4.1.4): r and s in [1, n − 1]. BIP340: r below p, s below n. Keys: x below p, and 2 or 3 before those of
 /// ECDSA. That x has a y is seen later.
-fn checked(row: &Row) -> Option<Scalar> {
+pub fn checked(row: &Row) -> Option<Scalar> {
     match row {
         Row::Ecdsa { key, r, s, .. } => {
             let (sign, x) = key.split_first_chunk::<1>()?;
@@ -65,7 +65,7 @@ fn checked(row: &Row) -> Option<Scalar> {
 }
 
 /// What a checked row asks, with its number inverted.
-fn asked(row: &Row, inverse: Scalar) -> Asked {
+pub fn asked(row: &Row, inverse: Scalar) -> Asked {
     match row {
         // R = (z/s)·G + (r/s)·Q, and x of R is r modulo n: r itself or r + n, where that is below p. With n − s it is −R, whose x
         // is the same: a high s needs no care.
@@ -93,7 +93,7 @@ fn asked(row: &Row, inverse: Scalar) -> Asked {
 }
 
 /// e of BIP340, before it is reduced.
-fn challenge(r: &[u8; 32], key: &[u8; 32], message: &[u8; 32]) -> [u8; 32] {
+pub fn challenge(r: &[u8; 32], key: &[u8; 32], message: &[u8; 32]) -> [u8; 32] {
     const TAG: Midstate = Midstate::hash_tag(b"BIP0340/challenge");
     let mut engine = HashEngine::from_midstate(TAG);
     engine.input(r);
@@ -103,7 +103,7 @@ fn challenge(r: &[u8; 32], key: &[u8; 32], message: &[u8; 32]) -> [u8; 32] {
 }
 
 /// Into the next lane of a group.
-fn place(group: &mut Group, row: usize, asked: &Asked) {
+pub fn place(group: &mut Group, row: usize, asked: &Asked) {
     let lane = group.filled;
     for word in 0..4 {
         group.x[word][lane] = asked.x[word];

@@ -4,6 +4,7 @@
 mod bounds;
 mod differential;
 mod numbers;
+mod planted;
 mod proofs;
 mod rows;
 

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods)] // A clock, to say how long it will take.
 
 use crate::tests::proofs::{Prove, judge};
-use crate::tests::rows::{Keys, crafted, exceptional, mixed, wrapped, wrong};
+use crate::tests::rows::{Keys, crafted, exceptional, mixed, odd_nonce, unreduced, wrapped, wrong};
 use crate::tests::{Draw, aloud};
 use crate::{Lanes, Row};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +36,8 @@ pub fn batch(draw: &mut Draw, prove: Prove) -> u64 {
                 }
             }
             _ if draw.below(16) == 0 => wrapped(draw),
+            _ if draw.below(8) == 0 => odd_nonce(draw),
+            _ if draw.below(8) == 0 => unreduced(draw).1,
             _ => {
                 let row = keys.signed(draw);
                 super::rows::other_s(row)

@@ -3,12 +3,16 @@
 
 use crate::apart::Apart;
 use crate::field::Fe;
-use crate::group::Tables;
+use crate::fused::Field;
+use crate::group::{Group, KeyTable, Tables};
 use crate::known::{PARTS, VALID, spoiled};
 use crate::model::Model;
-use crate::prove::{Scratch, prove};
-use crate::scalar::{Scalar, words};
-use crate::tests::rows::{Keys, bytes, crafted, exceptional, holds, mixed, other_s, wrapped, wrong};
+use crate::point::{inverse, lift, multiply, tabulate};
+use crate::prove::{Scratch, asked, checked, place, prove};
+use crate::scalar::{N, Scalar, words};
+use crate::tests::rows::{
+    Keys, bytes, crafted, exceptional, holds, mixed, odd_nonce, other_s, unreduced, wrapped, wrong,
+};
 use crate::tests::{Draw, aloud, on_every_word};
 use crate::word::LANES;
 use crate::{Lanes, Row, known, tables};
@@ -224,6 +228,93 @@ fn the_simplest_exceptions() {
         prove(&[infinity, VALID[0], row(r.negated(), Scalar([3, 0, 0, 0]))], &mut proven);
         assert!(!proven[0] && proven[1]);
     });
+}
+
+/// x of R is right, and y is odd: such rows differ from valid ones in nothing else. Among them a lane whose Z is 0, which must
+/// not get into the inversion that the others of its lane share.
+#[test]
+fn the_sign_of_r_counts() {
+    on_both(|prove| {
+        let mut draw = Draw::new(17);
+        let keys = Keys::new(&mut draw, 3);
+        let odd: Vec<Row> = (0..40).map(|_| odd_nonce(&mut draw)).collect();
+        all_decided(prove, &odd);
+        for lane in 0..LANES {
+            let mut rows: Vec<Row> = odd.clone();
+            rows[LANES + lane] = exceptional(&mut draw, lane % 3, 2);
+            (0..20).for_each(|at| rows[2 * at + usize::from(lane % 2 == 0)] = keys.signed(&mut draw));
+            rows[LANES + lane] = exceptional(&mut draw, lane % 3, 2);
+            let left = judge(prove, &rows);
+            assert_eq!(left, [rows[LANES + lane]]);
+        }
+    });
+}
+
+/// Keys that are not on the curve, with an r that their lanes come to: the equation holds, and nothing else is wrong.
+#[test]
+fn keys_off_the_curve_are_not_proven() {
+    let mut draw = Draw::new(18);
+    let mut rows = Vec::new();
+    while rows.len() < LANES {
+        let (u, v) = (Scalar::reduced(words(&draw.bytes())), Scalar::reduced(words(&draw.bytes())));
+        let key: [u8; 33] = [&[2][..], &draw.bytes()].concat().try_into().unwrap();
+        if PublicKey::from_slice(&key).is_ok() {
+            continue;
+        }
+        let row = |s: Scalar, r: [u8; 32]| Row::Ecdsa { key, r, s: bytes(s.0), message: bytes(u.mul(s).0) };
+        // With r = v and s = 1 for now, to have u and v in a lane.
+        let mut groups = [Group::new()];
+        place(&mut groups[0], 0, &asked(&row(Scalar::ONE, bytes(v.0)), Scalar::ONE));
+        let mut tables = [const { KeyTable::new() }];
+        let x = Elements::key(&groups);
+        let (y, on_curve) = lift(x);
+        assert_eq!(on_curve & 1, 0);
+        let scale = tabulate(x, y, &mut tables);
+        let sum = multiply(&groups, &tables, scale, y.odds(), model_tables());
+        let x = sum.x.mul(inverse(sum.z.sqr())).0.canonical().pack().map(|word| word.0[0]);
+        if let Some(r) = Scalar::checked(x) {
+            rows.push(row(r.mul(v.inverse()), bytes(x)));
+        }
+    }
+    on_both(|prove| all_decided(prove, &rows));
+}
+
+#[test]
+fn keys_of_p_and_more_are_not_proven() {
+    on_both(|prove| {
+        let mut draw = Draw::new(19);
+        let (rows, unreduced): (Vec<Row>, Vec<Row>) = (0..20).map(|_| unreduced(&mut draw)).unzip();
+        assert!(rows.iter().all(holds));
+        all_decided(prove, &rows);
+        all_decided(prove, &unreduced);
+    });
+}
+
+/// Every bound of a number by itself: what is at it is turned away before lanes, what is below it is not.
+#[test]
+fn numbers_are_checked() {
+    let p = [0xffff_fffe_ffff_fc2f, u64::MAX, u64::MAX, u64::MAX];
+    let below = |words: [u64; 4]| bytes([words[0] - 1, words[1], words[2], words[3]]);
+    let (one, most) = (bytes([1, 0, 0, 0]), [0xff; 32]);
+    let ecdsa = |sign: u8, x: [u8; 32], r, s| {
+        let key = [&[sign][..], &x].concat().try_into().unwrap();
+        checked(&Row::Ecdsa { key, r, s, message: most }).is_some()
+    };
+    assert!(ecdsa(2, one, one, one) && ecdsa(3, below(p), below(N), below(N)));
+    for sign in [0, 1, 4, 5, 6, 7, 255] {
+        assert!(!ecdsa(sign, one, one, one), "{sign}");
+    }
+    for number in [bytes(N), bytes(p), most, [0; 32]] {
+        assert!(!ecdsa(2, one, number, one) && !ecdsa(2, one, one, number), "{number:x?}");
+    }
+    assert!(!ecdsa(2, bytes(p), one, one) && !ecdsa(2, most, one, one));
+    let schnorr = |key, r: [u8; 32], s: [u8; 32]| {
+        checked(&Row::Schnorr { key, signature: [r, s].concat().try_into().unwrap(), message: most }).is_some()
+    };
+    assert!(schnorr(one, one, one) && schnorr(below(p), below(p), below(N)) && schnorr(one, bytes(N), [0; 32]));
+    assert!(!schnorr(bytes(p), one, one) && !schnorr(most, one, one));
+    assert!(!schnorr(one, bytes(p), one) && !schnorr(one, most, one));
+    assert!(!schnorr(one, one, bytes(N)) && !schnorr(one, one, bytes(p)) && !schnorr(one, one, most));
 }
 
 fn hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {

@@ -3,6 +3,7 @@
 
 use crate::Row;
 use crate::group::{G_BITS, KEY_BITS};
+use crate::prove::challenge;
 use crate::scalar::{N, Scalar, generator_windows, key_windows, words};
 use crate::tests::{Draw, big, to_words};
 use num_bigint::BigUint;
@@ -196,6 +197,41 @@ pub fn exceptional(draw: &mut Draw, which: usize, factor: u64) -> Row {
     };
     let q = plus(sum, u.negated()).mul(of_q.inverse());
     row_for(u, v, q).expect("R is not infinity")
+}
+
+/// A row of BIP340 that holds but for y of R, which is odd.
+pub fn odd_nonce(draw: &mut Draw) -> Row {
+    let scalar = |draw: &mut Draw| Scalar::reduced(words(&draw.bytes()));
+    let (mut secret, mut nonce, message) = (scalar(draw), scalar(draw), draw.bytes());
+    let with = |scalar: &mut Scalar, first: u8| -> [u8; 32] {
+        let point = point(*scalar).unwrap().serialize();
+        *scalar = if point[0] == first { *scalar } else { scalar.negated() };
+        point[1..].try_into().unwrap()
+    };
+    let (key, r) = (with(&mut secret, 2), with(&mut nonce, 3));
+    let e = Scalar::reduced(words(&challenge(&r, &key, &message)));
+    let s = plus(nonce, e.mul(secret));
+    Row::Schnorr { key, signature: [r, bytes(s.0)].concat().try_into().unwrap(), message }
+}
+
+/// A valid row by a key whose x is so small that p can be added to it, and the row with that key.
+pub fn unreduced(draw: &mut Draw) -> (Row, Row) {
+    let (u, v) = (Scalar::reduced(words(&draw.bytes())), Scalar::reduced(words(&draw.bytes())));
+    let tweak = |scalar: Scalar| secp256k1::Scalar::from_be_bytes(bytes(scalar.0)).unwrap();
+    loop {
+        let (sign, x) = (2 + draw.below(2) as u8, 1 + draw.below(1 << 32));
+        let keyed = |x: BigUint| -> [u8; 33] { [&[sign][..], &bytes(to_words(&x))].concat().try_into().unwrap() };
+        let key = keyed(x.into());
+        let Ok(public) = PublicKey::from_slice(&key) else { continue };
+        let sum = public.mul_tweak(&tweak(v)).unwrap().add_exp_tweak(&tweak(u)).unwrap().serialize();
+        let r = Scalar::reduced(words(sum[1..].try_into().unwrap()));
+        let s = r.mul(v.inverse());
+        let row = |key| Row::Ecdsa { key, r: bytes(r.0), s: bytes(s.0), message: bytes(u.mul(s).0) };
+        let p = (BigUint::from(1u8) << 256u32) - ((1u64 << 32) + 977);
+        if x < (1 << 32) + 977 {
+            return (row(key), row(keyed(p + x)));
+        }
+    }
 }
 
 /// A valid row whose R has an x of n or more, so that r = x − n: from such an R, r, s and z, Q = (s·R − z·G)/r.
