@@ -79,26 +79,31 @@ impl Word for Interval {
         self.hi_cut(a.limb(), b)
     }
 
+    #[inline(never)]
     fn lo_cut(self, a: Interval, b: Interval) -> Interval {
         let (least, most) = a.cut().product(b.limb());
         let (least, most) = if most <= LIMB_MOST { (least, most) } else { (0, LIMB_MOST) };
         Interval::sum(self.least + least, self.most + most)
     }
 
+    #[inline(never)]
     fn hi_cut(self, a: Interval, b: Interval) -> Interval {
         let (least, most) = a.cut().product(b.limb());
         Interval::sum(self.least + (least >> LIMB_BITS), self.most + (most >> LIMB_BITS))
     }
 
+    #[inline(never)]
     fn add(self, other: Interval) -> Interval {
         Interval::sum(self.least + other.least, self.most + other.most)
     }
 
+    #[inline(never)]
     fn sub(self, other: Interval) -> Interval {
         Interval::sum(self.least - other.most, self.most - other.least)
     }
 
     /// Of the second, which is a mask.
+    #[inline(never)]
     fn and(self, other: Interval) -> Interval {
         assert!(other.least == other.most, "a mask is known");
         let inside = self.least >= 0 && self.most <= other.most && (other.most + 1) & other.most == 0;
@@ -110,6 +115,7 @@ impl Word for Interval {
         Interval::bits(self.least.max(other.least), (most + 1).next_power_of_two() as i128 - 1)
     }
 
+    #[inline(never)]
     fn shl<const N: u32>(self) -> Interval {
         assert!(self.least >= -(1 << (63 - N)), "a sign is lost");
         assert!(self.most < 1 << (64 - N), "bits are lost");
@@ -120,16 +126,19 @@ impl Word for Interval {
         self.shr_by(N)
     }
 
+    #[inline(never)]
     fn sar<const N: u32>(self) -> Interval {
         let Interval { least, most } = Interval::sum(self.least, self.most);
         Interval { least: least >> N, most: most >> N }
     }
 
+    #[inline(never)]
     fn shr_by(self, count: u32) -> Interval {
         let Interval { least, most } = Interval::bits(self.least, self.most);
         Interval { least: least >> count, most: most >> count }
     }
 
+    #[inline(never)]
     fn funnel<const N: u32>(self, high: Interval) -> Interval {
         let _ = (Interval::bits(self.least, self.most), Interval::bits(high.least, high.most));
         Interval { least: 0, most: u64::MAX.into() }

@@ -47,10 +47,12 @@ impl Word for Model {
         self.hi_cut(a, b)
     }
 
+    #[inline(never)]
     fn lo_cut(self, a: Model, b: Model) -> Model {
         self.add(a.each(b, |a, b| Model::product(a, b) as u64 & LIMB))
     }
 
+    #[inline(never)]
     fn hi_cut(self, a: Model, b: Model) -> Model {
         self.add(a.each(b, |a, b| (Model::product(a, b) >> LIMB_BITS) as u64))
     }

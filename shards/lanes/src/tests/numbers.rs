@@ -65,7 +65,8 @@ fn numbers<W: Word>(element: Fe<W>) -> [BigUint; LANES] {
 }
 
 /// Holds what an operation gave against what integers give, modulo p.
-fn same<W: Word>(what: &str, element: Apart<Fe<W>>, expected: impl Fn(usize) -> BigUint) {
+#[inline(never)]
+fn same<W: Word>(what: &str, element: Apart<Fe<W>>, expected: &dyn Fn(usize) -> BigUint) {
     for (lane, found) in numbers(element.0).into_iter().enumerate() {
         assert_eq!(found % p(), expected(lane) % p(), "{what}, lane {lane}");
     }
@@ -81,27 +82,27 @@ fn field<W: Word>(draw: &mut Draw) {
     let negative = draw.next() as u8;
     let is_negative = |lane: usize| negative >> lane & 1 == 1;
     let signed = |lane: usize, value: BigUint| if is_negative(lane) { much() - value } else { value };
-    same("mul", a.mul(b), |l| &na[l] * &nb[l]);
-    same("mul_shl 1", a.mul_shl::<1>(b), |l| &na[l] * &nb[l] * 2u8);
-    same("mul_shl 2", a.mul_shl::<2>(b), |l| &na[l] * &nb[l] * 4u8);
-    same("mul_shl 3", a.mul_shl::<3>(b), |l| &na[l] * &nb[l] * 8u8);
-    same("mul_plus", a.mul_plus(b, c), |l| &na[l] * &nb[l] + &nc[l]);
-    same("mul_minus", a.mul_minus(b, c), |l| much() + &na[l] * &nb[l] - &nc[l]);
+    same("mul", a.mul(b), &|l| &na[l] * &nb[l]);
+    same("mul_shl 1", a.mul_shl::<1>(b), &|l| &na[l] * &nb[l] * 2u8);
+    same("mul_shl 2", a.mul_shl::<2>(b), &|l| &na[l] * &nb[l] * 4u8);
+    same("mul_shl 3", a.mul_shl::<3>(b), &|l| &na[l] * &nb[l] * 8u8);
+    same("mul_plus", a.mul_plus(b, c), &|l| &na[l] * &nb[l] + &nc[l]);
+    same("mul_minus", a.mul_minus(b, c), &|l| much() + &na[l] * &nb[l] - &nc[l]);
     let found = a.mul_signed_minus(b, negative.into(), c);
-    same("mul_signed_minus", found, |l| much() + signed(l, &na[l] * &nb[l]) - &nc[l]);
-    same("minus_mul_mul", a.minus_mul_mul(b, c, d), |l| much() - &na[l] * &nb[l] - &nc[l] * &nd[l]);
-    same("minus_mul_sqr8", a.minus_mul_sqr8(b, c), |l| much() - &na[l] * &nb[l] - &nc[l] * &nc[l] * 8u8);
-    same("sqr", a.sqr(), |l| &na[l] * &na[l]);
-    same("sqr_times3", a.sqr_times3(), |l| &na[l] * &na[l] * 3u8);
-    same("sqr_minus_2_3", a.sqr_minus_2_3(b).0, |l| much() + &na[l] * &na[l] - &nb[l] * 2u8);
-    same("sqr_minus_2_3", a.sqr_minus_2_3(b).1, |l| much() + &na[l] * &na[l] - &nb[l] * 3u8);
+    same("mul_signed_minus", found, &|l| much() + signed(l, &na[l] * &nb[l]) - &nc[l]);
+    same("minus_mul_mul", a.minus_mul_mul(b, c, d), &|l| much() - &na[l] * &nb[l] - &nc[l] * &nd[l]);
+    same("minus_mul_sqr8", a.minus_mul_sqr8(b, c), &|l| much() - &na[l] * &nb[l] - &nc[l] * &nc[l] * 8u8);
+    same("sqr", a.sqr(), &|l| &na[l] * &na[l]);
+    same("sqr_times3", a.sqr_times3(), &|l| &na[l] * &na[l] * 3u8);
+    same("sqr_minus_2_3", a.sqr_minus_2_3(b).0, &|l| much() + &na[l] * &na[l] - &nb[l] * 2u8);
+    same("sqr_minus_2_3", a.sqr_minus_2_3(b).1, &|l| much() + &na[l] * &na[l] - &nb[l] * 3u8);
     let (two, three) = a.sqr_minus_1_2_3(b, c);
-    same("sqr_minus_1_2_3", two, |l| much() + &na[l] * &na[l] - &nb[l] - &nc[l] * 2u8);
-    same("sqr_minus_1_2_3", three, |l| much() + &na[l] * &na[l] - &nb[l] - &nc[l] * 3u8);
-    same("sqr_minus_minus", a.sqr_minus_minus(b, c), |l| much() + &na[l] * &na[l] - &nb[l] - &nc[l]);
-    same("minus", a.minus(b), |l| much() + &na[l] - &nb[l]);
-    same("negated_in", a.negated_in(negative.into()), |l| signed(l, na[l].clone()));
-    same("blend", Apart(a.0.blend(negative, b.0)), |l| if is_negative(l) { nb[l].clone() } else { na[l].clone() });
+    same("sqr_minus_1_2_3", two, &|l| much() + &na[l] * &na[l] - &nb[l] - &nc[l] * 2u8);
+    same("sqr_minus_1_2_3", three, &|l| much() + &na[l] * &na[l] - &nb[l] - &nc[l] * 3u8);
+    same("sqr_minus_minus", a.sqr_minus_minus(b, c), &|l| much() + &na[l] * &na[l] - &nb[l] - &nc[l]);
+    same("minus", a.minus(b), &|l| much() + &na[l] - &nb[l]);
+    same("negated_in", a.negated_in(negative.into()), &|l| signed(l, na[l].clone()));
+    same("blend", Apart(a.0.blend(negative, b.0)), &|l| if is_negative(l) { nb[l].clone() } else { na[l].clone() });
     let packed = a.0.pack().map(Word::store);
     let canonical = numbers(a.0.canonical());
     for lane in 0..LANES {
@@ -113,8 +114,14 @@ fn field<W: Word>(draw: &mut Draw) {
     }
     let words: [Lanewise; 4] = from_fn(|_| from_fn(|_| draw.edge()));
     let unpacked = Fe::<W>::unpack([W::load(&words[0]), W::load(&words[1]), W::load(&words[2]), W::load(&words[3])]);
-    same("unpack", Apart(unpacked), |lane| big(&words.map(|word| word[lane])));
+    same("unpack", Apart(unpacked), &|lane| big(&words.map(|word| word[lane])));
     twin(draw, negative, [a, b, c, d]);
+}
+
+#[inline(never)]
+fn check<W: Word>(what: &str, found: Twin<Apart<Fe<W>>>, first: Apart<Fe<W>>, second: Apart<Fe<W>>) {
+    let limbs = |element: Apart<Fe<W>>| element.0.0.map(Word::store);
+    assert_eq!((limbs(found.0), limbs(found.1)), (limbs(first), limbs(second)), "{what}");
 }
 
 /// Two groups side by side are what each of them is, with its own part of the mask.
@@ -123,10 +130,6 @@ fn twin<W: Word>(draw: &mut Draw, negative: u8, [a, b, c, d]: [Apart<Fe<W>>; 4])
     let (pair, reverse) = (Twin(a, b), Twin(c, d));
     let masks = u16::from(negative) | u16::from(other) << 8;
     let (aside, across) = (Twin(b, c), Twin(d, a));
-    let check = |what: &str, found: Twin<Apart<Fe<W>>>, first: Apart<Fe<W>>, second: Apart<Fe<W>>| {
-        let limbs = |element: Apart<Fe<W>>| element.0.0.map(Word::store);
-        assert_eq!((limbs(found.0), limbs(found.1)), (limbs(first), limbs(second)), "{what}");
-    };
     let (p, q, r) = (pair, reverse, aside);
     check("mul", p.mul(q), a.mul(c), b.mul(d));
     check("mul_shl", p.mul_shl::<2>(q), a.mul_shl::<2>(c), b.mul_shl::<2>(d));
@@ -169,11 +172,11 @@ fn the_field_is_that_of_integers() {
 fn roots<W: Word>() {
     let mut draw = Draw::new(3);
     let (a, na) = elements::<W>(&mut draw);
-    same("root of a square, squared", root(a.sqr()).sqr(), |l| &na[l] * &na[l]);
+    same("root of a square, squared", root(a.sqr()).sqr(), &|l| &na[l] * &na[l]);
     let (minus_one, inverted) = (p() - 1u8, inverse(a));
-    same("inverse", inverted, |l| na[l].modpow(&(&minus_one - 1u8), &p()));
-    same("β³", Apart::<Fe<W>>::splat(BETA).sqr().mul(Apart::splat(BETA)), |_| BigUint::from(1u8));
-    same("inverse of 0", inverse(Apart::<Fe<W>>::small(0)), |_| BigUint::ZERO);
+    same("inverse", inverted, &|l| na[l].modpow(&(&minus_one - 1u8), &p()));
+    same("β³", Apart::<Fe<W>>::splat(BETA).sqr().mul(Apart::splat(BETA)), &|_| BigUint::from(1u8));
+    same("inverse of 0", inverse(Apart::<Fe<W>>::small(0)), &|_| BigUint::ZERO);
 }
 
 #[test]
