@@ -100,20 +100,20 @@ pub fn run(args: &LanesArgs) -> io::Result<Table> {
     let count = args.rows / 256 * 256;
     let kinds = [("ECDSA", false), ("BIP340", true)]
         .map(|(name, schnorr)| (name, (0..count).map(|_| signed(schnorr, &mut rng)).collect::<Vec<Row>>()));
-    let threads: Vec<usize> = (1..=How::cpus().min(2)).collect();
+    let counts: Vec<usize> = (1..=How::cpus().min(2)).collect();
     let (mut table, mut teller) = (Table::default(), Teller::new("lanes"));
     for (at, (name, rows)) in kinds.iter().enumerate() {
-        for (threads_at, threads) in threads.iter().enumerate() {
+        for (threads_at, threads) in counts.iter().enumerate() {
             let (mut ours, mut theirs) = (vec![Vec::new(); BATCHES.len()], Vec::new());
             for round in 0..args.rounds {
                 theirs.push(rate(Who::Library, *threads, rows));
                 for (batch, rates) in BATCHES.into_iter().zip(&mut ours) {
                     rates.push(rate(Who::Lanes(batch), *threads, rows));
                 }
-                let part = (at * threads.len() + threads_at) as u32;
+                let part = (at * counts.len() + threads_at) as u32;
                 teller.say(
                     (part * args.rounds + round + 1).into(),
-                    u64::from(args.rounds) * 2 * threads.len() as u64,
+                    u64::from(args.rounds) * 2 * counts.len() as u64,
                     "rounds",
                 );
             }
