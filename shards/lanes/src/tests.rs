@@ -4,7 +4,7 @@
 mod bounds;
 mod differential;
 mod numbers;
-mod planted;
+pub mod planted;
 mod proofs;
 mod rows;
 

@@ -1,9 +1,10 @@
 //! Eight lanes in a register of AVX-512, one instruction for each operation. The only file of this crate with `unsafe`.
 //!
-//! **Proof, for every block here.** What may go wrong is an instruction that the processor does not have. No value of
-//! [`Zmm`] comes to be, and no phase over it runs, but through [`Zmm::enter`], which is called only by code that holds
-//! [`Ifma`], and that is made only after the processor was asked for each feature named at `enter`. The intrinsics
-//! themselves touch registers only; loads and stores go through references to 64 bytes, by the unaligned forms.
+//! **Proof, for every block here.** What may go wrong is an instruction that the processor does not have. The module is
+//! private; no code of this crate makes a [`Zmm`] or runs a phase over it but `Lanes`, which holds an [`Ifma`], and tests,
+//! which ask [`Ifma::detect`] first. An `Ifma` is made only where the processor, and the system that keeps its registers, say
+//! that they have each feature named at `inside`. The intrinsics themselves touch registers only; loads and stores go
+//! through references to 64 bytes, by the unaligned forms.
 #![allow(unsafe_code)]
 
 use crate::word::{LANES, Lanewise, Mask, Phase, Row, Word};

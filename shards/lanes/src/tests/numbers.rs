@@ -264,6 +264,12 @@ fn scalar(draw: &mut Draw) -> Scalar {
     Scalar::checked(to_words(&(value % n()))).unwrap()
 }
 
+/// Its size.
+fn size(words: [u64; 3]) -> BigUint {
+    let value = words.iter().rev().fold(BigUint::ZERO, |sum, word| (sum << 64u32) + word);
+    if words[2] >> 63 == 1 { (BigUint::from(1u8) << 192u32) - value } else { value }
+}
+
 /// Two's complement of 192 bits, modulo n.
 fn signed(words: [u64; 3]) -> BigUint {
     let value = words.iter().rev().fold(BigUint::ZERO, |sum, word| (sum << 64u32) + word);
@@ -288,11 +294,20 @@ fn scalars_are_integers_modulo_n() {
         assert_eq!((signed(first) + signed(second) * &lambda) % n(), big(&a.0), "{a:?}");
         let [low, high] = generator_windows(a).map(scalar::value::<G_WORD_BITS>);
         assert_eq!((signed(low) + (signed(high) << 128u32)) % n(), big(&a.0), "{a:?}");
+        // As `key_windows` says: 1.92 and 1.64 times 2^128, in hundredths.
+        for (half, hundredths) in [(first, 193u32), (second, 165)] {
+            assert!(size(half) * 100u8 < (BigUint::from(1u8) << 128u32) * hundredths, "{a:?}");
+        }
         assert!([first[0], second[0], low[0], high[0]].iter().all(|word| word & 1 == 1), "odd halves");
     }
     assert_eq!(Scalar::nonzero([0; 4]), None);
     assert_eq!(Scalar::nonzero(N), None);
     assert_eq!(scalar::plus_n_below_p([0; 4]), Some(N));
+    let last = p() - n() - 1u8;
+    assert_eq!(scalar::plus_n_below_p(to_words(&last)), Some(to_words(&(p() - 1u8))));
+    for more in 1..4u8 {
+        assert_eq!(scalar::plus_n_below_p(to_words(&(&last + more))), None, "p and more");
+    }
 }
 
 #[test]
