@@ -116,6 +116,9 @@ fn plain(row: &Row) -> Option<lanes::Row> {
         Row::Schnorr(key, signature, message) => {
             Some(lanes::Row::Schnorr { key: *key, signature: *signature, message: *message })
         }
+        Row::Tweak(output, internal, tweak) => {
+            Some(lanes::Row::Tweak { output: *output, internal: *internal, tweak: *tweak })
+        }
     }
 }
 

@@ -114,6 +114,12 @@ impl Checker for Tracer {
         holds
     }
 
+    fn tweak(&mut self, output: &[u8; 33], internal: &[u8; 32], tweak: &[u8; 32]) -> bool {
+        let holds = AtOnce.tweak(output, internal, tweak);
+        println!("    BIP341  key {}  tweak {}  {}", hex(internal), hex(tweak), if holds { "holds" } else { "FAILS" });
+        holds
+    }
+
     fn watch(&mut self, version: Version, script: &[u8], at: usize, stack: &[Item], alt: &[Item]) {
         if at == 0 {
             println!("{version:?} script of {} bytes", script.len());

@@ -1,6 +1,7 @@
 //! What stands in for lanes in the simulator, on any machine: libsecp256k1 behind their words. One that lies proves whatever it
 //! is asked.
 
+use consensus::script::{AtOnce, Checker};
 use lanes::Row;
 use secp256k1::{Message, PublicKey, XOnlyPublicKey, ecdsa, schnorr};
 use shards::prover::Prove;
@@ -28,5 +29,6 @@ fn holds(row: &Row) -> bool {
         }
         Row::Schnorr { key, signature, message } => XOnlyPublicKey::from_byte_array(*key)
             .is_ok_and(|key| schnorr::verify(&schnorr::Signature::from_byte_array(*signature), message, &key).is_ok()),
+        Row::Tweak { output, internal, tweak } => AtOnce.tweak(output, internal, tweak),
     }
 }

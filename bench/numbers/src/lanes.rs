@@ -54,6 +54,7 @@ fn holds(row: &Row) -> bool {
         }
         Row::Schnorr { key, signature, message } => XOnlyPublicKey::from_byte_array(*key)
             .is_ok_and(|key| schnorr::verify(&schnorr::Signature::from_byte_array(*signature), message, &key).is_ok()),
+        Row::Tweak { .. } => unreachable!("none is made here"),
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Group {
     pub odd: Mask,
     /// Lanes whose y of R must be even: BIP340.
     pub even: Mask,
+    /// Lanes whose y of R must be odd: some of BIP341.
+    pub uneven: Mask,
     /// The row of each lane; lanes from `filled` on have none.
     pub rows: [u32; LANES],
     /// Lanes that have a row.
@@ -89,6 +91,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// Whether the sign of R matters in any lane.
+    pub fn has_signs(&self) -> bool {
+        self.even | self.uneven != 0
+    }
+
     /// No problems.
     pub const fn new() -> Group {
         const NONE: Lanewise = [0; LANES];
@@ -102,6 +109,7 @@ impl Group {
             product: [NONE; 5],
             odd: 0,
             even: 0,
+            uneven: 0,
             rows: [0; LANES],
             filled: 0,
             proven: 0,

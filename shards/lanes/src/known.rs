@@ -22,8 +22,9 @@ const fn hex<const BYTES: usize>(digits: &str) -> [u8; BYTES] {
     bytes
 }
 
-/// ECDSA with either parity of y and either half of s, made up; and the first two of BIP340's test vectors.
-pub const VALID: [Row; 4] = [
+/// ECDSA with either parity of y and either half of s, made up; the first two of BIP340's test vectors; a key of BIP341's,
+/// and one like it of the other parity.
+pub const VALID: [Row; 6] = [
     Row::Ecdsa {
         key: hex("02732beac3f258cf9d0f3a372e1dd7fe507707b137600953cfd53211b69a08f969"),
         r: hex("c284f5114a55af390ffea367776912347f2cdf760e921ac710f2f045888e8824"),
@@ -48,9 +49,19 @@ pub const VALID: [Row; 4] = [
              8906d11ac976abccb20b091292bff4ea897efcb639ea871cfa95f6de339e4b0a"),
         message: hex("243f6a8885a308d313198a2e03707344a4093822299f31d0082efa98ec4e6c89"),
     },
+    Row::Tweak {
+        output: hex("0353a1f6e454df1aa2776a2814a721372d6258050de330b3c6d10ee8f4e0dda343"),
+        internal: hex("d6889cb081036e0faefa3a35157ad71086b123b2b144b649798b494c300a961d"),
+        tweak: hex("b86e7be8f39bab32a6f2c0443abbc210f0edac0e2c53d501b36b64437d9c6c70"),
+    },
+    Row::Tweak {
+        output: hex("021e7b5f5ca7c5514f7e1ddb9eb3e13c6c3d38b8db881d186f745e5a74d77a7dd8"),
+        internal: hex("d6889cb081036e0faefa3a35157ad71086b123b2b144b649798b494c300a961d"),
+        tweak: hex("b86e7be8f39bab32a6f2c0443abbc210f0edac0e2c53d501b36b64437d9c6c71"),
+    },
 ];
 
-/// Key, r, s and message.
+/// Key, r, s and message; of a tweak sign and x of the output, internal key and tweak.
 pub const PARTS: usize = 4;
 
 /// The same with one bit of a part turned; of an ECDSA key the one that says which y, of the others the lowest.
@@ -67,6 +78,12 @@ pub fn spoiled(mut row: Row, part: usize) -> Row {
             1 => signature[31] ^= 1,
             2 => signature[63] ^= 1,
             _ => message[31] ^= 1,
+        },
+        Row::Tweak { output, internal, tweak } => match part {
+            0 => output[0] ^= 1,
+            1 => output[32] ^= 1,
+            2 => internal[31] ^= 1,
+            _ => tweak[31] ^= 1,
         },
     }
     row

@@ -1,4 +1,4 @@
-//! Signatures in lanes: ECDSA and BIP340 verification of eight signatures at once, or sixteen, one in each 64-bit lane of
+//! Signatures in lanes: ECDSA and BIP340 verification, and tweaks of BIP341, of eight signatures at once, or sixteen, one in each 64-bit lane of
 //! AVX-512 IFMA registers. It says which rows are *proven* to be valid. All others are not decided: they may be invalid, or
 //! one of the rare cases that the formulas do not cover, and somebody else has to look.
 //!
@@ -67,6 +67,15 @@ pub enum Row {
         signature: [u8; 64],
         /// What was signed.
         message: [u8; 32],
+    },
+    /// BIP341: that an output key is an internal one and `tweak` times the generator.
+    Tweak {
+        /// The output key, compressed: 2 or 3, and x.
+        output: [u8; 33],
+        /// x of the internal key, whose y is even.
+        internal: [u8; 32],
+        /// The hash, as a number.
+        tweak: [u8; 32],
     },
 }
 

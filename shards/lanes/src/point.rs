@@ -231,7 +231,7 @@ impl<F: Field> Phase for Multiply<'_, F> {
         let first = F::candidate(groups, 0).mul_minus(square, sum.x).zeros();
         let second = F::candidate(groups, 1).mul_minus(square, sum.x).zeros();
         let proven = on_curve & !sum.z.zeros() & (first | second);
-        if groups.iter().any(|group| group.even != 0) {
+        if groups.iter().any(|group| group.has_signs()) {
             F::store(sum.y, sum.z, groups);
         }
         for (index, group) in groups.iter_mut().enumerate() {
@@ -249,7 +249,8 @@ pub fn multiply_groups<W: Word, F: Field>(groups: &mut [Group], keys: &mut [KeyT
     }
 }
 
-/// The sign of R, for groups that want one: lanes of `even` are proven no more if y of R is odd. One inversion for all:
+/// The sign of R, for groups that want one: lanes of `even` are proven no more if y of R is odd, and those of `uneven` if it
+/// is even. One inversion for all:
 /// Montgomery's trick, lane by lane down the groups, with 1 for a Z of 0, whose lane is not proven anyway. No lane sees
 /// another.
 pub struct Signs<'a, W, F> {
@@ -263,7 +264,7 @@ impl<W: Word, F: Single<W>> Phase for Signs<'_, W, F> {
     #[inline(always)]
     fn run(self) {
         let mut product = F::small(1);
-        for group in self.groups.iter_mut().filter(|group| group.even != 0) {
+        for group in self.groups.iter_mut().filter(|group| group.has_signs()) {
             let z = read::<W>(&group.z);
             let z = z.blend(z.zeros(), Fe::small(1));
             write(&mut group.z, z);
@@ -271,11 +272,11 @@ impl<W: Word, F: Single<W>> Phase for Signs<'_, W, F> {
             product = product.mul(F::of(z));
         }
         let mut inverted = inverse(product);
-        for group in self.groups.iter_mut().rev().filter(|group| group.even != 0) {
+        for group in self.groups.iter_mut().rev().filter(|group| group.has_signs()) {
             let own = inverted.mul(F::of(read(&group.product)));
             inverted = inverted.mul(F::of(read(&group.z)));
             let odd = F::of(read(&group.y)).mul(own.mul(own.sqr())).odds() as Mask;
-            group.proven &= !(odd & group.even);
+            group.proven &= !(odd & group.even) & (odd | !group.uneven);
         }
     }
 }

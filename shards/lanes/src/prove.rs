@@ -40,26 +40,35 @@ pub struct Asked {
     /// x of R, and another one that it may be.
     candidates: [Words; 2],
     even: bool,
+    uneven: bool,
     u: Scalar,
     v: Scalar,
 }
 
+/// 2 or 3, and a number below p.
+fn is_compressed(key: &[u8; 33]) -> bool {
+    let [sign, x @ ..] = key;
+    matches!(sign, 2 | 3) && below_p(words(x))
+}
+
 /// The number of a row that must be inverted, or 1; nothing if it has numbers that no valid signature or key has.
 ///
-/// ECDSA (SEC 1, 4.1.4): r and s in [1, n − 1]. BIP340: r below p, s below n. Keys: x below p, and 2 or 3 before those of
+/// ECDSA (SEC 1, 4.1.4): r and s in [1, n − 1]. BIP340: r below p, s below n. BIP341: t below n. Keys: x below p, and 2 or 3 before those of
 /// ECDSA. That x has a y is seen later.
 pub fn checked(row: &Row) -> Option<Scalar> {
     match row {
         Row::Ecdsa { key, r, s, .. } => {
-            let (sign, x) = key.split_first_chunk::<1>()?;
-            let fit = matches!(sign, [2 | 3]) && below_p(words(x.try_into().ok()?));
-            Scalar::nonzero(words(r)).filter(|_| fit)?;
+            Scalar::nonzero(words(r)).filter(|_| is_compressed(key))?;
             Scalar::nonzero(words(s))
         }
         Row::Schnorr { key, signature, .. } => {
             let (r, s) = signature.split_first_chunk::<32>()?;
             Scalar::checked(words(s.try_into().ok()?))?;
             (below_p(words(key)) && below_p(words(r))).then_some(Scalar::ONE)
+        }
+        Row::Tweak { output, internal, tweak, .. } => {
+            Scalar::checked(words(tweak))?;
+            (is_compressed(output) && below_p(words(internal))).then_some(Scalar::ONE)
         }
     }
 }
@@ -76,6 +85,7 @@ pub fn asked(row: &Row, inverse: Scalar) -> Asked {
                 odd: key[0] == 3,
                 candidates: [r, plus_n_below_p(r).unwrap_or(r)],
                 even: false,
+                uneven: false,
                 u: Scalar::reduced(words(message)).mul(inverse),
                 v: Scalar(r).mul(inverse),
             }
@@ -87,7 +97,29 @@ pub fn asked(row: &Row, inverse: Scalar) -> Asked {
             let challenge = Scalar::reduced(words(&challenge(r, key, message)));
             let r = words(r);
             let u = Scalar(words(s.try_into().expect("32 bytes")));
-            Asked { x: words(key), odd: false, candidates: [r, r], even: true, u, v: challenge.negated() }
+            Asked {
+                x: words(key),
+                odd: false,
+                candidates: [r, r],
+                even: true,
+                uneven: false,
+                u,
+                v: challenge.negated(),
+            }
+        }
+        // Q = t·G + P, with that sign, and its x is the output's.
+        Row::Tweak { output, internal, tweak } => {
+            let odd = output[0] == 3;
+            let output = words(output[1..].try_into().expect("32 bytes"));
+            Asked {
+                x: words(internal),
+                odd: false,
+                candidates: [output, output],
+                even: !odd,
+                uneven: odd,
+                u: Scalar(words(tweak)),
+                v: Scalar::ONE,
+            }
         }
     }
 }
@@ -119,6 +151,7 @@ pub fn place(group: &mut Group, row: usize, asked: &Asked) {
     }
     group.odd |= u8::from(asked.odd) << lane;
     group.even |= u8::from(asked.even) << lane;
+    group.uneven |= u8::from(asked.uneven) << lane;
     group.rows[lane] = row as u32;
     group.filled += 1;
 }
@@ -150,7 +183,7 @@ fn chunk<W: Word, F: Single<W>>(scratch: &mut Scratch, tables: &Tables, rows: &[
     Scalar::invert(&mut inverses[..count], &mut before[..count]);
     let groups = &mut groups[..count.div_ceil(LANES)];
     for group in &mut *groups {
-        (group.filled, group.odd, group.even) = (0, 0, 0);
+        (group.filled, group.odd, group.even, group.uneven) = (0, 0, 0, 0);
     }
     let fit = fit.iter().enumerate().filter(|(_, fit)| **fit).map(|(row, _)| row);
     for (place_of, (row, inverse)) in fit.zip(&*inverses).enumerate() {
@@ -159,7 +192,7 @@ fn chunk<W: Word, F: Single<W>>(scratch: &mut Scratch, tables: &Tables, rows: &[
     for groups in groups.chunks_mut(2) {
         multiply_groups::<W, F>(groups, keys, tables);
     }
-    if groups.iter().any(|group| group.even != 0) {
+    if groups.iter().any(Group::has_signs) {
         W::enter(Signs::<W, F> { groups: &mut *groups, field: PhantomData });
     }
     for group in groups {

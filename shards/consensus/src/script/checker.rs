@@ -46,6 +46,10 @@ pub trait Checker {
     /// Whether this BIP340 signature of this message holds; the script fails if not.
     fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool;
 
+    /// Whether this output key (compressed) is the internal key and so many times the generator (BIP341); the script fails if
+    /// not.
+    fn tweak(&mut self, output: &[u8; 33], internal: &[u8; 32], tweak: &[u8; 32]) -> bool;
+
     /// Whether [`Checker::match_all`] does anything: then it is worth computing what it is asked.
     fn matches_all(&self) -> bool {
         false
@@ -73,15 +77,21 @@ impl Checker for AtOnce {
     fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool {
         curve::schnorr_holds(key, signature, message)
     }
+
+    fn tweak(&mut self, output: &[u8; 33], internal: &[u8; 32], tweak: &[u8; 32]) -> bool {
+        curve::tweak_holds(output, internal, tweak)
+    }
 }
 
-/// A signature that was assumed to hold.
+/// A signature, or a tweak of a key, that was assumed to hold.
 #[derive(Copy, Clone, Debug)]
 pub enum Row {
     /// Key, signature (low-S), message.
     Ecdsa(Key, secp256k1::ecdsa::Signature, [u8; 32]),
     /// Key, signature, message.
     Schnorr([u8; 32], [u8; 64], [u8; 32]),
+    /// Output key, compressed; internal key, tweak.
+    Tweak([u8; 33], [u8; 32], [u8; 32]),
 }
 
 impl Row {
@@ -90,6 +100,7 @@ impl Row {
         match self {
             Row::Ecdsa(key, signature, message) => curve::ecdsa_holds(key, signature, message),
             Row::Schnorr(key, signature, message) => curve::schnorr_holds(key, signature, message),
+            Row::Tweak(output, internal, tweak) => curve::tweak_holds(output, internal, tweak),
         }
     }
 }
@@ -199,6 +210,11 @@ impl Checker for Recorder {
 
     fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool {
         self.rows.push(Row::Schnorr(*key, *signature, *message));
+        true
+    }
+
+    fn tweak(&mut self, output: &[u8; 33], internal: &[u8; 32], tweak: &[u8; 32]) -> bool {
+        self.rows.push(Row::Tweak(*output, *internal, *tweak));
         true
     }
 }

@@ -38,10 +38,11 @@ pub(super) fn schnorr_holds(key: &[u8; 32], signature: &[u8; 64], message: &[u8;
     XOnlyPublicKey::from_byte_array(*key).is_ok_and(|key| schnorr::verify(&signature, message, &key).is_ok())
 }
 
-/// Whether `output` is `internal` plus `tweak` times the generator, with that parity. Core
-/// `XOnlyPubKey::CheckTapTweak`.
-pub(super) fn tweak_holds(output: &[u8; 32], odd: bool, internal: &[u8; 32], tweak: [u8; 32]) -> bool {
-    let Ok(tweak) = Scalar::from_be_bytes(tweak) else { return false };
+/// Whether `output`, compressed, is `internal` plus `tweak` times the generator. Core `XOnlyPubKey::CheckTapTweak`.
+pub(super) fn tweak_holds(output: &[u8; 33], internal: &[u8; 32], tweak: &[u8; 32]) -> bool {
+    let Ok(tweak) = Scalar::from_be_bytes(*tweak) else { return false };
     let sum = XOnlyPublicKey::from_byte_array(*internal).and_then(|internal| internal.add_tweak(&tweak));
-    sum.is_ok_and(|(sum, parity)| sum.to_byte_array() == *output && (parity == Parity::Odd) == odd)
+    sum.is_ok_and(|(sum, parity)| {
+        sum.to_byte_array() == output[1..] && output[0] == if parity == Parity::Odd { 3 } else { 2 }
+    })
 }

@@ -6,7 +6,7 @@ use super::checksig::check_schnorr;
 use super::machine::{InputCx, MAX_ITEM_SIZE, MAX_STACK_ITEMS, Machine, Version};
 use super::shape::{is_anchor, is_p2sh, is_push_only, next_op_at, witness_program};
 use super::sighash::{Spending, Taproot};
-use super::{Flags, Item, ScriptError, curve, opcode, tagged};
+use super::{Flags, Item, ScriptError, opcode, tagged};
 use crate::Witness;
 use crate::hash::hash160;
 
@@ -233,7 +233,7 @@ impl<'a> Machine<'a> {
             [signature] => check_schnorr(signature.bytes(), output_key, cx),
             [.., Item::Pushed(script), Item::Pushed(control)] => {
                 self.stack.truncate(self.stack.len() - 2);
-                let (leaf, hash) = committed_leaf(output_key, script, control)?;
+                let (leaf, hash) = committed_leaf(output_key, script, control, cx.checker)?;
                 if leaf == LEAF_TAPSCRIPT {
                     cx.taproot.leaf = Some((hash, u32::MAX));
                     cx.weight_left = weight as i64 + WEIGHT_OFFSET;
@@ -286,7 +286,12 @@ impl<'a> Machine<'a> {
 
 /// The version and hash of the leaf that `control` shows the output key to commit to. Core
 /// `VerifyTaprootCommitment`.
-fn committed_leaf(output_key: &[u8; 32], script: &[u8], control: &[u8]) -> Result<(u8, [u8; 32]), ScriptError> {
+fn committed_leaf<C: Checker>(
+    output_key: &[u8; 32],
+    script: &[u8],
+    control: &[u8],
+    checker: &mut C,
+) -> Result<(u8, [u8; 32]), ScriptError> {
     const WRONG: ScriptError = ScriptError::TaprootWrongControlSize;
     let (&first, rest) = control.split_first().ok_or(WRONG)?;
     let (internal, path) = rest.split_first_chunk::<32>().ok_or(WRONG)?;
@@ -297,7 +302,9 @@ fn committed_leaf(output_key: &[u8; 32], script: &[u8], control: &[u8]) -> Resul
     let leaf = first & 0xfe;
     let hash = tagged::leaf_hash(leaf, script);
     let tweak = tagged::tweak(internal, &tagged::merkle_root(hash, path));
-    match curve::tweak_holds(output_key, first & 1 == 1, internal, tweak) {
+    let mut output = [2 | first & 1; 33];
+    output[1..].copy_from_slice(output_key);
+    match checker.tweak(&output, internal, &tweak) {
         true => Ok((leaf, hash)),
         false => Err(ScriptError::WitnessProgramMismatch),
     }

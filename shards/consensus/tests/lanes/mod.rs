@@ -20,6 +20,9 @@ fn plain(row: &Row) -> Option<lanes::Row> {
         Row::Schnorr(key, signature, message) => {
             lanes::Row::Schnorr { key: *key, signature: *signature, message: *message }
         }
+        Row::Tweak(output, internal, tweak) => {
+            lanes::Row::Tweak { output: *output, internal: *internal, tweak: *tweak }
+        }
     })
 }
 

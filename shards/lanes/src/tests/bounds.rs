@@ -85,7 +85,7 @@ fn a_group_keeps_within_bounds() {
     group.candidates = [group.x; 2];
     group.key = [[up_to((1 << 60) - 1); 3]; 2];
     group.generator = [[up_to((1 << 52) - 1); 3]; 2];
-    (group.even, group.odd) = (0xff, 0x55);
+    (group.even, group.uneven, group.odd) = (0x0f, 0xf0, 0x55);
     let tables: Box<Tables> = vec![[Row([0; 8]); 4096]; 2].into_boxed_slice().try_into().unwrap();
     let mut groups = [group.clone(), group];
     let mut keys = [const { KeyTable::new() }; 2];

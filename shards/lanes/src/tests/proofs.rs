@@ -312,6 +312,13 @@ fn numbers_are_checked() {
         checked(&Row::Schnorr { key, signature: [r, s].concat().try_into().unwrap(), message: most }).is_some()
     };
     assert!(schnorr(one, one, one) && schnorr(below(p), below(p), below(N)) && schnorr(one, bytes(N), [0; 32]));
+    let tweak = |sign: u8, x: [u8; 32], internal, tweak| {
+        let output = [&[sign][..], &x].concat().try_into().unwrap();
+        checked(&Row::Tweak { output, internal, tweak }).is_some()
+    };
+    assert!(tweak(2, one, one, [0; 32]) && tweak(3, below(p), below(p), below(N)));
+    assert!(!tweak(4, one, one, one) && !tweak(2, bytes(p), one, one) && !tweak(2, one, bytes(p), one));
+    assert!(!tweak(2, one, one, bytes(N)) && !tweak(2, one, one, most));
     assert!(!schnorr(bytes(p), one, one) && !schnorr(most, one, one));
     assert!(!schnorr(one, bytes(p), one) && !schnorr(one, most, one));
     assert!(!schnorr(one, one, bytes(N)) && !schnorr(one, one, bytes(p)) && !schnorr(one, one, most));

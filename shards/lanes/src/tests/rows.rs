@@ -28,7 +28,16 @@ pub fn holds(row: &Row) -> bool {
         }
         Row::Schnorr { key, signature, message } => XOnlyPublicKey::from_byte_array(*key)
             .is_ok_and(|key| schnorr::verify(&schnorr::Signature::from_byte_array(*signature), message, &key).is_ok()),
+        Row::Tweak { output, internal, tweak } => tweaked(internal, tweak).is_some_and(|sum| sum == *output),
     }
+}
+
+/// An internal key and so many times the generator, compressed.
+fn tweaked(internal: &[u8; 32], tweak: &[u8; 32]) -> Option<[u8; 33]> {
+    let tweak = secp256k1::Scalar::from_be_bytes(*tweak).ok()?;
+    let (sum, parity) = XOnlyPublicKey::from_byte_array(*internal).ok()?.add_tweak(&tweak).ok()?;
+    let sign = if parity == secp256k1::Parity::Odd { 3 } else { 2 };
+    [&[sign][..], &sum.to_byte_array()].concat().try_into().ok()
 }
 
 /// Keys that rows are signed with, made once.
@@ -48,6 +57,11 @@ impl Keys {
     pub fn signed(&self, draw: &mut Draw) -> Row {
         let (secret, public, pair) = &self.0[draw.below(self.0.len() as u64) as usize];
         let message = draw.bytes();
+        if draw.below(6) == 0 {
+            let internal = pair.x_only_public_key().0.to_byte_array();
+            let output = tweaked(&internal, &message).expect("a random number is a tweak");
+            return Row::Tweak { output, internal, tweak: message };
+        }
         if draw.below(2) == 0 {
             let signature = schnorr::sign_no_aux_rand(&message, pair).to_byte_array();
             return Row::Schnorr { key: pair.x_only_public_key().0.to_byte_array(), signature, message };
@@ -78,22 +92,24 @@ fn edge(draw: &mut Draw) -> [u8; 32] {
     }
 }
 
-/// The four parts of a row, to change.
-fn parts(row: &mut Row) -> [&mut [u8]; 4] {
+/// The parts of a row, to change.
+fn parts(row: &mut Row) -> Vec<&mut [u8]> {
     match row {
-        Row::Ecdsa { key, r, s, message } => [key, r, s, message],
+        Row::Ecdsa { key, r, s, message } => vec![key, r, s, message],
         Row::Schnorr { key, signature, message } => {
             let (r, s) = signature.split_at_mut(32);
-            [key, r, s, message]
+            vec![key, r, s, message]
         }
+        Row::Tweak { output, internal, tweak } => vec![output, internal, tweak],
     }
 }
 
 /// With something wrong, most likely.
 pub fn wrong(mut row: Row, draw: &mut Draw) -> Row {
     let number = edge(draw);
-    let part = draw.below(4) as usize;
-    let changed = &mut parts(&mut row)[part];
+    let mut all = parts(&mut row);
+    let part = draw.below(all.len() as u64) as usize;
+    let changed = &mut all[part];
     match draw.below(8) {
         // A key of another kind, or the other y.
         0 => changed[0] = draw.below(8) as u8,
@@ -111,8 +127,9 @@ pub fn wrong(mut row: Row, draw: &mut Draw) -> Row {
 
 /// The part of another row of the same kind: what lanes that are mixed up would see.
 pub fn mixed(mut row: Row, mut other: Row, draw: &mut Draw) -> Row {
-    let part = draw.below(4) as usize;
-    let (to, from) = (&mut parts(&mut row)[part], &parts(&mut other)[part]);
+    let (mut to, from) = (parts(&mut row), parts(&mut other));
+    let part = draw.below(to.len().min(from.len()) as u64) as usize;
+    let (to, from) = (&mut to[part], &from[part]);
     if to.len() == from.len() {
         to.copy_from_slice(from);
     }
