@@ -1,4 +1,4 @@
-//! Published counters: one cache-aligned page per shard and per core, one writer each, read by anyone
+//! Published counters: one cache-aligned page per shard and per executor, one writer each, read by anyone
 //! at any time without asking. Nothing in the node decides by them.
 
 use crate::msg::Msg;
@@ -153,27 +153,27 @@ pub struct Work {
 pub struct Pages(Arc<Vec<(Core, Work)>>);
 
 impl Pages {
-    /// Pages for this many cores.
-    pub fn new(cores: usize) -> Pages {
-        Pages(Arc::new((0..cores).map(|_| Default::default()).collect()))
+    /// Pages for this many executors.
+    pub fn new(executors: usize) -> Pages {
+        Pages(Arc::new((0..executors).map(|_| Default::default()).collect()))
     }
 
-    /// Number of cores.
-    pub fn cores(&self) -> usize {
+    /// Number of executors.
+    pub fn executors(&self) -> usize {
         self.0.len()
     }
 
     /// The page of an executor.
-    pub fn core(&self, core: usize) -> &Core {
-        &self.0[core].0
+    pub fn core(&self, executor: usize) -> &Core {
+        &self.0[executor].0
     }
 
-    /// The counters of the shards on that core.
-    pub fn work(&self, core: usize) -> &Work {
-        &self.0[core].1
+    /// The counters of the shards on that executor.
+    pub fn work(&self, executor: usize) -> &Work {
+        &self.0[executor].1
     }
 
-    /// One counter summed over all cores.
+    /// One counter summed over all executors.
     pub fn sum(&self, of: impl Fn(&Work) -> &Counter) -> u64 {
         self.0.iter().map(|(_, work)| of(work).get()).sum()
     }

@@ -65,7 +65,7 @@ type Refusal = String;
 impl Status {
     /// A status shard without any report yet.
     pub fn new(setup: Setup) -> Status {
-        assert_eq!(setup.pages.cores(), setup.plan.cores.len(), "one page per core");
+        assert_eq!(setup.pages.executors(), setup.plan.executors.len(), "one page for each");
         Status { view: View::new(setup), started_ms: None, waiting: BTreeMap::new() }
     }
 

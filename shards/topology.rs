@@ -1,4 +1,4 @@
-//! Which shard lives on which core, and which cores need a link. The wiring is a value: it can be
+//! Which shard lives on which executor, and which executors need a link. The wiring is a value: it can be
 //! printed, tested, and refused at boot. It starts nothing.
 
 use crate::limits::{PEERS_MAX, link_depth};
@@ -42,27 +42,28 @@ const DEDICATED_FROM: usize = 5;
 /// More cores than partitions have no use.
 pub const CORES_MAX: usize = ledger::PARTITIONS;
 
-/// A layout of shards on cores.
+/// A layout of shards on executors.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
-    /// Shards of each core.
-    pub cores: Vec<Vec<ShardId>>,
+    /// Shards of each executor: one for each core, and the desk behind them.
+    pub executors: Vec<Vec<ShardId>>,
     /// How many peer, utxo and verify shards there are (the same number of each).
     pub workers: u16,
 }
 
-/// The layout for `cores` executors.
+/// The layout for so many cores.
 pub fn plan(cores: usize) -> Plan {
     assert!((1..=CORES_MAX).contains(&cores));
-    let mut layout = vec![Vec::new(); cores];
+    let mut layout = vec![Vec::new(); cores + 1];
     layout[0].extend([ShardId::Chain, ShardId::Book]);
-    layout[1.min(cores - 1)].extend([ShardId::Store, ShardId::Status]);
+    layout[1.min(cores - 1)].push(ShardId::Store);
+    layout[cores].push(ShardId::Status);
     let first = if cores < DEDICATED_FROM { 0 } else { 2 };
     let workers = u16::try_from(cores - first).expect("at most 256");
     for (core, i) in (first..cores).zip(0..) {
         layout[core].extend([ShardId::Peer(i), ShardId::Utxo(i), ShardId::Verify(i)]);
     }
-    let plan = Plan { cores: layout, workers };
+    let plan = Plan { executors: layout, workers };
     plan.validate().expect("a plan of our own is sound");
     plan
 }
@@ -80,12 +81,24 @@ pub fn owner(partition: usize, workers: u16) -> ShardId {
 }
 
 impl Plan {
-    /// The core a shard lives on.
+    /// How many executors have a core each.
+    pub fn cores(&self) -> usize {
+        self.executors.len() - 1
+    }
+
+    /// The executor for whoever looks in: pinned nowhere, since what people ask for must neither wait for a block nor make
+    /// one wait.
+    pub fn desk(&self) -> usize {
+        self.cores()
+    }
+
+    /// The executor a shard lives on.
     pub fn home(&self, shard: ShardId) -> usize {
-        let first = if self.cores.len() < DEDICATED_FROM { 0 } else { 2 };
+        let first = if self.cores() < DEDICATED_FROM { 0 } else { 2 };
         match shard {
             ShardId::Chain | ShardId::Book => 0,
-            ShardId::Store | ShardId::Status => 1.min(self.cores.len() - 1),
+            ShardId::Store => 1.min(self.cores() - 1),
+            ShardId::Status => self.desk(),
             ShardId::Peer(i) | ShardId::Utxo(i) | ShardId::Verify(i) => first + usize::from(i),
         }
     }
@@ -100,21 +113,21 @@ impl Plan {
         owner(partition, self.workers)
     }
 
-    /// Ordered pairs of different cores; every core may speak to every other one, and each pair
+    /// Ordered pairs of different executors; every one may speak to every other one, and each pair
     /// carries what its shards say in order. The depth is proven in `limits`.
     pub fn links(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let cores = self.cores.len();
+        let (all, store, desk) = (self.executors.len(), self.home(ShardId::Store), self.desk());
         let depth = link_depth(PEERS_MAX.div_ceil(usize::from(self.workers)));
-        let busy = move |core| core == 0 || core == 1.min(cores - 1);
-        (0..cores).flat_map(move |from| {
-            let to = (0..cores).filter(move |to| *to != from);
+        let busy = move |executor| [0, store, desk].contains(&executor);
+        (0..all).flat_map(move |from| {
+            let to = (0..all).filter(move |to| *to != from);
             to.map(move |to| (from, to, if busy(from) || busy(to) { depth } else { link_depth(0) }))
         })
     }
 
     /// Refuses a layout in which a shard is missing, doubled, or not at home.
     pub fn validate(&self) -> Result<(), String> {
-        let mut all: Vec<ShardId> = self.cores.iter().flatten().copied().collect();
+        let mut all: Vec<ShardId> = self.executors.iter().flatten().copied().collect();
         all.sort();
         let mut wanted = vec![ShardId::Chain, ShardId::Store, ShardId::Status, ShardId::Book];
         wanted.extend((0..self.workers).map(ShardId::Peer));
@@ -124,10 +137,10 @@ impl Plan {
             return Err(format!("the plan holds {all:?}, it must hold {wanted:?}"));
         }
         let mut placed =
-            self.cores.iter().enumerate().flat_map(|(core, shards)| shards.iter().map(move |s| (core, *s)));
-        placed.try_for_each(|(core, shard)| match self.home(shard) {
-            home if home == core => Ok(()),
-            home => Err(format!("{shard} lies on core {core} but its home is {home}")),
+            self.executors.iter().enumerate().flat_map(|(at, shards)| shards.iter().map(move |s| (at, *s)));
+        placed.try_for_each(|(at, shard)| match self.home(shard) {
+            home if home == at => Ok(()),
+            home => Err(format!("{shard} lies on executor {at} but its home is {home}")),
         })?;
         let owned: usize = (0..self.workers).map(|i| self.partitions(i).len()).sum();
         if owned != ledger::PARTITIONS {
@@ -139,14 +152,15 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (core, shards) in self.cores.iter().enumerate() {
+        for (at, shards) in self.executors.iter().enumerate() {
             let names: Vec<String> = shards.iter().map(ShardId::to_string).collect();
             let coins = shards.iter().find_map(|shard| match shard {
                 ShardId::Utxo(i) => Some(self.partitions(*i)),
                 _ => None,
             });
             let coins = coins.map(|p| format!("   partitions {}..{}", p.start, p.end - 1)).unwrap_or_default();
-            writeln!(f, "core {core:>3}   {}{coins}", names.join(" + "))?;
+            let place = if at == self.desk() { "the desk".into() } else { format!("core {at:>3}") };
+            writeln!(f, "{place}   {}{coins}", names.join(" + "))?;
         }
         Ok(())
     }
@@ -159,10 +173,11 @@ mod tests {
     #[test]
     fn sixteen_cores_are_laid_out_as_the_architecture_page_says() {
         let plan = plan(16);
-        assert_eq!(plan.cores[0], [ShardId::Chain, ShardId::Book]);
-        assert_eq!(plan.cores[1], [ShardId::Store, ShardId::Status]);
-        assert_eq!(plan.cores[15], [ShardId::Peer(13), ShardId::Utxo(13), ShardId::Verify(13)]);
-        assert_eq!(plan.links().count(), 16 * 15);
+        assert_eq!(plan.executors[0], [ShardId::Chain, ShardId::Book]);
+        assert_eq!(plan.executors[1], [ShardId::Store]);
+        assert_eq!(plan.executors[15], [ShardId::Peer(13), ShardId::Utxo(13), ShardId::Verify(13)]);
+        assert_eq!(plan.executors[16], [ShardId::Status]);
+        assert_eq!(plan.links().count(), 17 * 16);
     }
 
     #[test]
@@ -171,10 +186,10 @@ mod tests {
             plan(cores).validate().unwrap();
         }
         let mut broken = plan(4);
-        broken.cores[2].pop();
+        broken.executors[2].pop();
         assert!(broken.validate().unwrap_err().contains("must hold"));
         let mut moved = plan(4);
-        moved.cores.swap(2, 3);
+        moved.executors.swap(2, 3);
         assert!(moved.validate().unwrap_err().contains("home"));
     }
 }

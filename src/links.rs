@@ -30,9 +30,9 @@ pub struct Ends {
     receivers: Vec<SharedReceiver<Parcel>>,
 }
 
-/// One pair of ends for each core of the plan.
+/// One pair of ends for each executor of the plan.
 pub fn wire(plan: &Plan) -> Vec<Ends> {
-    let mut ends: Vec<Ends> = plan.cores.iter().map(|_| Ends::default()).collect();
+    let mut ends: Vec<Ends> = plan.executors.iter().map(|_| Ends::default()).collect();
     for (from, to, depth) in plan.links() {
         let (sender, receiver) = new_bounded(depth);
         ends[from].senders.push((to, sender));
@@ -147,9 +147,9 @@ mod tests {
         }
     }
 
-    /// Runs `job` on an executor per core of a plan, and waits for all.
-    fn on_cores<F: Future<Output = ()> + 'static>(cores: usize, job: fn(usize, Ends) -> F) {
-        let ends = wire(&shards::plan(cores)).into_iter().enumerate();
+    /// Runs `job` on each executor of a plan of so many, and waits for all.
+    fn on_executors<F: Future<Output = ()> + 'static>(count: usize, job: fn(usize, Ends) -> F) {
+        let ends = wire(&shards::plan(count - 1)).into_iter().enumerate();
         let spawn = |(core, ends): (usize, Ends)| {
             crate::executor::builder(core, None, false, false).spawn(move || job(core, ends)).unwrap()
         };
@@ -166,7 +166,7 @@ mod tests {
     fn a_full_link_keeps_words_in_order_at_its_mouth() {
         const WORDS: u64 = 200_000;
         static FILLED: AtomicBool = AtomicBool::new(false);
-        on_cores(2, |core, ends| async move {
+        on_executors(2, |core, ends| async move {
             let (links, mut receivers) = Links::connect(ends).await;
             if core == 0 {
                 let room: Vec<bool> = (0..WORDS).map(|n| links.send(1, word(n))).collect();
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn forty_thousand_wakes_of_one_receiver_do_no_harm() {
         const ROUNDS: u64 = 40_000;
-        on_cores(2, |core, ends| async move {
+        on_executors(2, |core, ends| async move {
             let (links, mut receivers) = Links::connect(ends).await;
             let receiver = receivers.remove(0);
             for round in 0..ROUNDS {
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn sixteen_executors_on_two_cpus_make_progress() {
         const WORDS: u64 = 2_000;
-        on_cores(16, |core, ends| async move {
+        on_executors(16, |core, ends| async move {
             let (links, receivers) = Links::connect(ends).await;
             let tasks: Vec<_> = receivers
                 .into_iter()

@@ -157,7 +157,7 @@ impl Node {
         }
         let blueprint = Arc::new(Blueprint {
             params,
-            pages: Pages::new(config.cores),
+            pages: Pages::new(plan.executors.len()),
             budget,
             offline,
             sources,
@@ -198,7 +198,8 @@ impl Node {
         for (core, ends) in links::wire(&blueprint.plan).into_iter().enumerate() {
             let store = blueprint.plan.home(ShardId::Store) == core;
             let alone = config.pin && config.cores <= cpus.len();
-            let builder = executor::builder(core, config.pin.then(|| cpus[core]), alone, store);
+            let cpu = (config.pin && core != blueprint.plan.desk()).then(|| cpus[core]);
+            let builder = executor::builder(core, cpu, alone && cpu.is_some(), store);
             let (blueprint, news) = (blueprint.clone(), self.to_main.clone());
             let listeners = listeners.remove(&core).unwrap_or_default();
             let spawned = builder.spawn(move || run_core(core, blueprint, ends, listeners, news));
@@ -211,8 +212,8 @@ impl Node {
                 }
             });
         }
-        let mut ready = 0;
-        while ready < config.cores {
+        let (mut ready, wanted) = (0, blueprint.plan.executors.len());
+        while ready < wanted {
             match self.news.recv_timeout(READY_TIMEOUT) {
                 Ok(News::Ready) => ready += 1,
                 Ok(News::Broken(core, why)) => return Err(kernel(core, &why)),
@@ -221,8 +222,7 @@ impl Node {
                 }
                 Err(_) => {
                     let what = format!(
-                        "only {ready} of {} executors were ready in {} s",
-                        config.cores,
+                        "only {ready} of {wanted} executors were ready in {} s",
                         READY_TIMEOUT.as_secs()
                     );
                     return Err(Fatal::Kernel { what, mend: "caesure tune check".into() });
@@ -404,7 +404,7 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
     };
     let (links, receivers) = Links::connect(ends).await;
     let mut cx = Cx::new(entropy());
-    let shards = blueprint.plan.cores[core].iter().map(|id| (*id, blueprint.shard(*id, core, &mut cx))).collect();
+    let shards = blueprint.plan.executors[core].iter().map(|id| (*id, blueprint.shard(*id, core, &mut cx))).collect();
     let this = Core::new(Parts {
         index: core,
         plan: blueprint.plan.clone(),
@@ -526,7 +526,7 @@ impl Blueprint {
 /// What nobody should have to look up later.
 fn greet(config: &Config, plan: &Plan, budget: &Budget) {
     let pinned = if config.pin { "each pinned to a CPU" } else { "not pinned" };
-    tracing::info!("caesure {} on {}, {} executor(s), {pinned}", env!("CARGO_PKG_VERSION"), config.chain, config.cores);
+    tracing::info!("caesure {} on {}, {} core(s), {pinned}, and a desk", env!("CARGO_PKG_VERSION"), config.chain, config.cores);
     plan.to_string().lines().for_each(|line| tracing::info!("{line}"));
     tracing::info!("memory {budget}");
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

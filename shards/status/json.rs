@@ -47,6 +47,8 @@ struct Status<'a> {
     network: Network,
     peers: Vec<Peer>,
     cores: Vec<Core>,
+    /// The executor of whoever looks in.
+    desk: Core,
     partitions: Vec<u32>,
     root: Block,
     horizon: u32,
@@ -267,7 +269,8 @@ pub fn json(view: &View) -> String {
             buffered_bytes: pages.sum(|work| &work.buffered_bytes),
         },
         peers: peers.into_iter().take(PEERS_MAX).map(peer).collect(),
-        cores: (0..pages.cores()).map(|core| self::core(view, core)).collect(),
+        cores: (0..view.setup.plan.cores()).map(|core| self::core(view, core)).collect(),
+        desk: self::core(view, view.setup.plan.desk()),
         partitions: view.coins.iter().flat_map(|(_, partitions)| partitions).copied().collect(),
         root: Block { height: chain.root.0, hash: chain.root.1.to_string() },
         horizon: chain.horizon,
@@ -331,7 +334,7 @@ fn core(view: &View, core: usize) -> Core {
     let (page, work, spent) = (view.setup.pages.core(core), view.setup.pages.work(core), view.load.spent[core]);
     Core {
         core,
-        shards: view.setup.plan.cores[core].iter().map(ShardId::to_string).collect(),
+        shards: view.setup.plan.executors[core].iter().map(ShardId::to_string).collect(),
         busy_percent: f64::from(view.load.now(core)) / 10.0,
         spent_percent: Spent::names()
             .map(|(name, _)| name)

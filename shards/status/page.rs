@@ -97,10 +97,12 @@ fn heading(out: &mut String, name: &str, right: &str) {
 }
 
 fn cores(view: &View, out: &mut String) {
-    let count = view.setup.pages.cores();
-    let percents: Vec<u16> = (0..count).map(|core| view.load.now(core) / 10).collect();
+    let (count, desk) = (view.setup.plan.cores(), view.setup.plan.desk());
+    let percents: Vec<u16> = (0..=desk).map(|core| view.load.now(core) / 10).collect();
     heading(out, "cores", "last half minute · busy · inputs waiting");
-    for (core, shards) in view.setup.plan.cores.iter().enumerate().take(CORES_MAX) {
+    let rows = (0..count.min(CORES_MAX)).chain([desk]);
+    for (core, shards) in rows.map(|row| (row, &view.setup.plan.executors[row])) {
+        let name = if core == desk { "desk".into() } else { core.to_string() };
         let names: Vec<String> = shards.iter().map(|shard| shard.to_string()).collect();
         let history = &view.load.busy[core];
         let mut path = String::new();
@@ -109,7 +111,7 @@ fn cores(view: &View, out: &mut String) {
         }
         let _ = write!(
             out,
-            "<div class=core><span>{core}</span><span>{}</span>\
+            "<div class=core><span>{name}</span><span>{}</span>\
 <svg class=spark viewBox=\"0 0 92 20\" preserveAspectRatio=none><path d=\"{path}\"/></svg><b>{} %</b>",
             names.join(" "),
             percents[core],
@@ -119,7 +121,7 @@ fn cores(view: &View, out: &mut String) {
         let _ = write!(out, "<small>{}</small></div>", rate(spent.waiting as f64 / 1e3));
     }
     if count > CORES_MAX {
-        let rest = &percents[CORES_MAX..];
+        let rest = &percents[CORES_MAX..count];
         let mean = rest.iter().map(|p| usize::from(*p)).sum::<usize>() / rest.len();
         let most = rest.iter().max().expect("there are more");
         let _ = write!(out, "<p class=soft>and {} more, {mean} % busy on average, {most} % at most</p>", rest.len());

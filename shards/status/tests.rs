@@ -17,7 +17,7 @@ fn node(cores: usize, network: Network) -> (Status, Cx) {
     let setup = Setup {
         params: Params::of(network),
         plan: crate::plan(cores),
-        pages: Pages::new(cores),
+        pages: Pages::new(cores + 1),
         budget: Budget::split(Budget::default_total(cores)).unwrap(),
         version: "caesure 0.1.0".to_string(),
         may_write: false,

@@ -64,7 +64,7 @@ impl View {
     pub fn new(setup: Setup) -> View {
         let workers = usize::from(setup.plan.workers);
         View {
-            load: Load::new(setup.pages.cores()),
+            load: Load::new(setup.pages.executors()),
             peers: vec![Vec::new(); workers],
             coins: vec![(Tally::default(), Vec::new()); workers],
             unwritten: vec![None; workers],
@@ -205,7 +205,7 @@ impl Load {
         if self.last.as_ref().is_some_and(|(at_ms, ..)| now_ms < at_ms + SAMPLE_MS) {
             return;
         }
-        let now: Vec<Counts> = (0..pages.cores()).map(|core| counts(pages.core(core))).collect();
+        let now: Vec<Counts> = (0..pages.executors()).map(|core| counts(pages.core(core))).collect();
         let net = [pages.sum(|work| &work.received_bytes), pages.sum(|work| &work.sent_bytes)];
         if let Some((at_ms, before, net_before)) = &self.last {
             let ms = now_ms - at_ms;

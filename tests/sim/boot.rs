@@ -122,7 +122,7 @@ impl Sim {
     fn boot(&mut self, cores: usize) {
         let params = Params::of(Network::Regtest);
         self.plan = plan(cores);
-        let (workers, pages) = (self.plan.workers, Pages::new(cores));
+        let (workers, pages) = (self.plan.workers, Pages::new(cores + 1));
         let budget = self.budget;
         self.links = Links::new(cores);
         self.due.clear();

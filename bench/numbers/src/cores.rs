@@ -32,24 +32,26 @@ struct Scene {
     tick: Duration,
 }
 
-/// Starts so many pinned executors over this blocks.bin, each with those of the cast whose home it is; they all hear a Tick this
+/// Starts so many pinned executors, and the desk, over this blocks.bin, each with those of the cast whose home it is; they all hear a Tick this
 /// often. Comes back when all run. Kernel trouble later ends the process: nothing could be measured any more.
 pub fn start(cores: usize, blocks: &Path, tick: Duration, cast: Vec<(ShardId, Make)>) -> io::Result<()> {
     let (news, heard) = mpsc::channel();
     let plan = plan(cores);
-    let mut casts: Vec<Vec<(ShardId, Make)>> = (0..cores).map(|_| Vec::new()).collect();
+    let mut casts: Vec<Vec<(ShardId, Make)>> = plan.executors.iter().map(|_| Vec::new()).collect();
     cast.into_iter().for_each(|(shard, make)| casts[plan.home(shard)].push((shard, make)));
     let ends = links::wire(&plan).into_iter().zip(casts).enumerate();
     let cpus: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|cpu| cpu.id).collect();
-    let scene = Scene { pages: Pages::new(cores), blocks: blocks.into(), begun: Instant::now(), plan, news, tick };
+    let pages = Pages::new(plan.executors.len());
+    let scene = Scene { pages, blocks: blocks.into(), begun: Instant::now(), plan, news, tick };
     for (core, (ends, cast)) in ends {
         let writes = cast.iter().any(|(shard, _)| *shard == ShardId::Store);
         let scene = scene.clone();
-        executor::builder(core, Some(cpus[core]), true, writes)
+        let cpu = (core < cores).then(|| cpus[core]);
+        executor::builder(core, cpu, cpu.is_some(), writes)
             .spawn(move || run(core, scene, ends, cast, writes))
             .map_err(|why| io::Error::other(why.to_string()))?;
     }
-    for _ in 0..cores {
+    for _ in 0..=cores {
         match heard.recv_timeout(PATIENCE) {
             Ok(News::Ready) => {}
             other => return Err(io::Error::other(format!("an executor does not run: {other:?}"))),
