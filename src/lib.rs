@@ -9,6 +9,7 @@ mod cache;
 mod checkpoints;
 mod coins;
 mod config;
+mod console;
 mod demo;
 pub mod disk;
 mod door;
@@ -31,6 +32,7 @@ mod run;
 mod settings;
 mod snapshot;
 mod sparse;
+mod stored;
 mod top;
 mod trouble;
 mod values;
@@ -77,6 +79,7 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Demo) => demo::run(config),
         Some(Command::Coins(what)) => coins::run(config, what),
         Some(Command::Blocks(what)) => blocks::run(config, what),
+        Some(Command::Console { offline, eval, seconds }) => console::run(&config, offline, eval, seconds),
         Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
         Some(Command::Top { once }) => top::run(&config, once),
         Some(Command::Tune(what)) => tune(&config, what),

@@ -1,14 +1,14 @@
 //! A node from a checked configuration: folder, plan, one executor per core, ready or not, until it stops.
 
 use crate::config::{Config, cpus_allowed};
-use crate::disk::{Access, BLOCK_INDEX, Disk, Source};
+use crate::disk::{Access, BLOCK_INDEX, Disk, INVALIDATED, Source};
 use crate::exit::Fatal;
 use crate::folder::{Blocks, Folder, to_import};
 use crate::links::{self, Ends, Links};
 use crate::net::Net;
 use crate::pump::{Core, News, Parts};
 use crate::values::Target;
-use crate::{checkpoints, executor, http, monitor, snapshot, sparse};
+use crate::{checkpoints, console, executor, http, monitor, snapshot, sparse};
 use consensus::Params;
 use ledger::Seed;
 use ledger::record::Index;
@@ -164,7 +164,7 @@ impl Node {
             indexes,
             // What was refused once is audited like the rest.
             refused: if audit.is_some() { Vec::new() } else { folder.refused() },
-            invalidated: if audit.is_some() { Vec::new() } else { folder.invalidated()? },
+            invalidated: if audit.is_some() { Vec::new() } else { invalidated(&folder)? },
             addresses: folder.read("peers"),
             checkpoints: checkpoints::find(&checkpoints::folder_of(&folder.path, side), params)?,
             snapshot,
@@ -221,10 +221,8 @@ impl Node {
                     let _ = self.to_main.send(other);
                 }
                 Err(_) => {
-                    let what = format!(
-                        "only {ready} of {wanted} executors were ready in {} s",
-                        READY_TIMEOUT.as_secs()
-                    );
+                    let what =
+                        format!("only {ready} of {wanted} executors were ready in {} s", READY_TIMEOUT.as_secs());
                     return Err(Fatal::Kernel { what, mend: "caesure tune check".into() });
                 }
             }
@@ -287,6 +285,16 @@ impl Node {
             Stop::Done => unreachable!("no failure"),
         }
     }
+}
+
+/// Blocks invalidated by hand, said once.
+fn invalidated(folder: &Folder) -> Result<Vec<consensus::BlockHash>, Fatal> {
+    let hashes = folder.invalidated()?;
+    if !hashes.is_empty() {
+        let path = folder.path.join(INVALIDATED);
+        tracing::warn!("{} block(s) invalidated by hand stay so: see {}", hashes.len(), path.display());
+    }
+    Ok(hashes)
 }
 
 /// What is left to do where blocks are needed that are gone.
@@ -428,7 +436,8 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
         glommio::spawn_local(http::serve(listener, users, this.clone())).detach();
     }
     if let Some(listener) = listeners.prompt {
-        glommio::spawn_local(monitor::serve(listener, this.clone())).detach();
+        let inside = console::Inside::new(blueprint.params, blueprint.config.folder.clone());
+        glommio::spawn_local(monitor::serve(listener, this.clone(), inside)).detach();
     }
     if blueprint.plan.home(ShardId::Chain) == core {
         for (file, index) in (0..).zip(&blueprint.indexes) {
@@ -526,7 +535,12 @@ impl Blueprint {
 /// What nobody should have to look up later.
 fn greet(config: &Config, plan: &Plan, budget: &Budget) {
     let pinned = if config.pin { "each pinned to a CPU" } else { "not pinned" };
-    tracing::info!("caesure {} on {}, {} core(s), {pinned}, and a desk", env!("CARGO_PKG_VERSION"), config.chain, config.cores);
+    tracing::info!(
+        "caesure {} on {}, {} core(s), {pinned}, and a desk",
+        env!("CARGO_PKG_VERSION"),
+        config.chain,
+        config.cores
+    );
     plan.to_string().lines().for_each(|line| tracing::info!("{line}"));
     tracing::info!("memory {budget}");
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
