@@ -115,6 +115,23 @@ pub enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Print each new block of a node as it comes, in lines
+    Watch {
+        /// The node, over P2P
+        #[arg(value_name = "HOST:PORT")]
+        peer: String,
+        /// Each new transaction, too
+        #[arg(short, long)]
+        transactions: bool,
+    },
+    /// Fetch the best chain of one trusted node into blocks.bin, as fast as it comes, with no node running here
+    ///
+    /// Begun again it goes on where it ended. The node that starts on it afterwards verifies all of it.
+    Pull {
+        /// The node, over P2P
+        #[arg(value_name = "HOST:PORT")]
+        peer: String,
+    },
     /// Whether this machine gives the node what it needs, and is set as it gains from; sets that, and puts it back
     #[command(subcommand)]
     Tune(Tune),

@@ -219,7 +219,7 @@ fn open_to_write(path: &Path) -> Result<File, Fatal> {
 }
 
 /// The file ends there, padded to a page as the node wants it, durably.
-fn end_at(file: &File, path: &Path, end: u64) -> Result<(), Fatal> {
+pub fn end_at(file: &File, path: &Path, end: u64) -> Result<(), Fatal> {
     let cut = file.set_len(end).and_then(|()| file.set_len(end.next_multiple_of(PAGE))).and_then(|()| file.sync_all());
     cut.map_err(|why| trouble::fatal(path, "cutting of", why))
 }

@@ -7,6 +7,7 @@ mod ask;
 mod blocks;
 mod cache;
 mod checkpoints;
+mod client;
 mod coins;
 mod config;
 mod console;
@@ -26,6 +27,7 @@ mod monitor;
 pub mod net;
 mod network;
 mod progress;
+mod pull;
 pub mod pump;
 mod rules;
 mod run;
@@ -37,6 +39,7 @@ mod top;
 mod trouble;
 mod values;
 mod verify;
+mod watch;
 
 use crate::args::{Command, Tune};
 use crate::config::Config;
@@ -83,6 +86,8 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
         Some(Command::Top { once }) => top::run(&config, once),
         Some(Command::Tune(what)) => tune(&config, what),
+        Some(Command::Watch { peer, transactions }) => watch::run(&config, &peer, transactions),
+        Some(Command::Pull { peer }) => pull::run(&config, &peer),
         Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
         Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),
     }

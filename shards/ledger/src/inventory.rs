@@ -76,6 +76,15 @@ impl Inventory {
         }
     }
 
+    /// A header whose block has not come, above one that is there; its name.
+    pub fn insert(&mut self, parent: NodeId, header: Header, hash: BlockHash) -> NodeId {
+        let node = self.tree.insert(parent, header, hash);
+        self.records.resize(self.tree.len(), None);
+        let next = self.waiting.remove(&hash).unwrap_or_default();
+        self.settle(next);
+        node
+    }
+
     /// The last record of a block: whatever was found damaged was appended again.
     pub fn record(&self, node: NodeId) -> Option<usize> {
         self.records[node as usize]

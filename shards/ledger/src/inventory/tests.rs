@@ -54,6 +54,15 @@ fn records_may_come_one_by_one_and_twice() {
     let node = found.tree.find(&all[3].hash).unwrap();
     assert_eq!(found.record(node), Some(6), "the last of two");
     assert!(found.waiting.is_empty());
+    // A header alone is a place for those above it, and not there itself until its record comes.
+    let mut found = Inventory::new(regtest());
+    [0, 2].iter().for_each(|number| found.add(&all[*number]));
+    let node = |found: &Inventory, number: usize| found.tree.find(&all[number].hash);
+    assert_eq!((found.tree.len(), node(&found, 2)), (1, None));
+    let one = found.insert(0, all[4].header, all[4].hash);
+    assert_eq!((found.record(one), node(&found, 2).and_then(|node| found.record(node))), (None, Some(1)));
+    found.add(&all[4]);
+    assert_eq!(found.record(one), Some(2));
 }
 
 #[test]
