@@ -7,7 +7,7 @@ use crate::exit::{Fatal, STATUSES};
 use crate::settings::{Around, Given, Setting};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use consensus::CoinsHash;
+use consensus::{CoinsHash, Txid};
 use std::path::PathBuf;
 use tuning::Profile;
 
@@ -114,6 +114,17 @@ pub enum Command {
         /// Print it once, as text
         #[arg(long)]
         once: bool,
+    },
+    /// Find transactions by their ids: makes an index of all blocks, or brings it up to date, beside a running node or with none
+    ///
+    /// The index is txmap.redb in the network's folder; it may be deleted at any time. The console and `blocks cat` use it.
+    Txmap {
+        /// Look these up instead; one process may write the index meanwhile
+        #[arg(value_name = "TXID", conflicts_with = "follow")]
+        txids: Vec<Txid>,
+        /// Go on with what a node appends, until a signal
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Print each new block of a node as it comes, in lines
     Watch {

@@ -9,7 +9,7 @@ mod export;
 pub mod file;
 mod stats;
 mod truncate;
-mod walk;
+pub mod walk;
 
 use crate::args::Blocks as What;
 use crate::config::Config;

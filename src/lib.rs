@@ -37,6 +37,7 @@ mod sparse;
 mod stored;
 mod top;
 mod trouble;
+mod txmap;
 mod values;
 mod verify;
 mod watch;
@@ -86,6 +87,7 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
         Some(Command::Top { once }) => top::run(&config, once),
         Some(Command::Tune(what)) => tune(&config, what),
+        Some(Command::Txmap { txids, follow }) => txmap::run(&config, &txids, follow),
         Some(Command::Watch { peer, transactions }) => watch::run(&config, &peer, transactions),
         Some(Command::Pull { peer }) => pull::run(&config, &peer),
         Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),

@@ -25,6 +25,8 @@ pub struct Stored {
     path: PathBuf,
     file: File,
     records: Vec<Record>,
+    /// So many of them, the first, are headers alone.
+    bare: usize,
     inventory: Inventory,
     /// By height, the first block that came …
     first: Vec<NodeId>,
@@ -62,6 +64,7 @@ impl Stored {
             path,
             file,
             records: Vec::new(),
+            bare: 0,
             inventory: Inventory::new(params),
             first: vec![0],
             others: BTreeMap::new(),
@@ -75,6 +78,7 @@ impl Stored {
             let hash = header.hash();
             stored.take(Record { at: 0, len: 0, header, hash, valid: false, punched: true });
         }
+        stored.bare = stored.records.len();
         let vouched = opened.taken;
         stored.end = records[..vouched].last().map_or(0, Record::end);
         records[..vouched].iter().for_each(|record| stored.take(*record));
@@ -219,6 +223,33 @@ impl Stored {
     /// Where a block's record lies; none if its bytes were never here, or were given up.
     pub fn record(&self, id: NodeId) -> Option<&Record> {
         self.inventory.record(id).map(|number| &self.records[number]).filter(|record| !record.punched)
+    }
+
+    /// The network's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// The records at an offset of blocks.bin or behind, that are there, in the order in which they lie.
+    pub fn behind(&self, at: u64) -> Vec<Record> {
+        let laid = &self.records[self.bare..];
+        let rest = &laid[laid.partition_point(|record| record.at < at)..];
+        rest.iter().filter(|record| !record.punched).copied().collect()
+    }
+
+    /// The last record before an offset.
+    pub fn record_before(&self, at: u64) -> Option<&Record> {
+        let laid = &self.records[self.bare..];
+        laid[..laid.partition_point(|record| record.at < at)].last()
+    }
+
+    /// The record at an offset, with the height of its block, and whether that is on the best chain.
+    pub fn record_at(&self, at: u64) -> Option<(Option<u32>, bool, Record)> {
+        let laid = &self.records[self.bare..];
+        let record = laid.get(laid.partition_point(|record| record.at < at)).filter(|record| record.at == at)?;
+        let id = self.find(&record.hash);
+        let best = id.is_some_and(|id| self.inventory.tree.descends(self.best, id));
+        Some((id.map(|id| self.node(id).height), best, *record))
     }
 
     fn bytes(&self, record: &Record) -> std::io::Result<Bytes> {

@@ -5,6 +5,7 @@ use crate::args::{Form, Heights};
 use crate::config::Config;
 use crate::exit::Fatal;
 use crate::stored::Stored;
+use crate::txmap;
 use consensus::{Block, BlockHash, TxView, Txid};
 use describe::{dump, hex, json};
 use std::io::{ErrorKind, Write};
@@ -58,8 +59,17 @@ pub fn number_in(block: &Block, tx: &str) -> Option<usize> {
     }
 }
 
-/// A transaction in any block of the best chain.
+/// A transaction in any block, by the index where there is one.
 fn look_for(config: &Config, stored: &Stored, txid: Txid, form: Form) -> Result<String, Fatal> {
+    let indexed = txmap::find(stored, &txid).unwrap_or_else(|why| {
+        tracing::warn!("{why}; all blocks are looked through");
+        None
+    });
+    if let Some(place) = indexed.and_then(|places| places.first().copied()) {
+        let id = stored.find(&place.block).ok_or_else(|| Fatal::Runtime(format!("no block {}", place.block)))?;
+        let block = stored.block(id).map_err(Fatal::Runtime)?;
+        return Ok(of_tx(config, &block.view(&block.txs[place.number]), form));
+    }
     let all = Heights { from: 0, to: None };
     let part = walk::part(stored, &all)?;
     let mut found = None;

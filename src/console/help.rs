@@ -1,7 +1,7 @@
 //! What the console has, a sentence each. A test calls each of them.
 
 /// How it is written, and what it tells. `h` is a height, `n` a name: a hash, as text or as any block or transaction.
-pub const ALL: [(&str, &str); 61] = [
+pub const ALL: [(&str, &str); 62] = [
     ("_", "the last value, also called it"),
     ("help()", "this list"),
     ("print(x)", "shows a value in the middle of a script"),
@@ -44,6 +44,10 @@ pub const ALL: [(&str, &str); 61] = [
     (
         "parse_script(s)",
         "a script taken apart: [0, data, how] push, [1, sense, then, [else..]] IF, [2, op], [3, op, signed], [4]",
+    ),
+    (
+        "txmap[tx.name]",
+        "where a transaction lies: [block's name, height, number, it], once caesure txmap has made the index",
     ),
     ("pprint_script(s)", "a script, or what parse_script gave, in words"),
     ("kind(s)", "which kind of output script it is, in Bitcoin Core's words"),

@@ -4,6 +4,7 @@
 use super::live::Node;
 use super::objects::{BlockRef, Data, Name, Said, Shelf, TxRef, place};
 use super::show;
+use crate::txmap;
 use consensus::{Network, TxView, Txid, check_block};
 use describe::{dump, json};
 use ledger::headers::NodeId;
@@ -40,6 +41,25 @@ impl fmt::Display for Db {
         let stored = self.0.stored();
         let tip = stored.node(stored.best());
         write!(f, "<BLOCK_DB {} blocks, the last {} height {}>", stored.len(), tip.hash, tip.height)
+    }
+}
+
+/// Where transactions lie: `txmap[name]`, of the index that `caesure txmap` makes.
+#[derive(Clone)]
+struct Txmap(Arc<Shelf>);
+
+impl Txmap {
+    /// As in 2014: (block name, height, number, TX).
+    fn get(&self, name: &Dynamic) -> Came<Array> {
+        let name = named(name)?;
+        let stored = self.0.stored();
+        let places = txmap::find(&stored, &Txid(name.0))?.ok_or("there is no index; caesure txmap makes it")?;
+        drop(stored);
+        let place = places.first().ok_or_else(|| format!("no transaction {name} is indexed"))?;
+        let block = self.0.block(self.0.find(Name(place.block.0))?);
+        let tx = TxRef::in_block(&block, place.number as i64)?;
+        let height = place.height.map_or(Dynamic::UNIT, |height| i64::from(height).into());
+        Ok(vec![Dynamic::from(block.name()), height, (place.number as i64).into(), Dynamic::from(tx)])
     }
 }
 
@@ -210,6 +230,7 @@ pub fn register(engine: &mut Engine, reach: &Reach) {
     let mut globals = rhai::Module::new();
     globals.set_var("G", Node(reach.clone()));
     globals.set_var("db", Db(reach.shelf.clone()));
+    globals.set_var("txmap", Txmap(reach.shelf.clone()));
     engine.register_global_module(globals.into());
     macro_rules! shown {
         ($($kind:ty),*) => {
@@ -223,6 +244,9 @@ pub fn register(engine: &mut Engine, reach: &Reach) {
 }
 
 fn database(engine: &mut Engine) {
+    engine.register_type_with_name::<Txmap>("TXMAP");
+    engine.register_indexer_get(|map: &mut Txmap, name: ImmutableString| map.get(&name.into()));
+    engine.register_indexer_get(|map: &mut Txmap, name: Name| map.get(&Dynamic::from(name)));
     engine.register_type_with_name::<Db>("BLOCK_DB").register_type_with_name::<Table>("TABLE");
     engine.register_iterator::<Db>();
     engine.register_get("last_block", |db: &mut Db| {

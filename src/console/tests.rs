@@ -139,6 +139,10 @@ fn each_line_of_the_help_can_be_typed() {
         for (usage, _) in help::ALL {
             assert!(help.contains(usage));
             let said = say(usage);
+            if usage.starts_with("txmap") {
+                assert!(said.contains("caesure txmap makes it"), "{said}");
+                continue;
+            }
             let live = usage.starts_with("G.");
             assert_eq!(said.starts_with("error: "), live, "{usage}: {said}");
             assert!(!live || said.contains("no node is asked"), "{usage}: {said}");
