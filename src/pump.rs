@@ -99,9 +99,10 @@ struct Inner {
     shards: RefCell<BTreeMap<ShardId, Box<dyn Shard>>>,
     queue: Mailbox<(ShardId, Input)>,
     urgent: RefCell<VecDeque<(ShardId, Input)>>,
-    /// What sockets did: each waits for one step of the others at most, for a peer waits meanwhile.
+    /// What sockets did: comes first until it has had as much time as the rest, for a peer waits meanwhile.
     near: RefCell<VecDeque<(ShardId, Event)>>,
-    nears: Cell<bool>,
+    /// Nanoseconds that the one lane has had more than the other while both had something.
+    lead: Cell<i64>,
     cx: RefCell<Cx>,
     start: Instant,
     ticking: Cell<bool>,
@@ -156,7 +157,7 @@ impl Core {
             queue: Mailbox::default(),
             urgent: RefCell::default(),
             near: RefCell::default(),
-            nears: Cell::new(false),
+            lead: Cell::new(0),
             cx: RefCell::new(cx),
             start,
             ticking: Cell::new(false),
@@ -247,8 +248,7 @@ impl Core {
         loop {
             let (turn, waited) = (Instant::now(), self.waiting());
             let mut steps = 0;
-            while let Some((to, input)) = self.next() {
-                self.step(to, input);
+            while self.step_once() {
                 steps += 1;
                 if turn.elapsed() > TURN {
                     break;
@@ -284,14 +284,25 @@ impl Core {
         }
     }
 
-    fn next(&self) -> Option<(ShardId, Input)> {
-        let near = || self.0.near.borrow_mut().pop_front().map(|(to, event)| (to, Input::Event(event)));
-        let queue = || self.0.queue.items.borrow_mut().pop_front();
+    /// Takes the next step; false where there is none.
+    fn step_once(&self) -> bool {
         let urgent = self.0.urgent.borrow_mut().pop_front();
-        urgent.or_else(|| match self.0.nears.replace(!self.0.nears.get()) {
-            true => near().or_else(queue),
-            false => queue().or_else(near),
-        })
+        if let Some((to, input)) = urgent {
+            self.step(to, input);
+            return true;
+        }
+        let (nears, others, lead) = (self.0.near.borrow().len(), self.0.queue.len(), self.0.lead.get());
+        let near = nears > 0 && (others == 0 || lead <= 0);
+        let next = match near {
+            true => self.0.near.borrow_mut().pop_front().map(|(to, event)| (to, Input::Event(event))),
+            false => self.0.queue.items.borrow_mut().pop_front(),
+        };
+        let Some((to, input)) = next else { return false };
+        let spent = self.step(to, input);
+        // A lane that had nothing to do has no claim later.
+        let lead = if near { lead + spent } else { lead - spent };
+        self.0.lead.set(if nears > 0 && others > 0 { lead } else { 0 });
+        true
     }
 
     /// Waits until there is an input.
@@ -306,7 +317,8 @@ impl Core {
         .await;
     }
 
-    fn step(&self, to: ShardId, input: Input) {
+    /// How long it took, nanoseconds.
+    fn step(&self, to: ShardId, input: Input) -> i64 {
         if matches!(input, Input::Tick) {
             self.0.ticking.set(false);
         }
@@ -324,6 +336,7 @@ impl Core {
         page.stage_ns[stage as usize].add(spent);
         page.step_ns_max.set(page.step_ns_max.get().max(spent));
         self.effects();
+        spent as i64
     }
 
     /// Routes what the last step said and asked for.

@@ -208,7 +208,7 @@ fn questions_of_the_view_are_answered_at_once() {
     assert_eq!(at_once(&mut status, &mut cx, "peers").matches("/Satoshi:27.0.0/").count(), 5);
     assert!(at_once(&mut status, &mut cx, "worlds").contains(&hash(302).to_string()));
     let topology = at_once(&mut status, &mut cx, "topology");
-    assert_eq!(topology.lines().count(), 4);
+    assert_eq!(topology.lines().count(), 5);
     assert!(topology.contains("verify[3]"));
     assert!(at_once(&mut status, &mut cx, "page").starts_with("<!doctype html>"));
     assert!(at_once(&mut status, &mut cx, "json").starts_with('{'));

@@ -136,7 +136,7 @@ pub fn status(view: &View) -> String {
 
 /// What the cores did over the last second: how much of it, and with what.
 fn cores(view: &View) -> String {
-    let spent = &view.load.spent;
+    let spent = &view.load.spent[..view.setup.plan.cores()];
     let sum = |part: usize| spent.iter().map(|spent| f64::from(spent.parts[part])).sum::<f64>() / 1e3;
     let parts: Vec<String> = (Spent::names().enumerate())
         .filter(|(part, _)| sum(*part) > 0.0)

@@ -27,7 +27,7 @@ impl Sim {
             now_ms: 0,
             plan: plan(cores),
             shards: BTreeMap::new(),
-            links: Links::new(cores),
+            links: Links::new(cores + 1),
             due: BTreeMap::new(),
             next_due: 0,
             conns: BTreeMap::new(),
@@ -124,7 +124,7 @@ impl Sim {
         self.plan = plan(cores);
         let (workers, pages) = (self.plan.workers, Pages::new(cores + 1));
         let budget = self.budget;
-        self.links = Links::new(cores);
+        self.links = Links::new(self.plan.executors.len());
         self.due.clear();
         self.conns.clear();
         self.report = None;

@@ -1,4 +1,4 @@
-//! The links between cores: words in order, each link at its own pace.
+//! The links between executors: words in order, each link at its own pace.
 
 use shards::{Msg, Rng, ShardId};
 use std::collections::VecDeque;
@@ -18,15 +18,15 @@ struct Link {
 /// All of them.
 #[derive(Default)]
 pub(super) struct Links {
-    cores: usize,
+    executors: usize,
     links: Vec<Link>,
     /// Those that bring something.
     busy: Vec<usize>,
 }
 
 impl Links {
-    pub(super) fn new(cores: usize) -> Links {
-        Links { cores, links: (0..cores * cores).map(|_| Link::default()).collect(), busy: Vec::new() }
+    pub(super) fn new(executors: usize) -> Links {
+        Links { executors, links: (0..executors * executors).map(|_| Link::default()).collect(), busy: Vec::new() }
     }
 
     /// Those that have a word to bring.
@@ -34,9 +34,9 @@ impl Links {
         self.busy.len()
     }
 
-    /// Puts a word on the link from one core to another; how many that holds now.
+    /// Puts a word on the link from one executor to another; how many that holds now.
     pub(super) fn push(&mut self, (from, to): (usize, usize), word: Word) -> usize {
-        let index = from * self.cores + to;
+        let index = from * self.executors + to;
         let link = &mut self.links[index];
         link.questions += usize::from(word.1.is_question());
         link.words.push_back(word);
@@ -61,7 +61,7 @@ impl Links {
 
     /// The link brings nothing until it is let go; its name, unless it is held already.
     pub(super) fn hold(&mut self, (from, to): (usize, usize)) -> Option<usize> {
-        let index = from * self.cores + to;
+        let index = from * self.executors + to;
         self.busy.retain(|busy| *busy != index);
         (!std::mem::replace(&mut self.links[index].held, true)).then_some(index)
     }
@@ -76,7 +76,7 @@ impl Links {
 
     /// The last two words of that link change places.
     pub(super) fn swap_last(&mut self, (from, to): (usize, usize)) {
-        let words = &mut self.links[from * self.cores + to].words;
+        let words = &mut self.links[from * self.executors + to].words;
         if let Some(last) = words.len().checked_sub(1).filter(|last| *last > 0) {
             words.swap(last, last - 1);
         }

@@ -18,15 +18,17 @@
 mod checkpoint;
 mod fold;
 mod partition;
+mod versions;
 
 use crate::base::{Base, Room, Seed};
 use crate::body::{Body, Deed, Op};
 use crate::coins::{Coin, PARTITIONS, partition_of};
 use consensus::{CoinView, OutPoint};
-use partition::{Line, Name, Partition, coin_of, put_made};
+use partition::{GONE, Line, Name, Partition, Version, coin_of, put_made};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use versions::{Places, Versions};
 
 /// Name of a world. Names are given out upwards and never again, so a parent's is smaller than its
 /// child's. The genesis world is 0.
@@ -39,17 +41,18 @@ const BATCH: usize = 32;
 struct World {
     parent: WorldId,
     height: u32,
-    /// Places of all its versions, by partition.
-    touched: Vec<u32>,
-    /// Where in `touched` those of each partition begin, and where the last ones end.
+    /// Of all its versions, by partition.
+    places: Places,
+    /// Where among them those of each partition begin, and where the last ones end.
     starts: Vec<u32>,
     /// The coins it made.
     made: Vec<u8>,
 }
 
 impl World {
-    fn touched(&self, index: usize) -> &[u32] {
-        &self.touched[self.starts[index] as usize..self.starts[index + 1] as usize]
+    /// Places of its versions of a partition.
+    fn touched(&self, index: usize) -> impl Iterator<Item = u32> {
+        (self.starts[index]..self.starts[index + 1]).map(|at| self.places.get(at))
     }
 }
 
@@ -84,6 +87,7 @@ pub struct Worlds {
     seed: Seed,
     base: Base,
     partitions: Vec<Partition>,
+    versions: Versions,
     /// All above the root, and below it those that a frozen partition has yet to fold.
     worlds: BTreeMap<WorldId, World>,
     root: WorldId,
@@ -108,6 +112,7 @@ impl Worlds {
             seed,
             base: Base::with_seed(partitions.clone(), seed),
             partitions: partitions.map(|_| Partition::default()).collect(),
+            versions: Versions::default(),
             worlds: BTreeMap::new(),
             root: 0,
             tally: Tally::default(),
@@ -167,20 +172,20 @@ impl Worlds {
                 self.base.prefetch(op.group);
             }
             for op in ops {
-                self.partitions[op.partition() - first].prefetch_versions(op.coin);
+                self.partitions[op.partition() - first].prefetch_versions(op.coin, &self.versions);
                 self.base.prefetch_record(op.group);
             }
             batch.extend(ops.iter().map(|op| {
                 let (index, deed) = (op.partition() - first, op.deed());
                 match deed {
-                    Deed::Take(_) => self.partitions[index].prefetch_made(op.coin, &self.worlds),
+                    Deed::Take(_) => self.partitions[index].prefetch_made(op.coin, &self.versions, &self.worlds),
                     Deed::Make(_, output) => Op::prefetch_script(block, output),
                 }
                 Step { index, deed, name: Name { outpoint: op.outpoint(block), group: op.group, coin: op.coin } }
             }));
             for step in batch.drain(..) {
                 // Every partition up to this one begins here or before.
-                new.starts.resize(new.starts.len().max(step.index + 1), new.touched.len() as u32);
+                new.starts.resize(new.starts.len().max(step.index + 1), new.places.len());
                 match step.deed {
                     Deed::Take(input) => {
                         self.take(world, &mut new, &line, &step, &mut grown, |coin| taken(input, coin))
@@ -193,8 +198,8 @@ impl Worlds {
                 }
             }
         }
-        new.starts.resize(count + 1, new.touched.len() as u32);
-        self.tally.versions += new.touched.len() as u64;
+        new.starts.resize(count + 1, new.places.len());
+        self.tally.versions += u64::from(new.places.len());
         self.worlds.insert(world, new);
         grown
     }
@@ -208,17 +213,17 @@ impl Worlds {
         grown: &mut Grown,
         taken: impl FnOnce(Option<CoinView>),
     ) {
-        let (partition, name, mut room): (_, _, Room) = (&mut self.partitions[step.index], &step.name, [0; _]);
-        let seen = partition.seen(line, world, name);
+        let (name, mut room): (_, Room) = (&step.name, [0; _]);
+        let seen = self.partitions[step.index].seen(&self.versions, line, world, name);
         let coin = match seen.own.or(seen.older) {
-            Some(at) => coin_of(&self.worlds, (world, new), partition.version(at)),
+            Some(at) => coin_of(&self.worlds, (world, new), self.versions.get(at)),
             None => self.base.get(name.group, &name.outpoint, &mut room),
         };
         let found = coin.is_some();
         taken(coin);
         if found {
             grown.net -= 1;
-            new.touched.extend(partition.write(seen.own, world, name, None));
+            self.write(world, new, step, seen.own, GONE);
         }
     }
 
@@ -231,20 +236,30 @@ impl Worlds {
         (value, tx, script): (u64, u32, &[u8]),
         grown: &mut Grown,
     ) {
-        let (partition, name) = (&mut self.partitions[step.index], &step.name);
-        let seen = partition.seen(line, world, name);
+        let name = &step.name;
+        let seen = self.partitions[step.index].seen(&self.versions, line, world, name);
         let before = match seen.older {
-            Some(at) => !partition.version(at).gone(),
+            Some(at) => !self.versions.get(at).gone(),
             None => self.base.holds(name.group, &name.outpoint),
         };
         if before {
             grown.duplicate = Some(grown.duplicate.map_or(tx, |d| d.min(tx)));
         }
         // A coin that is replaced (BIP30 exceptions) was there before.
-        let now = seen.own.map_or(before, |at| !partition.version(at).gone());
+        let now = seen.own.map_or(before, |at| !self.versions.get(at).gone());
         grown.net += i64::from(!now);
         let made = put_made(&mut new.made, value, tx == 0, script);
-        new.touched.extend(partition.write(seen.own, world, name, Some(made)));
+        self.write(world, new, step, seen.own, made);
+    }
+
+    /// Writes what the new world says of a coin, over what it said before.
+    fn write(&mut self, world: WorldId, new: &mut World, step: &Step, own: Option<u32>, made: u32) {
+        if let Some(own) = own {
+            self.versions.get_mut(own).made = made;
+            return;
+        }
+        let at = self.versions.push(&mut new.places, Version { name: step.name, world, made });
+        self.partitions[step.index].insert(at, step.name.coin, &self.versions);
     }
 
     /// Whether and how this coin is unspent in that world; none when the world is not alive here or
@@ -255,9 +270,9 @@ impl Worlds {
         }
         let partition = self.partitions.get(partition_of(&outpoint.txid).wrapping_sub(self.first))?;
         let (name, mut room): (_, Room) = (Name::new(&self.seed, *outpoint), [0; _]);
-        let coin = match partition.seen(&self.line(world), WorldId::MAX, &name).older {
+        let coin = match partition.seen(&self.versions, &self.line(world), WorldId::MAX, &name).older {
             Some(at) => {
-                let version = partition.version(at);
+                let version = self.versions.get(at);
                 version.coin(&self.worlds[&version.world])
             }
             None => self.base.get(name.group, outpoint, &mut room),
@@ -268,7 +283,7 @@ impl Worlds {
     /// Live worlds above the root: name, parent, height, coins touched.
     pub fn list(&self) -> impl Iterator<Item = (WorldId, WorldId, u32, usize)> {
         let live = self.worlds.range(self.root + 1..);
-        live.map(|(name, world)| (*name, world.parent, world.height, world.touched.len()))
+        live.map(|(name, world)| (*name, world.parent, world.height, world.places.len() as usize))
     }
 
     /// Counters as of now.

@@ -64,7 +64,7 @@ fn what_the_cores_do_is_shown_to_all_readers() {
         parts.iter().map(|(name, width)| format!("<i class={name} style=\"width:{width}%\"></i>")).collect::<String>()
     };
     let first = bar(&[("verify", "60.0"), ("chain", "10.0"), ("system", "20.0")]) + "</div><small>2.5</small>";
-    assert_eq!(bars.len(), 2);
+    assert_eq!(bars.len(), 3, "two cores and the desk");
     assert!(page.contains(&first) && bars[1] == bar(&[("verify", "10.0")]), "{bars:?}");
     assert!(
         page.contains("<b>90 %</b>") && page.contains("</i>verify 70 %") && page.contains("</i>peer 0 %"),

@@ -58,11 +58,10 @@ impl Worlds {
 
     /// Calls with every coin of one partition as seen from a live world, ascending by txid (as in memory) and index.
     pub fn each_coin(&self, index: usize, world: WorldId, mut each: impl FnMut(OutPoint, CoinView)) {
-        let partition = &self.partitions[index];
         let behind = self.worlds.range(self.base_root(index) + 1..self.root + 1).map(|(name, _)| *name);
         let mut said: BTreeMap<OutPoint, &Version> = BTreeMap::new();
         for name in behind.chain(self.line(world).above) {
-            let touched = self.worlds[&name].touched(index).iter().map(|at| partition.version(*at));
+            let touched = self.worlds[&name].touched(index).map(|at| self.versions.get(at));
             said.extend(touched.map(|version| (version.name.outpoint, version)));
         }
         let mut said = said.into_iter().peekable();

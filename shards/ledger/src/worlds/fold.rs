@@ -37,11 +37,11 @@ impl Worlds {
         for &name in worlds {
             assert!(name > self.root, "only live worlds are dropped");
             let world = self.worlds.remove(&name).expect("only live worlds are dropped, once");
-            self.tally.versions -= world.touched.len() as u64;
+            self.tally.versions -= u64::from(world.places.len());
             for (index, partition) in self.partitions.iter_mut().enumerate() {
-                for &at in world.touched(index) {
-                    let name = partition.version(at).name;
-                    partition.remove(at, &name, 0);
+                for at in world.touched(index) {
+                    let name = &self.versions.get(at).name;
+                    partition.remove(at, name, 0, &self.versions);
                 }
             }
             self.retire(world);
@@ -65,17 +65,17 @@ impl Worlds {
     /// Folds what one world says of some partitions. A later world up to `to` has the last word on a coin.
     pub(super) fn fold_world(&mut self, world: WorldId, to: WorldId, indices: &[usize]) {
         let said = &self.worlds[&world];
-        let mut touched = indices.iter().flat_map(|index| said.touched(*index).iter().map(move |at| (*index, *at)));
+        let mut touched = indices.iter().flat_map(|index| said.touched(*index).map(move |at| (*index, at)));
         let mut batch: Vec<(usize, u32, Name)> = Vec::with_capacity(BATCH);
         let mut places = Vec::with_capacity(BATCH);
         let mut run = Run { group: 0, coins: Vec::with_capacity(BATCH) };
         loop {
             places.extend(touched.by_ref().take(BATCH));
-            for (index, at) in &places {
-                self.partitions[*index].prefetch_version(*at);
+            for (_, at) in &places {
+                self.versions.prefetch(*at);
             }
             batch.extend(places.drain(..).map(|(index, at)| {
-                let name = self.partitions[index].version(at).name;
+                let name = self.versions.get(at).name;
                 self.partitions[index].prefetch(name.coin);
                 self.base.prefetch(name.group);
                 (index, at, name)
@@ -84,14 +84,13 @@ impl Worlds {
                 return;
             }
             for (index, _, name) in &batch {
-                self.partitions[*index].prefetch_versions(name.coin);
+                self.partitions[*index].prefetch_versions(name.coin, &self.versions);
                 self.base.prefetch_record(name.group);
             }
             self.tally.versions -= batch.len() as u64;
             for (index, at, name) in batch.drain(..) {
-                let partition = &mut self.partitions[index];
-                let version = *partition.version(at);
-                if partition.remove(at, &name, to) {
+                let version = self.versions.get(at);
+                if self.partitions[index].remove(at, &name, to, &self.versions) {
                     continue;
                 }
                 match version.coin(said) {
@@ -118,8 +117,8 @@ impl Worlds {
     }
 
     fn retire(&mut self, mut world: World) {
+        self.versions.give_back(&mut world.places);
         if self.spare.len() < SPARE {
-            world.touched.clear();
             world.starts.clear();
             world.made.clear();
             self.spare.push(world);

@@ -1,12 +1,13 @@
 //! One partition in many worlds: what recent worlds say of its coins. Knows worlds by their names only, and no base.
 
+use super::versions::Versions;
 use super::{World, WorldId};
 use crate::base::{Seed, Table, prefetch};
-use consensus::{CoinView, OutPoint};
+use consensus::{CoinView, OutPoint, Txid};
 use std::collections::BTreeMap;
 
 /// In place of where a coin lies: the world took it.
-const GONE: u32 = u32::MAX;
+pub(super) const GONE: u32 = u32::MAX;
 
 /// A coin, and its hash in both halves of a partition.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ pub(super) struct Version {
     pub name: Name,
     pub world: WorldId,
     /// Where in its world's `made` the coin lies that it made, or [`GONE`].
-    made: u32,
+    pub made: u32,
 }
 
 const _: () = assert!(size_of::<Version>() == 64);
@@ -60,12 +61,11 @@ pub(super) struct Seen {
     pub older: Option<u32>,
 }
 
+/// Which versions there are of the coins of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
     /// Places of versions, by the hashes of their coins.
     recent: Table,
-    versions: Vec<Version>,
-    idle: Vec<u32>,
     /// At which world the base stands, while it must not move.
     pub frozen: Option<WorldId>,
     /// The height that the base is of, when it was loaded as of a higher one than others.
@@ -81,18 +81,18 @@ impl Partition {
 
     /// Second hint.
     #[inline]
-    pub fn prefetch_versions(&self, coin: u64) {
+    pub fn prefetch_versions(&self, coin: u64, versions: &Versions) {
         self.recent.find(coin, |_, at| {
-            self.prefetch_version(at);
+            versions.prefetch(at);
             false
         });
     }
 
     /// Third hint, to a look-up: asks for what an old world made.
     #[inline]
-    pub fn prefetch_made(&self, coin: u64, worlds: &BTreeMap<WorldId, World>) {
+    pub fn prefetch_made(&self, coin: u64, versions: &Versions, worlds: &BTreeMap<WorldId, World>) {
         self.recent.find(coin, |_, at| {
-            let version = self.version(at);
+            let version = versions.get(at);
             if let Some(made) = worlds.get(&version.world).and_then(|world| world.made.get(version.made as usize)) {
                 prefetch(made);
             }
@@ -100,28 +100,17 @@ impl Partition {
         });
     }
 
-    /// Asks for a version.
-    #[inline]
-    pub fn prefetch_version(&self, at: u32) {
-        prefetch(self.version(at));
-    }
-
-    #[inline]
-    pub fn version(&self, at: u32) -> &Version {
-        &self.versions[at as usize]
-    }
-
     /// The versions of a coin on a line whose newest world is `world`.
     #[inline]
-    pub fn seen(&self, line: &Line, world: WorldId, name: &Name) -> Seen {
+    pub fn seen(&self, versions: &Versions, line: &Line, world: WorldId, name: &Name) -> Seen {
         let mut seen = Seen::default();
         self.recent.find(name.coin, |_, at| {
-            let version = self.version(at);
+            let version = versions.get(at);
             if version.name.outpoint != name.outpoint {
             } else if version.world == world {
                 seen.own = Some(at);
             } else if line.holds(version.world)
-                && seen.older.is_none_or(|older| self.version(older).world < version.world)
+                && seen.older.is_none_or(|older| versions.get(older).world < version.world)
             {
                 seen.older = Some(at);
             }
@@ -130,40 +119,24 @@ impl Partition {
         seen
     }
 
-    /// Writes this world's version; its place where it is its first of that coin.
-    pub fn write(&mut self, own: Option<u32>, world: WorldId, name: &Name, made: Option<u32>) -> Option<u32> {
-        let made = made.unwrap_or(GONE);
-        if let Some(own) = own {
-            self.versions[own as usize].made = made;
-            return None;
-        }
-        let version = Version { name: *name, world, made };
-        let at = self.idle.pop().unwrap_or(self.versions.len() as u32);
-        if at as usize == self.versions.len() {
-            self.versions.push(version);
-        } else {
-            self.versions[at as usize] = version;
-        }
-        let versions = &self.versions;
-        let ask = |held: u32| prefetch(&versions[held as usize]);
-        self.recent.insert(name.coin, at, ask, |held| versions[held as usize].name.coin);
-        Some(at)
+    /// Remembers the version at that place.
+    pub fn insert(&mut self, at: u32, coin: u64, versions: &Versions) {
+        self.recent.insert(coin, at, |held| versions.prefetch(held), |held| versions.get(held).name.coin);
     }
 
     /// Forgets the version at that place; whether a world up to `to` has another of the same coin.
-    pub fn remove(&mut self, at: u32, name: &Name, to: WorldId) -> bool {
+    pub fn remove(&mut self, at: u32, name: &Name, to: WorldId, versions: &Versions) -> bool {
         let (mut place, mut another) = (None, false);
         self.recent.find(name.coin, |here, held| {
             if held == at {
                 place = Some(here);
             } else {
-                let version = &self.versions[held as usize];
+                let version = versions.get(held);
                 another |= version.world <= to && version.name.outpoint == name.outpoint;
             }
             false
         });
         self.recent.remove(name.coin, place.expect("a version is found until it is removed"));
-        self.idle.push(at);
         another
     }
 }
@@ -182,6 +155,12 @@ pub(super) fn put_made(made: &mut Vec<u8>, value: u64, coinbase: bool, script: &
 }
 
 impl Version {
+    /// Fills memory that no world has written yet.
+    pub const BLANK: Version = {
+        let outpoint = OutPoint { txid: Txid([0; 32]), vout: 0 };
+        Version { name: Name { outpoint, group: 0, coin: 0 }, world: 0, made: GONE }
+    };
+
     /// The coin, if it made one, out of its world.
     #[inline]
     pub fn coin<'w>(&self, world: &'w World) -> Option<CoinView<'w>> {
