@@ -217,6 +217,171 @@ fn scripts_that_never_end_are_ended() {
     });
 }
 
+/// Code of all the room there is, nested in each way there is: it is refused or run, and costs neither the stack nor the time.
+#[test]
+fn code_within_code_hurts_nobody() {
+    const NESTS: [(&str, &str); 40] = [
+        ("(", "1"),
+        ("[", "1"),
+        ("{", "1"),
+        ("!", "true"),
+        ("-", "1"),
+        ("- ", "1"),
+        ("1+", "1"),
+        ("1-", "1"),
+        ("1*", "1"),
+        ("2**", "2"),
+        ("a.", "a"),
+        ("a?.", "a"),
+        ("a.b().", "c"),
+        ("f(", "1"),
+        ("f(1)(", "1"),
+        ("`${", "1"),
+        ("`", "1"),
+        ("if true {", "1"),
+        ("if true {1} else ", "{1}"),
+        ("fn a(){", "1"),
+        ("x[", "0"),
+        ("x[0]", ""),
+        ("|x|", "1"),
+        ("||", "1"),
+        ("#{a:", "1"),
+        ("let a = ", "1"),
+        ("switch 1 { 1 => ", "1"),
+        ("/*", "1"),
+        ("1..", "1"),
+        ("return ", "1"),
+        ("throw ", "1"),
+        ("try {", "1"),
+        ("while true {", "1"),
+        ("for x in ", "1"),
+        ("1 in ", "1"),
+        ("a ?? ", "1"),
+        ("true && ", "true"),
+        ("true || ", "true"),
+        ("1 == ", "1"),
+        ("a = ", "1"),
+    ];
+    let quick = Limits { seconds: Some(2), ..LIVE };
+    talk("code", quick, None, |say| {
+        for (nest, end) in NESTS {
+            let start = Instant::now();
+            let code = nest.repeat((CODE - 100) / nest.len()) + end;
+            say(&code);
+            // What is open is ended.
+            say("");
+            assert!(start.elapsed() < Duration::from_secs(20), "{nest}: {:?}", start.elapsed());
+            assert_eq!(say("40 + 2"), "42", "after {nest}");
+        }
+    });
+}
+
+/// The node ends where anything panics, so nothing may: numbers at their ends, places far away, bytes that are nothing.
+#[test]
+fn extremes_are_errors_and_no_panics() {
+    const CALLS: [&str; 66] = [
+        "A + B",
+        "A - B",
+        "A * B",
+        "A / B",
+        "A % B",
+        "A ** B",
+        "A << B",
+        "A >> B",
+        "-A",
+        "A.abs()",
+        "A.sign()",
+        "A & B",
+        "A..B",
+        "(A..B).len()",
+        "range(A, B, 1).len()",
+        "for x in range(A, B, 7) { if x > 3 { break } }",
+        "[1, 2, 3][A]",
+        "`abc`[A]",
+        "let l = [1, 2, 3]; l.extract(A, B)",
+        "let l = [1, 2, 3]; l.splice(A, B, [4])",
+        "let l = [1]; l.insert(A, 1)",
+        "let l = [1, 2]; l.remove(A)",
+        "let l = [1, 2]; l.truncate(A)",
+        "let l = [1, 2]; l.chop(A)",
+        "let l = [1]; l.pad(A, 0)",
+        "let l = [1, 2]; l.drain(A, B)",
+        "let l = [1, 2]; l.retain(A, B)",
+        "let l = [1, 2]; l.split(A)",
+        "l[A] = 1",
+        "`abc`.sub_string(A, B)",
+        "let s = `abc`; s.crop(A, B)",
+        "let s = `abc`; s.truncate(A)",
+        "let s = `abc`; s.pad(A, 'x')",
+        "let s = `abc`; s.set(A, 'x')",
+        "`abc`.index_of(`b`, A)",
+        "`abc`.get(A)",
+        "`a`.repeat(A)",
+        "A.get_bit(B)",
+        "let n = A; n.set_bit(B, true)",
+        "A.get_bits(B, A)",
+        "let n = A; n.set_bits(B, A, B)",
+        "A.to_float().to_int()",
+        "(A.to_float() * 1e300).to_int()",
+        "parse_int(`A`, B)",
+        "A.to_hex()",
+        "A.to_char()",
+        "blob(A)",
+        "blob(2, A)",
+        "let b = blob(8); b.parse_le_int(A, B)",
+        "let b = blob(8); b.write_le(A, B, A)",
+        "db.by_num(A)",
+        "db.num_block(A)",
+        "db[A]",
+        "db.num_block[A]",
+        "db.last.transactions[A]",
+        "db.last.transactions[0].inputs[A]",
+        "db.last.transactions[0].outputs[A]",
+        "db.last.transactions[0].witness(A)",
+        "bcrepr(A)",
+        "satoshi(`A`)",
+        "compute_reward(A)",
+        "parse_script([[A, B]])",
+        "pprint_script([[0, A, B]])",
+        "pprint_script([[1, true, [[A]], [[B]]]])",
+        "pprint_script([[2, A]])",
+        "script(`A`)",
+    ];
+    const NUMBERS: [&str; 9] =
+        ["9223372036854775807", "(-9223372036854775807 - 1)", "0", "-1", "1", "63", "64", "4294967296", "3"];
+    let quick = Limits { seconds: Some(2), memory: 256 << 20, ..LIVE };
+    talk("extremes", quick, None, |say| {
+        for call in CALLS {
+            for (a, b) in NUMBERS.iter().flat_map(|a| NUMBERS.iter().map(move |b| (a, b))) {
+                say(&call.replace('A', a).replace('B', b));
+            }
+            assert_eq!(say("40 + 2"), "42", "after {call}");
+        }
+        for bytes in ["", "00", "zz", "0", "ff".repeat(100).as_str(), "02000000000100000000000000000000"] {
+            for call in [
+                "make_tx",
+                "make_block",
+                "parse_script",
+                "pprint_script",
+                "address",
+                "kind",
+                "describe",
+                "key_to_address",
+                "dhash",
+                "hash160",
+                "unhex",
+                "name_from_hex",
+                "script",
+                "is_p2sh",
+                "hexify",
+            ] {
+                say(&format!("{call}(`{bytes}`)"));
+                assert_eq!(say("40 + 2"), "42", "after {call} {bytes}");
+            }
+        }
+    });
+}
+
 /// As many entries as there may be, each inside the one before: copied, shown and let go without running out of stack.
 #[test]
 fn lists_within_lists_hurt_nobody() {

@@ -20,6 +20,8 @@ pub mod kind;
 pub mod script;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use address::Address;
 pub use amount::btc;
