@@ -47,6 +47,7 @@ pub use history::Snapshot;
 use crate::effect::{Event, Side};
 use crate::limits::{self, Budget};
 use crate::msg::{From, Msg, PeerId, Place, Seq};
+use crate::prover::Mode;
 use crate::{Cx, Input, Shard, ShardId};
 use consensus::{BlockHash, Params, Work};
 use ledger::{Body, Headers, NodeId, WorldId};
@@ -68,6 +69,8 @@ pub struct Config {
     pub min_work: Work,
     /// Scripts of this block and its ancestors are believed, once it is deep enough; none is to run all.
     pub assume_valid: Option<BlockHash>,
+    /// Who settles signatures; off where there are no lanes.
+    pub lanes: Mode,
     /// Memory.
     pub budget: Budget,
     /// Worlds kept apart at the tip, in blocks.
@@ -358,6 +361,7 @@ impl Chain {
                 self.checkpointed(side, partition, (height, block), &kept);
             }
             Msg::Measured { partition, digest } => self.measured(partition, digest, cx),
+            Msg::Doubt { block, height } => self.doubted(block, height, cx),
             Msg::Verdict { world, part, spends, script } => self.verdict(world, part, *spends, script, cx),
             Msg::Durable(nodes) => {
                 self.prune.wrote(&nodes);

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod metrics;
 pub mod msg;
 pub mod peer;
+pub mod prover;
 pub mod replay;
 pub mod report;
 pub mod script_cache;

@@ -132,6 +132,22 @@ pub struct Work {
     pub signature_settled: Counter,
     /// Scripts run a second time because a signature that they had assumed did not hold.
     pub script_run_again: Counter,
+    /// Signatures that lanes were asked of.
+    pub lane_asked: Counter,
+    /// Of these proven good.
+    pub lane_proven: Counter,
+    /// Signatures whose keys lanes do not take, settled by libsecp256k1 in their stead.
+    pub lane_key_left: Counter,
+    /// Scripts that failed after they had assumed a signature that lanes were to prove, and were run again.
+    pub lane_script_failed: Counter,
+    /// Scripts run again since lanes did not prove enough, and refused.
+    pub lane_script_refused: Counter,
+    /// Scripts run again since lanes did not prove enough, and good.
+    pub lane_script_undecided: Counter,
+    /// Signatures proven good that libsecp256k1 looked at too.
+    pub lane_rechecked: Counter,
+    /// Of these found bad: lanes are off then.
+    pub lane_wrong: Counter,
     /// Scripts that failed in an audit.
     pub script_failed: Counter,
     /// Worlds grown here.

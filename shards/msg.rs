@@ -1,6 +1,7 @@
 //! Every word spoken between shards. Each says who speaks to whom, and how often.
 
 use crate::effect::{FileId, Side};
+use crate::prover::Curve;
 use consensus::script::{Flags, ScriptError};
 use consensus::{BlockHash, Header, OutPoint, Rule, Spends};
 use ledger::survey::{Aim, Part};
@@ -61,6 +62,8 @@ pub struct Job {
     pub flags: Flags,
     /// Whether scripts are run.
     pub scripts: Scripts,
+    /// Who settles their signatures.
+    pub curve: Curve,
 }
 
 /// What becomes of a block's scripts.
@@ -236,6 +239,10 @@ pub enum Msg {
     Measured { partition: u16, digest: CoinDigest },
     /// A checkpoint is durable; those of the partition that are kept.
     Checkpointed { side: Side, partition: u16, height: u32, block: BlockHash, kept: Vec<u32> },
+
+    // ---- verify → chain; once, before any verdict that it touches ----
+    /// Lanes said of a signature that it is good, and it is not.
+    Doubt { block: BlockHash, height: u32 },
 
     // ---- verify → chain; one per part ----
     /// The part was checked; the first script that failed, where the rules were kept.

@@ -5,7 +5,8 @@
 //! ```text
 //! Check, Coins.. ─▸ rules of spending ─▸ queue of parts ─▸ Slice: run inputs until so many signatures are
 //!                       │ broken, or           ▲           recorded, across transactions, parts and blocks;
-//!                       │ scripts skipped      └─ more ──  settle them all; run again what did not hold
+//!                       │ scripts skipped      └─ more ──  settle them all, by lanes where they decide; run again with
+//!                       │                                  libsecp256k1 what did not hold
 //!                       └──────────────────────────────────▸ Verdict
 //! ```
 //!
@@ -17,12 +18,13 @@ mod run;
 mod tests;
 
 use crate::effect::Effect;
-use crate::limits::{SLICE_INPUTS, SLICE_ROWS};
+use crate::limits::{SLICE_INPUTS, SLICE_ROWS, SLICE_ROWS_LANES};
 use crate::metrics::Pages;
 use crate::msg::{CoinRow, Coins, Job, Msg, ScriptFailure, Scripts};
+use crate::prover::{Curve, Prover, Tally};
 use crate::script_cache::ScriptCache;
 use crate::{Cx, Input, Shard, ShardId};
-use consensus::script::Recorder;
+use consensus::script::{Recorder, Row};
 use consensus::{CoinView, SpendCx, check_spends};
 use ledger::WorldId;
 use run::Part;
@@ -37,7 +39,7 @@ struct Waiting {
 }
 
 /// What the shard is made from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Its own number.
     pub number: u16,
@@ -49,6 +51,8 @@ pub struct Config {
     pub pages: Pages,
     /// Transactions whose scripts were run before.
     pub cache: ScriptCache,
+    /// Lanes, where this machine has them and they are not off.
+    pub prover: Option<Prover>,
 }
 
 /// The shard.
@@ -61,6 +65,8 @@ pub struct Verify {
     /// A Slice is on its way.
     slicing: bool,
     recorder: Recorder,
+    /// Of the rows of a slice that lanes settled.
+    good: Vec<bool>,
 }
 
 /// Coins of a part, by input.
@@ -92,6 +98,7 @@ impl Verify {
             queue: VecDeque::new(),
             slicing: false,
             recorder: Recorder::default(),
+            good: Vec::new(),
         }
     }
 
@@ -138,37 +145,82 @@ impl Verify {
         }
     }
 
+    /// Who settles the signatures of a part: as its block wants it, if there are lanes and they are believed.
+    fn curve(&self, part: &Part) -> Curve {
+        if self.config.prover.as_ref().is_some_and(Prover::is_trusted) { part.curve() } else { Curve::Libsecp }
+    }
+
     /// Runs scripts until a slice's worth of signatures is recorded, settles them, and tells the
     /// verdicts of what came to its end.
     fn slice(&mut self, cx: &mut Cx) {
         let mut inputs_left = SLICE_INPUTS;
         self.slicing = false;
-        self.recorder.rows.clear();
+        self.recorder.clear();
+        let next = self.queue.iter().find(|part| part.has_inputs());
+        let curve = next.map_or(Curve::Libsecp, |part| self.curve(part));
+        self.recorder.choices = curve == Curve::Lanes;
+        let rows_max = if curve == Curve::Lanes { SLICE_ROWS_LANES } else { SLICE_ROWS };
         // One transaction of this shard is shared at a time, so that few words are on the links.
         let mut sharing = self.queue.iter().any(Part::waits);
-        for part in &mut self.queue {
-            let most = if sharing { 1 } else { self.config.workers };
-            let shares = part.run(&mut self.recorder, SLICE_ROWS, &mut inputs_left, most, &self.config.cache);
+        for index in 0..self.queue.len() {
+            if !self.queue[index].has_inputs() {
+                continue;
+            }
+            if self.curve(&self.queue[index]) != curve {
+                break;
+            }
+            let (part, most) = (&mut self.queue[index], if sharing { 1 } else { self.config.workers });
+            let shares = part.run(&mut self.recorder, rows_max, &mut inputs_left, most, &self.config.cache);
             sharing |= !shares.is_empty();
             for (share, i) in shares.into_iter().zip(1..) {
                 let to = (self.config.number + i) % self.config.workers;
                 cx.tell(ShardId::Verify(to), Msg::Share(Box::new(share)));
             }
-            if inputs_left == 0 || self.recorder.rows.len() >= SLICE_ROWS {
+            if inputs_left == 0 || self.recorder.rows.len() >= rows_max {
                 break;
             }
         }
         let page = self.config.pages.work(self.config.core);
         page.input_run.add(u64::from(SLICE_INPUTS - inputs_left));
         page.signature_settled.add(self.recorder.rows.len() as u64);
+        let by_lanes = curve != Curve::Libsecp;
+        if by_lanes {
+            self.prove(curve, cx);
+        }
+        let (recorder, good, page) = (&self.recorder, &self.good, self.config.pages.work(self.config.core));
+        let is_good = |row: usize| if by_lanes { good[row] } else { recorder.rows[row].holds() };
         for part in &mut self.queue {
-            page.script_run_again.add(part.settle(&self.recorder.rows, &self.config.cache));
+            let again = part.settle(recorder, is_good, &self.config.cache);
+            page.script_run_again.add(again.refused + again.good);
+            if by_lanes {
+                page.lane_script_failed.add(again.failed);
+                page.lane_script_refused.add(again.refused);
+                page.lane_script_undecided.add(again.good);
+            }
             for line in part.reports() {
                 page.script_failed.add(1);
                 cx.effect(Effect::Print(line));
             }
         }
         self.go_on(cx);
+    }
+
+    /// Has lanes settle the rows of a slice. Where they turn out wrong, the chain hears of it before any verdict.
+    fn prove(&mut self, curve: Curve, cx: &mut Cx) {
+        let prover = self.config.prover.as_mut().expect("who has none is never told to ask lanes");
+        let (rows, rng): (&[Row], _) = (&self.recorder.rows, &mut cx.rng);
+        let tally = prover.settle(rows, curve == Curve::Both, &mut self.good, || rng.bits());
+        let Tally { asked, proven, keys, rechecked, wrong } = tally;
+        let page = self.config.pages.work(self.config.core);
+        page.lane_asked.add(asked);
+        page.lane_proven.add(proven);
+        page.lane_key_left.add(keys);
+        page.lane_rechecked.add(rechecked);
+        page.lane_wrong.add(wrong);
+        if wrong > 0 {
+            let (block, height) = self.queue.iter().find(|part| part.has_assumed()).expect("its rows").block();
+            cx.tell(ShardId::Chain, Msg::Doubt { block, height });
+        }
     }
 
     fn shared(&mut self, world: WorldId, part: usize, script: Option<ScriptFailure>, cx: &mut Cx) {

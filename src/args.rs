@@ -387,6 +387,13 @@ struct Options {
     /// Do not pin; allows more executors than CPUs (for tests and small machines)
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Machine")]
     no_pin: Option<String>,
+    /// Signatures eight at a time where the processor can (AVX-512 IFMA): auto, for blocks with a hundred headers' work above
+    /// them; off; check, to hold all against libsecp256k1; or all, which on main wants --yes [default: auto]
+    #[arg(long, global = true, value_name = "auto|off|check|all", help_heading = "Machine")]
+    lanes: Option<String>,
+    /// Yes to what is else refused: --lanes all on main
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Machine")]
+    yes: Option<String>,
     /// One budget for buffers, window, worlds and queues, coins aside: 2G, 512M [default: 1 GiB + 256 MiB per core]
     #[arg(long, global = true, value_name = "BYTES", help_heading = "Machine")]
     memory: Option<String>,
@@ -413,6 +420,8 @@ impl Options {
             (Setting::Chain, one(self.chain)),
             (Setting::MinChainWork, one(self.min_chain_work)),
             (Setting::Assumevalid, one(self.assumevalid)),
+            (Setting::Lanes, one(self.lanes)),
+            (Setting::Yes, one(self.yes)),
             (Setting::SignetChallenge, one(self.signet_challenge)),
             (Setting::TestActivationHeight, self.test_activation_height),
             (Setting::Vbparams, self.vbparams),

@@ -8,6 +8,7 @@ use crate::settings::{Around, Given, Layers, Setting, Source, path};
 use crate::values::{self, Target, User};
 use consensus::{BURIED, BlockHash, Deployment, Network, Params, Work};
 use shards::limits::{HORIZON_BLOCKS, HORIZON_MAX, HORIZON_SYNC_BLOCKS};
+use shards::prover::Mode;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -91,6 +92,8 @@ pub struct Config {
     pub min_chain_work: Work,
     /// Scripts in this block and its ancestors are believed; none is to verify all.
     pub assume_valid: Option<BlockHash>,
+    /// Who settles signatures.
+    pub lanes: Mode,
     /// The TOML file that was read.
     pub config: Option<PathBuf>,
     /// Settings that have no effect, or one that may surprise; to be said at start.
@@ -132,6 +135,7 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         prune: l.one(Setting::Prune, None, |text| prune(text, chain))?,
         min_chain_work: l.one(Setting::MinChainWork, params.min_chain_work, work)?,
         assume_valid: l.one(Setting::Assumevalid, assumed, network::assume_valid)?,
+        lanes: l.one(Setting::Lanes, Mode::Auto, lanes)?,
         config: l.file.clone(),
         warnings: Vec::new(),
         sources: l.said.iter().map(|(&setting, said)| (setting, said.source)).collect(),
@@ -143,6 +147,14 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         cores,
     };
     fits(&config, command, around.cpus)?;
+    let yes = l.one(Setting::Yes, false, values::switch)?;
+    if config.lanes == Mode::All && chain == Network::Main && !yes {
+        return Err(
+            "--lanes all: at the tip of main libsecp256k1 decides, whose word other nodes go by; try: --lanes auto, \
+                     or --yes if you mean it"
+                .to_owned(),
+        );
+    }
     config.warnings = config.surprises();
     Ok(config)
 }
@@ -194,6 +206,13 @@ fn prune(text: &str, chain: Network) -> Result<Option<u64>, String> {
         }
         bytes => Ok(Some(bytes)),
     }
+}
+
+fn lanes(text: &str) -> Result<Mode, String> {
+    let found = Mode::ALL.iter().find(|(name, _)| *name == text);
+    found
+        .map(|(_, mode)| *mode)
+        .ok_or_else(|| format!("{text:?} is none of {}", Mode::ALL.map(|(name, _)| name).join(", ")))
 }
 
 fn work(text: &str) -> Result<Work, String> {
@@ -299,6 +318,8 @@ impl Config {
             Setting::CheckpointGap => self.checkpoint_gap.to_string(),
             Setting::MinChainWork => self.min_chain_work.to_string(),
             Setting::Assumevalid => self.assume_valid.map_or("0".to_owned(), |hash| hash.to_string()),
+            Setting::Lanes => self.lanes.word().to_owned(),
+            Setting::Yes => (self.lanes == Mode::All && self.chain == Network::Main).to_string(),
             Setting::SignetChallenge => match self.params.signet_challenge {
                 Some(script) => script.iter().map(|byte| format!("{byte:02x}")).collect(),
                 None => "none".to_owned(),

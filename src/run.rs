@@ -16,6 +16,7 @@ use shards::checksums::Checksums;
 use shards::effect::{Event, Side, Stop};
 use shards::limits::{Budget, PAGE, SCRIPT_CACHE_BYTES};
 use shards::metrics::Pages;
+use shards::prover::{Mode, Prover, Trust};
 use shards::script_cache::ScriptCache;
 use shards::store::Opened;
 use shards::{Cx, Plan, Shard, ShardId, book, chain, peer, plan, status, store, utxo, verify};
@@ -69,6 +70,8 @@ struct Blueprint {
     checksums: Checksums,
     cache: ScriptCache,
     audit: Option<(u32, u32)>,
+    lanes: Mode,
+    trust: Trust,
     start: Instant,
     question: Option<String>,
     read_only: bool,
@@ -152,8 +155,9 @@ impl Node {
         }
         let side = if snapshot.is_some() { Side::History } else { Side::Tip };
         let plan = plan(config.cores);
+        let lanes = lanes_here(config.lanes)?;
         if !offline {
-            greet(&config, &plan, &budget);
+            greet(&config, &plan, &budget, lanes);
         }
         let blueprint = Arc::new(Blueprint {
             params,
@@ -176,6 +180,8 @@ impl Node {
             checksums: Checksums::default(),
             cache: ScriptCache::new(SCRIPT_CACHE_BYTES, secret()),
             audit,
+            lanes,
+            trust: Trust::default(),
             start: Instant::now(),
             question,
             read_only,
@@ -449,6 +455,19 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
 }
 
 impl Blueprint {
+    /// Lanes of one core, which must first prove themselves there.
+    fn prover(&self, core: usize) -> Option<Prover> {
+        let mut lanes = (self.lanes != Mode::Off).then(lanes::Lanes::detect).flatten()?;
+        if !lanes.self_test() {
+            tracing::error!(
+                "LANES ARE WRONG: on core {core} they do not tell known good signatures from bad ones, so libsecp256k1 decides \
+                 all. This is a fault of the processor or of caesure: please report it, and start with --lanes off"
+            );
+            self.trust.lose();
+        }
+        Some(Prover::new(Box::new(lanes), self.trust.clone()))
+    }
+
     fn shard(&self, id: ShardId, core: usize, cx: &mut Cx) -> Box<dyn Shard> {
         let (config, plan, params) = (&self.config, &self.plan, self.params);
         match id {
@@ -457,6 +476,7 @@ impl Blueprint {
                 workers: plan.workers,
                 min_work: config.min_chain_work,
                 assume_valid: config.assume_valid,
+                lanes: self.lanes,
                 budget: self.budget,
                 horizon: config.horizon,
                 refused: self.refused.clone(),
@@ -475,6 +495,8 @@ impl Blueprint {
                 pages: self.pages.clone(),
                 budget: self.budget,
                 version: format!("caesure {}", env!("CARGO_PKG_VERSION")),
+                lanes: self.lanes,
+                trust: self.trust.clone(),
                 may_write: config.monitor_write,
             })),
             ShardId::Book => {
@@ -527,13 +549,27 @@ impl Blueprint {
                 core,
                 pages: self.pages.clone(),
                 cache: self.cache.clone(),
+                prover: self.prover(core),
             })),
         }
     }
 }
 
+/// What is wanted of lanes, if this machine has them.
+fn lanes_here(wanted: Mode) -> Result<Mode, Fatal> {
+    match wanted {
+        Mode::Off => Ok(Mode::Off),
+        wanted if lanes::Lanes::detect().is_some() => Ok(wanted),
+        Mode::Auto => Ok(Mode::Off),
+        wanted => Err(Fatal::Usage(format!(
+            "--lanes {}: this processor has no AVX-512 IFMA (grep avx512ifma /proc/cpuinfo); try: --lanes auto",
+            wanted.word()
+        ))),
+    }
+}
+
 /// What nobody should have to look up later.
-fn greet(config: &Config, plan: &Plan, budget: &Budget) {
+fn greet(config: &Config, plan: &Plan, budget: &Budget, lanes: Mode) {
     let pinned = if config.pin { "each pinned to a CPU" } else { "not pinned" };
     tracing::info!(
         "caesure {} on {}, {} core(s), {pinned}, and a desk",
@@ -543,5 +579,12 @@ fn greet(config: &Config, plan: &Plan, budget: &Budget) {
     );
     plan.to_string().lines().for_each(|line| tracing::info!("{line}"));
     tracing::info!("memory {budget}");
+    match (config.lanes, lanes) {
+        (Mode::Auto, Mode::Off) => {
+            tracing::info!("signatures: libsecp256k1; this processor has no AVX-512 IFMA for lanes")
+        }
+        (_, Mode::Off) => tracing::info!("signatures: libsecp256k1 (--lanes off)"),
+        (_, mode) => tracing::info!("signatures: lanes of AVX-512 IFMA, beside libsecp256k1 (--lanes {})", mode.word()),
+    }
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }

@@ -57,6 +57,8 @@ settings! {
     Prune "prune",
     MinChainWork "min-chain-work",
     Assumevalid "assumevalid",
+    Lanes "lanes",
+    Yes "yes",
     SignetChallenge "signet-challenge",
     TestActivationHeight "test-activation-height",
     Vbparams "vbparams",

@@ -71,6 +71,7 @@ impl Chain {
             mtp_parent: self.tree.median_time(parent_node),
             flags: self.config.params.script_flags(height, &hash),
             scripts,
+            curve: self.curve_of(node),
             body,
             parts,
             inputs: cuts.into_iter().map(|(_, inputs)| inputs).collect(),

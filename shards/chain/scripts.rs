@@ -1,15 +1,20 @@
 //! Whose scripts are run: all, or only those that do not lie below a block that is assumed valid. Core
-//! `ConnectBlock`, `script_check_reason`. Never runs one.
+//! `ConnectBlock`, `script_check_reason`. And who settles the signatures of those that are run: libsecp256k1, or lanes where
+//! a chain that is false would cost its makers the work of many blocks. Never runs one.
 
-use super::Chain;
+use super::{Chain, WorldState};
 use crate::Cx;
 use crate::effect::Level;
+use crate::effect::Side;
 use crate::msg::Scripts;
-use consensus::{U256, Work};
-use ledger::NodeId;
+use crate::prover::{Curve, Mode};
+use consensus::{BlockHash, U256, Work};
+use ledger::{NodeId, WorldId};
 
 /// A block is believed only with this much work above it, in the time it takes to find, seconds.
 const BURIED_S: u64 = 2 * 7 * 24 * 60 * 60;
+/// Lanes decide on a block with so many times the work of the best header above it.
+const BURIED_HEADERS: u64 = 100;
 
 /// What was decided so far.
 #[derive(Debug, Default)]
@@ -72,6 +77,52 @@ impl Chain {
             return Some("it is too recent on the best header chain");
         }
         None
+    }
+
+    /// Who settles the signatures of a block.
+    pub(super) fn curve_of(&self, node: NodeId) -> Curve {
+        match self.config.lanes {
+            Mode::Off => Curve::Libsecp,
+            Mode::Check => Curve::Both,
+            Mode::All => Curve::Lanes,
+            Mode::Auto if self.is_buried(node) => Curve::Lanes,
+            Mode::Auto => Curve::Libsecp,
+        }
+    }
+
+    /// Whether a block lies deep in the best header chain, and that has the work that a chain must have.
+    fn is_buried(&self, node: NodeId) -> bool {
+        let best = self.tree.node(self.best);
+        let above: Work = best.work.saturating_sub(self.work(node));
+        let headers = above.checked_div(consensus::work_of(best.header.bits)).expect("a header's work is not zero");
+        self.tree.descends(self.best, node)
+            && best.work >= self.config.min_work
+            && headers >= U256::from(BURIED_HEADERS)
+    }
+
+    /// Lanes said yes to a signature that is bad. They are believed no more, and what they may have been asked of is
+    /// verified again from its start: all blocks without a verdict.
+    pub(super) fn doubted(&mut self, block: BlockHash, height: u32, cx: &mut Cx) {
+        if std::mem::replace(&mut self.config.lanes, Mode::Off) == Mode::Off {
+            return;
+        }
+        cx.log(
+            Level::Warn,
+            format!(
+                "LANES ARE WRONG: in block {block} (height {height}) they proved a signature that libsecp256k1 refuses. They \
+                 are off from now on, and all blocks on their way are verified again. This is a fault of the processor or of \
+                 caesure: please report it, and start with --lanes off"
+            ),
+        );
+        let open: Vec<_> = self.worlds.iter().filter(|(_, world)| !matches!(world.state, WorldState::Valid)).collect();
+        let (mut worlds, mut nodes) = (std::collections::BTreeMap::<Side, Vec<WorldId>>::new(), Vec::new());
+        for (name, world) in open {
+            worlds.entry(world.side).or_default().push(*name);
+            nodes.push(world.node);
+        }
+        worlds.into_values().for_each(|worlds| self.drop_worlds(worlds, cx));
+        nodes.into_iter().for_each(|node| self.add_target(node));
+        self.new_leaf(self.best);
     }
 
     /// How long finding what lies between a block and the best header takes at that header's difficulty, seconds. Core

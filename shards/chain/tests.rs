@@ -11,6 +11,7 @@ fn stored(blocks: u32) -> Chain {
         workers: 1,
         min_work: Work::ZERO,
         assume_valid: None,
+        lanes: crate::prover::Mode::Off,
         budget: Budget::split(256 << 20).unwrap(),
         horizon: 100,
         refused: Vec::new(),
@@ -59,4 +60,27 @@ fn no_root_is_above_a_block_that_is_not_durable() {
     assert_eq!(chain.durable_up_to(5, 0), 2);
     assert_eq!(chain.durable_up_to(5, 3), 5, "the root is believed");
     assert_eq!(chain.durable_up_to(1, 3), 1, "below the root there is nothing to walk");
+}
+
+#[test]
+fn lanes_decide_on_what_a_hundred_headers_lie_above() {
+    use crate::prover::{Curve, Mode};
+    let mut chain = stored(150);
+    let curves = |chain: &Chain| [0, 49, 50, 51, 150].map(|node| chain.curve_of(node));
+    let (by_lanes, by_libsecp) = (Curve::Lanes, Curve::Libsecp);
+    assert_eq!(curves(&chain), [by_libsecp; 5], "there are none");
+    chain.config.lanes = Mode::Auto;
+    assert_eq!(curves(&chain), [by_lanes, by_lanes, by_lanes, by_libsecp, by_libsecp]);
+    // A rival of the best chain's own work is nobody's to believe.
+    let rival = chain.tree.node(10).hash;
+    let header = Header { version: 4, prev: rival, merkle_root: [1; 32], time: 11, bits: 0x207f_ffff, nonce: 7 };
+    let rival = chain.tree.insert(10, header, header.hash());
+    chain.lives.push(UNBORN);
+    assert_eq!((chain.curve_of(rival), chain.curve_of(11)), (by_libsecp, by_lanes));
+    chain.config.min_work = chain.tree.node(150).work.wrapping_mul_u32(2);
+    assert_eq!(curves(&chain), [by_libsecp; 5], "the chain has less work than a chain must have");
+    chain.config.lanes = Mode::All;
+    assert_eq!(curves(&chain), [by_lanes; 5]);
+    chain.config.lanes = Mode::Check;
+    assert_eq!(curves(&chain), [Curve::Both; 5]);
 }

@@ -18,6 +18,8 @@ fn node(cores: usize, network: Network) -> (Status, Cx) {
         params: Params::of(network),
         plan: crate::plan(cores),
         pages: Pages::new(cores + 1),
+        lanes: crate::prover::Mode::Auto,
+        trust: Default::default(),
         budget: Budget::split(Budget::default_total(cores)).unwrap(),
         version: "caesure 0.1.0".to_string(),
         may_write: false,

@@ -4,6 +4,7 @@
 use super::format::{bytes, thousands};
 use crate::limits::Budget;
 use crate::metrics::{Core, Pages, Stage};
+use crate::prover::{Mode, Trust};
 use crate::report::{Book, Chain, Peer, Report, State, Store};
 use crate::topology::Plan;
 use consensus::Params;
@@ -23,6 +24,10 @@ pub struct Setup {
     pub budget: Budget,
     /// Name and version of the program.
     pub version: String,
+    /// Who settles signatures: off where there are no lanes.
+    pub lanes: Mode,
+    /// Whether lanes are believed.
+    pub trust: Trust,
     /// Whether the prompt may change what the node does.
     pub may_write: bool,
 }

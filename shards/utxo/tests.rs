@@ -68,6 +68,7 @@ impl Rig {
                 inputs: Vec::new(),
                 flags: consensus::script::Flags::NONE,
                 scripts: crate::msg::Scripts::Skip,
+                curve: crate::prover::Curve::Libsecp,
             };
             self.step(Input::Msg(Msg::Grow(Arc::new(job))));
         }
@@ -178,8 +179,20 @@ fn a_damaged_one_is_named_and_what_waits_is_answered_when_it_is_said_what_else_t
         let inputs = std::iter::repeat_n(0..1, usize::from(parts)).collect();
         let parts = if parts { vec![(3, 0..1)] } else { vec![] };
         let scripts = crate::msg::Scripts::Skip;
-        let side = Side::Tip;
-        Arc::new(Job { world: 10, parent: 9, side, body, height: 10, mtp_parent: 0, parts, inputs, flags, scripts })
+        let (side, curve) = (Side::Tip, crate::prover::Curve::Libsecp);
+        Arc::new(Job {
+            world: 10,
+            parent: 9,
+            side,
+            body,
+            height: 10,
+            mtp_parent: 0,
+            parts,
+            inputs,
+            flags,
+            scripts,
+            curve,
+        })
     };
     read.step(Input::Msg(Msg::Grow(job(true))));
     assert!(read.cx.words.is_empty(), "its coins are not there");

@@ -5,8 +5,9 @@ use super::view;
 use crate::ShardId;
 use crate::limits::SHARE_INPUTS;
 use crate::msg::{CoinRow, Coins, Job, Msg, ScriptFailure, Scripts};
+use crate::prover::Curve;
 use crate::script_cache::{Name, ScriptCache};
-use consensus::script::{AtOnce, Digests, Machine, Recorder, Row, ScriptError, Spending};
+use consensus::script::{AtOnce, Digests, Machine, Recorder, ScriptError, Spending};
 use consensus::{CoinView, Spends, TxView};
 use ledger::WorldId;
 use std::ops::Range;
@@ -86,9 +87,22 @@ pub(super) struct Part {
     assumed: Vec<Assumed>,
     /// Transactions all of whose inputs have been run in slices up to this one.
     finished: Vec<Name>,
+    /// Scripts of this slice that failed after an assumption.
+    failed_assuming: u64,
     failure: Option<ScriptFailure>,
     /// In an audit: what failed and was not told yet.
     failures: Vec<ScriptFailure>,
+}
+
+/// Scripts that were run again, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Again {
+    /// They failed after an assumption.
+    pub failed: u64,
+    /// Their rows were not all good, and they were refused.
+    pub refused: u64,
+    /// Their rows were not all known to be good, and they were.
+    pub good: u64,
 }
 
 impl Part {
@@ -123,6 +137,7 @@ impl Part {
             name: None,
             assumed: Vec::new(),
             finished: Vec::new(),
+            failed_assuming: 0,
             failure: None,
             failures: Vec::new(),
         }
@@ -130,6 +145,16 @@ impl Part {
 
     pub(super) fn world(&self) -> WorldId {
         self.given.job.world
+    }
+
+    /// Who is to settle its signatures.
+    pub(super) fn curve(&self) -> Curve {
+        self.given.job.curve
+    }
+
+    /// The block it is of, with its height.
+    pub(super) fn block(&self) -> (consensus::BlockHash, u32) {
+        (self.given.job.body.block.hash, self.given.job.height)
     }
 
     pub(super) fn has_inputs(&self) -> bool {
@@ -224,7 +249,8 @@ impl Part {
                 // Nothing was assumed: that is its end.
                 Err(error) if recorder.rows.len() == start => failed.push((input, error)),
                 Err(_) => {
-                    recorder.rows.truncate(start);
+                    recorder.truncate(start);
+                    self.failed_assuming += 1;
                     let again = machine.check(&spending, input, flags, &mut AtOnce);
                     failed.extend(again.err().map(|error| (input, error)));
                 }
@@ -242,14 +268,22 @@ impl Part {
         failed.into_iter().for_each(|(input, error)| self.fail(ScriptFailure { tx, input, error }));
     }
 
-    /// Looks what became of the rows of this slice; gives how many scripts it ran again.
-    pub(super) fn settle(&mut self, rows: &[Row], cache: &ScriptCache) -> u64 {
-        let mut again = 0;
-        for Assumed { tx, input, rows: range } in std::mem::take(&mut self.assumed) {
-            if !rows[range].iter().all(Row::holds) {
-                again += 1;
-                if let Err(error) = self.run_again(tx, input) {
-                    self.fail(ScriptFailure { tx, input, error });
+    /// Whether an input of it recorded some of the rows of this slice.
+    pub(super) fn has_assumed(&self) -> bool {
+        !self.assumed.is_empty()
+    }
+
+    /// Looks what became of the rows of this slice, of which those are `good`.
+    pub(super) fn settle(&mut self, recorder: &Recorder, good: impl Fn(usize) -> bool, cache: &ScriptCache) -> Again {
+        let mut again = Again { failed: std::mem::take(&mut self.failed_assuming), ..Again::default() };
+        for Assumed { tx, input, rows } in std::mem::take(&mut self.assumed) {
+            if !recorder.holds(rows, &good) {
+                match self.run_again(tx, input) {
+                    Ok(()) => again.good += 1,
+                    Err(error) => {
+                        again.refused += 1;
+                        self.fail(ScriptFailure { tx, input, error });
+                    }
                 }
             }
         }

@@ -9,6 +9,8 @@ use consensus::{Block, LoneTx};
 use ledger::{Body, Seed};
 use secp256k1::{Message, PublicKey, SecretKey, ecdsa};
 
+mod lanes;
+
 const INPUTS: u32 = 40;
 
 fn secret() -> SecretKey {
@@ -68,6 +70,8 @@ fn block(txs: &[Vec<u8>]) -> Arc<Body> {
 struct Rig {
     verify: Verify,
     pages: Pages,
+    /// Who is to settle signatures.
+    curve: Curve,
 }
 
 fn cache() -> ScriptCache {
@@ -81,8 +85,8 @@ impl Rig {
 
     fn of(number: u16, workers: u16, cache: ScriptCache) -> Rig {
         let pages = Pages::new(1);
-        let config = Config { number, workers, core: 0, pages: pages.clone(), cache };
-        Rig { verify: Verify::new(config), pages }
+        let config = Config { number, workers, core: 0, pages: pages.clone(), cache, prover: None };
+        Rig { verify: Verify::new(config), pages, curve: Curve::Libsecp }
     }
 
     fn step(&mut self, word: Msg) -> Cx {
@@ -105,6 +109,7 @@ impl Rig {
             inputs: std::iter::once(0..block.inputs.len() as u32).collect(),
             flags,
             scripts,
+            curve: self.curve,
         });
         let lock = lock();
         let script = (0, lock.len() as u32);

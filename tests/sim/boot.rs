@@ -2,12 +2,14 @@
 
 use super::checks::Checks;
 use super::edge::Due;
+use super::lanes::StandIn;
 use super::*;
 use consensus::{Network, Params};
 use shards::checksums::Checksums;
 use shards::effect::Side;
 use shards::limits::HORIZON_BLOCKS;
 use shards::metrics::Pages;
+use shards::prover::{Mode, Prover, Trust};
 use shards::script_cache::ScriptCache;
 use shards::{Event, book, chain, peer, plan, status, store, verify};
 use std::ops::Range;
@@ -53,6 +55,7 @@ impl Sim {
             budget: Budget::split(256 << 20).expect("the least there is"),
             horizon: HORIZON_BLOCKS,
             warm: false,
+            lanes: Mode::Off,
             log: Vec::new(),
             rows: prune::Rows::default(),
             pruning: None,
@@ -122,6 +125,9 @@ impl Sim {
     fn boot(&mut self, cores: usize) {
         let params = Params::of(Network::Regtest);
         self.plan = plan(cores);
+        let (lanes, trust) = (self.lanes, Trust::default());
+        // A lie is found out at once only where both are asked.
+        let lies = lanes == Mode::Check && self.faults.lying_lanes.strikes(&mut self.rng);
         let (workers, pages) = (self.plan.workers, Pages::new(cores + 1));
         let budget = self.budget;
         self.links = Links::new(self.plan.executors.len());
@@ -155,6 +161,7 @@ impl Sim {
             workers,
             min_work: consensus::Work::ZERO,
             assume_valid: None,
+            lanes,
             budget,
             horizon: self.horizon,
             refused: if hidden { Vec::new() } else { refused },
@@ -174,6 +181,8 @@ impl Sim {
             pages: pages.clone(),
             budget,
             version: "".into(),
+            lanes,
+            trust: trust.clone(),
             may_write: true,
         };
         let shards = &mut self.shards;
@@ -217,7 +226,9 @@ impl Sim {
                 pages: pages.clone(),
             };
             shards.insert(ShardId::Utxo(i), Box::new(utxo::Utxo::new(config)));
-            let config = verify::Config { number: i, workers, core, pages: pages.clone(), cache: cache.clone() };
+            let (pages, cache) = (pages.clone(), cache.clone());
+            let prover = Some(Prover::new(Box::new(StandIn { lies }), trust.clone()));
+            let config = verify::Config { number: i, workers, core, pages, cache, prover };
             shards.insert(ShardId::Verify(i), Box::new(verify::Verify::new(config)));
         }
         self.step(ShardId::Chain, Input::Event(Event::Indexed { file: 0, index: Arc::new(index) }));

@@ -87,6 +87,10 @@ faults! {
     /// There is room for a part of a write only.
     full_disk 64,
 
+    // ---- lanes ----
+    /// They prove whatever they are asked, from a start on.
+    lying_lanes 4,
+
     // ---- the block index, as a start finds it ----
     /// It is gone.
     index_lost 4,

@@ -9,6 +9,7 @@
 //!  boot.rs edge.rs  starts and ends of the node; what it asks of the kernel
 //!  cores.rs disk.rs checkpoints.rs net.rs peers.rs      what is around the shards
 //!  chains.rs        what the network knows, and the naive oracle
+//!  lanes.rs         what stands in for lanes
 //!  prune.rs         the block index, and blocks that are given up
 //!  snapshot.rs      nodes that begin with coins
 //!  main.rs          the command `cargo sim`
@@ -22,6 +23,7 @@ mod cores;
 pub mod disk;
 mod edge;
 pub mod faults;
+mod lanes;
 mod net;
 pub mod peers;
 pub mod planted;
@@ -42,6 +44,7 @@ use peers::Remote;
 use planted::Planted;
 use shards::effect::{ConnId, Stop};
 use shards::limits::{Budget, link_depth};
+use shards::prover::Mode;
 use shards::report;
 use shards::{Cx, Input, Plan, Rng, Shard, ShardId, chain, utxo};
 use std::collections::BTreeMap;
@@ -115,6 +118,8 @@ pub struct Sim {
     pub horizon: u32,
     /// Scripts of all good transactions are known beforehand; the same.
     pub warm: bool,
+    /// Who settles signatures.
+    pub lanes: Mode,
     /// The log, but for what is only for debugging.
     pub log: Vec<String>,
     /// The block index.

@@ -9,6 +9,7 @@ use super::{Down, Sim};
 use consensus::BlockHash;
 use shards::Rng;
 use shards::limits::HORIZON_BLOCKS;
+use shards::prover::Mode;
 use shards::utxo::Policy;
 use std::collections::VecDeque;
 use wire::fetch::LOWEST_BLOCK_RESERVE_BYTES;
@@ -187,6 +188,8 @@ pub fn run(seed: u64, planted: Option<Planted>, verbose: bool) -> Result<Ran, St
     let mut sim = Sim::new(rng.bits(), options.cores, all, peers);
     (sim.faults, sim.planted, sim.verbose, sim.horizon, sim.warm) =
         (faults, planted, verbose, options.horizon, !options.cold);
+    let (word, lanes) = Mode::ALL[seed as usize % Mode::ALL.len()];
+    sim.lanes = lanes;
     if let Some((bandwidth, interval, gap)) = options.checkpoints {
         sim.policy = Policy { bandwidth, interval, gap, ..sim.policy };
     }
@@ -211,6 +214,7 @@ pub fn run(seed: u64, planted: Option<Planted>, verbose: bool) -> Result<Ran, St
     }
     let Story { sim, ends, verified, .. } = story;
     let mut names = options.names();
+    names.push(format!("lanes {word}"));
     names.extend((!verified).then(|| "history unverified".to_owned()));
     let (faults, reads, pruned) = (sim.faults.clone(), sim.checkpoints.reads, sim.pruned());
     Ok(Ran { trace: sim.trace, faults, options: names, reads, pruned, ends })

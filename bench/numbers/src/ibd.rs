@@ -15,6 +15,7 @@ use caesure_tests::Folder;
 use caesure_tests::binary::caesure;
 use caesure_tests::core::bitcoind;
 use clap::{Args, ValueEnum};
+use shards::prover::Mode;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub struct IbdArgs {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Whether scripts are run
-    #[arg(long, value_enum, default_value = "both")]
+    #[arg(long, value_enum, default_value = "all")]
     scripts: Scripts,
     /// CPUs that the node may use, each in turn
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
@@ -45,12 +46,14 @@ pub struct IbdArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Scripts {
-    /// All of them
+    /// All of them, with libsecp256k1
     Check,
+    /// All of them, with lanes; where this machine has none that is the same
+    Lanes,
     /// None: the last block that has transactions is assumed valid
     Skip,
-    /// First without, then with
-    Both,
+    /// Each of these
+    All,
 }
 
 /// One sync.
@@ -66,13 +69,16 @@ struct Sync {
     again: f64,
     /// Stage by stage; Core does not tell.
     spent: Option<Spent>,
+    /// Of the signatures, how many lanes proved, and how many went back to libsecp256k1 or with a script that did.
+    lanes: Option<[f64; 2]>,
 }
 
 fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usize, scripts: Scripts) -> Sync {
     let pump = Pump::start(chain.clone(), Options::default()).expect("a free port");
     let skip = scripts == Scripts::Skip;
     let assumed = if skip { load.last_full.clone() } else { "0".into() };
-    let how = How { cores, peer: Some(pump.addr()), assumed };
+    let lanes = if scripts == Scripts::Check { Mode::Off } else { Mode::Auto };
+    let how = How { cores, peer: Some(pump.addr()), assumed, lanes };
     let begun = Instant::now();
     let side = Side::start(bitcoind, Folder::new(), &how);
     let start = begun.elapsed().as_secs_f64();
@@ -81,6 +87,11 @@ fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usiz
     let (status, unsynced) = (side.status(), side.unsynced());
     let (cpu, peak) = (process::cpu_seconds(side.pid()), process::memory_peak(side.pid()));
     let written = process::written(side.pid());
+    let lanes = status.as_ref().filter(|_| scripts == Scripts::Lanes).map(|status| {
+        let count = |name: &str| status["lanes"][name].as_f64().expect("a count");
+        let left = ["keys_left", "scripts_failed", "scripts_refused", "scripts_undecided"];
+        [count("proven"), left.map(count).iter().sum()]
+    });
     let spent = status.map(|status| Spent::of(&status, cpu, seconds));
     assert_eq!(side.believed_scripts(), skip, "the scripts were not treated as asked");
     let begun = Instant::now();
@@ -91,7 +102,7 @@ fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usiz
     side.wait(load.height, "a start on all that");
     let again = begun.elapsed().as_secs_f64();
     side.stop();
-    Sync { seconds, cpu, peak, written, unsynced, start, stop, again, spent }
+    Sync { seconds, cpu, peak, written, unsynced, start, stop, again, spent, lanes }
 }
 
 /// Measures, and gives the table.
@@ -109,7 +120,7 @@ pub fn run(args: &IbdArgs) -> io::Result<Table> {
     table.row("signatures", "million", (load.tally.ecdsa + load.tally.schnorr) as f64 / 1e6);
     table.row("bytes of blocks", "MB", bytes as f64 / 1e6);
     let modes = match args.scripts {
-        Scripts::Both => vec![Scripts::Skip, Scripts::Check],
+        Scripts::All => vec![Scripts::Skip, Scripts::Check, Scripts::Lanes],
         one => vec![one],
     };
     for scripts in modes {
@@ -117,7 +128,7 @@ pub fn run(args: &IbdArgs) -> io::Result<Table> {
             let (mut ours, mut theirs, mut limits) = (Vec::new(), Vec::new(), Vec::new());
             for round in 1..=args.rounds {
                 eprintln!("round {round} of {}, {cores} cores, scripts {}", args.rounds, word(scripts));
-                if scripts == Scripts::Check {
+                if scripts != Scripts::Skip {
                     limits.push(Limit::on(cores));
                 }
                 ours.push(sync(None, &chain, &load, cores, scripts));
@@ -125,7 +136,7 @@ pub fn run(args: &IbdArgs) -> io::Result<Table> {
             }
             let what = format!("{}, {cores} core{}", word(scripts), if cores == 1 { "" } else { "s" });
             rows(&what, &load, bytes as f64, &ours, &theirs, &mut table);
-            if scripts == Scripts::Check {
+            if scripts != Scripts::Skip {
                 shares(&what, &load, &limits, &ours, &theirs, &mut table);
             }
             let spent: Vec<Spent> = ours.into_iter().filter_map(|sync| sync.spent).collect();
@@ -136,7 +147,12 @@ pub fn run(args: &IbdArgs) -> io::Result<Table> {
 }
 
 fn word(scripts: Scripts) -> &'static str {
-    if scripts == Scripts::Skip { "skipped" } else { "checked" }
+    match scripts {
+        Scripts::Skip => "skipped",
+        Scripts::Check => "checked",
+        Scripts::Lanes => "in lanes",
+        Scripts::All => unreachable!("each by itself"),
+    }
 }
 
 fn rows(what: &str, load: &Load, bytes: f64, ours: &[Sync], theirs: &[Sync], table: &mut Table) {
@@ -173,4 +189,9 @@ fn shares(what: &str, load: &Load, limits: &[Limit], ours: &[Sync], theirs: &[Sy
         rounds.map(|(limit, sync)| 100.0 * limit.seconds(load.tally) / sync.seconds).collect::<Vec<f64>>()
     };
     table.spread(format!("{what}: share of that reached"), "%", &share(ours), "Core", &share(theirs));
+    let proven: Vec<f64> =
+        ours.iter().filter_map(|s| s.lanes).map(|[proven, left]| 100.0 * proven / (proven + left)).collect();
+    if !proven.is_empty() {
+        table.spread(format!("{what}: signatures that lanes decided"), "%", &proven, "", &[]);
+    }
 }

@@ -7,6 +7,7 @@ mod disk;
 mod factory;
 mod ibd;
 mod import;
+mod lanes;
 mod limit;
 mod links;
 mod load;
@@ -72,6 +73,8 @@ enum Command {
     Read(read::ReadArgs),
     /// Measure words between shards of two cores, beside two threads that hand each other cache lines
     Links(links::LinksArgs),
+    /// Measure signatures proven in lanes of AVX-512 IFMA, beside libsecp256k1
+    Lanes(lanes::LanesArgs),
     /// Measure blocks served to many clients, beside the pump, and Bitcoin Core where BITCOIND names one
     Serve(serve::ServeArgs),
     /// Measure how fast page and JSON answer during a sync
@@ -163,6 +166,7 @@ fn main() -> ExitCode {
         Command::Append(args) => append::run(&args).map(|table| table.print(args.json)),
         Command::Read(args) => read::run(&args).map(|table| table.print(args.json)),
         Command::Links(args) => links::run(&args).map(|table| table.print(args.json)),
+        Command::Lanes(args) => lanes::run(&args).map(|table| table.print(args.json)),
         Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
         Command::Status(args) => status::run(&args).map(|table| table.print(args.json)),
         Command::Peers(args) => peers::run(&args).map(|table| table.print(args.json)),

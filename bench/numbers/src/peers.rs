@@ -16,6 +16,7 @@ use caesure_tests::Folder;
 use caesure_tests::core::bitcoind;
 use clap::Args;
 use hdrhistogram::Histogram;
+use shards::prover::Mode;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -109,7 +110,7 @@ struct Busy {
 fn busy(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, seconds: u64) -> io::Result<Busy> {
     let pump = Pump::start(chain.clone(), Options::default())?;
     let quiet = Pump::start(chain.clone(), Options::default())?;
-    let how = How { cores: How::cpus(), peer: Some(pump.addr()), assumed: "0".into() };
+    let how = How { cores: How::cpus(), peer: Some(pump.addr()), assumed: "0".into(), lanes: Mode::Auto };
     let side = Side::start(bitcoind, Folder::new(), &how);
     side.wait(BARE as u32 + 5, "the first blocks");
     let (height, all) = (Arc::new(AtomicUsize::new(BARE + 5)), Arc::new(Pulling::of(SYNCING)));
@@ -155,7 +156,7 @@ pub fn run(args: &PeersArgs) -> io::Result<Table> {
     let (chain, _) = load.open()?;
     let (mut still, mut loud) = (Vec::new(), Vec::new());
     for bitcoind in &sides {
-        let alone = How { cores: How::cpus(), peer: None, assumed: "0".into() };
+        let alone = How { cores: How::cpus(), peer: None, assumed: "0".into(), lanes: Mode::Auto };
         still.push(idle(&Side::start(*bitcoind, Folder::new(), &alone), args.idle as usize, args.seconds)?);
         loud.push(busy(*bitcoind, &chain, &load, args.seconds)?);
     }

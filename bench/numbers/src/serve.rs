@@ -16,6 +16,7 @@ use caesure_bench::tx::Hash;
 use caesure_tests::core::bitcoind;
 use clap::Args;
 use hdrhistogram::Histogram;
+use shards::prover::Mode;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -203,7 +204,7 @@ pub fn run(args: &ServeArgs) -> io::Result<Table> {
     let load = Load::with(args.txs)?;
     let (chain, _) = load.open()?;
     let blocks = Arc::new(load.full(&chain).to_vec());
-    let how = How { cores: How::cpus(), peer: None, assumed: load.last_full.clone() };
+    let how = How { cores: How::cpus(), peer: None, assumed: load.last_full.clone(), lanes: Mode::Auto };
     let ours = Side::synced(None, &how, &chain, &load);
     let core = bitcoind.map(|core| Side::synced(Some(&core), &how, &chain, &load));
     let pump = Apart::start(&load)?;

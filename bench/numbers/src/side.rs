@@ -7,6 +7,7 @@ use caesure_bench::records::Chain;
 use caesure_tests::core::Core;
 use caesure_tests::{Folder, Node, Setup};
 use serde_json::{Value, json};
+use shards::prover::Mode;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ pub struct How {
     pub peer: Option<SocketAddr>,
     /// The block whose scripts are believed; 0 for none.
     pub assumed: String,
+    /// Who settles signatures in ours.
+    pub lanes: Mode,
 }
 
 impl How {
@@ -74,7 +77,7 @@ impl Side {
             let by: Vec<&str> = by.iter().map(String::as_str).collect();
             let peers: Vec<SocketAddr> = how.peer.into_iter().collect();
             let setup = Setup::regtest(&peers).cores(how.cores).incoming(PEERS_MAX).by(&by);
-            let setup = setup.with(&["--assumevalid", &how.assumed]);
+            let setup = setup.with(&["--assumevalid", &how.assumed, "--lanes", how.lanes.word()]);
             return Side::Ours(Box::new(Node::start(&folder, &setup)), folder);
         };
         // Its best on a machine of some cores with memory to spare. Off is what only regtest checks, and trying BIP324 first.

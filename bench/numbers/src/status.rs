@@ -10,6 +10,7 @@ use caesure_bench::pump::{Options, Pump};
 use caesure_tests::Folder;
 use clap::Args;
 use hdrhistogram::Histogram;
+use shards::prover::Mode;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -83,7 +84,7 @@ pub fn run(args: &StatusArgs) -> io::Result<Table> {
         let mut all = [("/admin/status.json", histogram()), ("/admin/status", histogram())];
         for _ in 0..args.rounds {
             let pump = Pump::start(chain.clone(), Options::default())?;
-            let how = How { cores: How::cpus(), peer: Some(pump.addr()), assumed: assumed.into() };
+            let how = How { cores: How::cpus(), peer: Some(pump.addr()), assumed: assumed.into(), lanes: Mode::Auto };
             let side = Side::start(None, Folder::new(), &how);
             let page = side.page().expect("ours has one");
             let stop = Arc::new(AtomicBool::new(false));

@@ -15,6 +15,7 @@ use ledger::{PARTITIONS, Seed};
 use shards::effect::Side;
 use shards::metrics::Pages;
 use shards::msg::{Files, Job, Scripts};
+use shards::prover::Curve;
 use shards::utxo::{Config, Policy, Utxo};
 use shards::{Cx, Effect, Event, Input, Msg, Shard};
 use std::collections::VecDeque;
@@ -162,6 +163,7 @@ fn churn(rig: &mut Rig, live: &mut Live, bytes: u64, times: [&mut Histogram<u64>
             inputs: Vec::new(),
             flags: Flags::NONE,
             scripts: Scripts::Skip,
+            curve: Curve::Libsecp,
         };
         let took = rig.step(Input::Msg(Msg::Grow(Arc::new(job))));
         record(grown, took);

@@ -38,4 +38,4 @@ pub use shape::{
     witness_sigops,
 };
 pub use sighash::{Digests, Spending, legacy_digest};
-pub use verify::{check_input, check_input_deferred};
+pub use verify::{check_input, check_input_deferred, check_input_proven};

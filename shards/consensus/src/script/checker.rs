@@ -2,12 +2,13 @@
 //! record of rows that says yes where a no would fail the input, and is settled later, many at a
 //! time. Never knows a script.
 //!
-//! A script that went well over recorded rows went well only if every row turns out good; one that
-//! failed after an assumption means nothing. In both cases it is run again at once: see
-//! [`super::check_input_deferred`] for the whole dance.
+//! A script that went well over recorded rows went well only if every row turns out good, and of those of a CHECKMULTISIG
+//! that was recorded as a whole enough for each of its signatures to have a key. One that failed after an assumption means
+//! nothing. In both cases it is run again at once: see [`super::check_input_deferred`] for the whole dance.
 
 use super::curve;
 use super::{Item, Version};
+use std::ops::Range;
 
 /// A public key as a script gives it: 33 or 65 bytes that begin as such a key must.
 #[derive(Copy, Clone, Debug)]
@@ -44,6 +45,17 @@ pub trait Checker {
 
     /// Whether this BIP340 signature of this message holds; the script fails if not.
     fn schnorr(&mut self, key: &[u8; 32], signature: &[u8; 64], message: &[u8; 32]) -> bool;
+
+    /// Whether [`Checker::match_all`] does anything: then it is worth computing what it is asked.
+    fn matches_all(&self) -> bool {
+        false
+    }
+
+    /// Takes upon itself to find, in order, a key for each of these signatures (DER, without hash type; and the message that
+    /// it signs), where the input fails if there is none for one of them. False: it does not, and is asked pair by pair.
+    fn match_all(&mut self, _signatures: &[(&[u8], [u8; 32])], _keys: &[Key]) -> bool {
+        false
+    }
 
     /// Called before each operation with where it stands; for those who want to watch.
     fn watch(&mut self, _version: Version, _script: &[u8], _at: usize, _stack: &[Item], _alt: &[Item]) {}
@@ -89,9 +101,93 @@ impl Row {
 pub struct Recorder {
     /// To be settled, in the order of asking.
     pub rows: Vec<Row>,
+    /// Whether a CHECKMULTISIG that leaves a choice of keys is recorded too, with all pairs that its order allows. That is for
+    /// whoever settles rows for much less than libsecp256k1 does, which looks at some of them only.
+    pub choices: bool,
+    choosing: Vec<Choice>,
+}
+
+/// The rows of a CHECKMULTISIG of so many signatures, ascending; for each signature those with the keys that it may go with.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    start: usize,
+    signatures: usize,
+    /// Keys that each signature may go with: of n keys for m signatures signature i may go with key i and n − m after it.
+    keys: usize,
+}
+
+impl Choice {
+    fn end(&self) -> usize {
+        self.start + self.signatures * self.keys
+    }
+
+    /// Whether each signature has a key that is good, in order. Goes as CHECKMULTISIG does, from the last to the first: what
+    /// it takes leaves the most for the others, so if there is any way, this finds one.
+    fn holds(&self, mut good: impl FnMut(usize) -> bool) -> bool {
+        let mut key = self.signatures + self.keys - 1;
+        for signature in (0..self.signatures).rev() {
+            loop {
+                let Some(next) = key.checked_sub(1).filter(|next| *next >= signature) else { return false };
+                key = next;
+                if good(self.start + signature * self.keys + key - signature) {
+                    break;
+                }
+            }
+        }
+        true
+    }
+}
+
+impl Recorder {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// Forgets all but so many rows.
+    pub fn truncate(&mut self, len: usize) {
+        self.rows.truncate(len);
+        while self.choosing.pop_if(|choice| choice.end() > len).is_some() {}
+    }
+
+    /// Whether an input that recorded these rows went well, given which of them are `good`.
+    pub fn holds(&self, rows: Range<usize>, mut good: impl FnMut(usize) -> bool) -> bool {
+        let (mut at, end) = (rows.start, rows.end);
+        let first = self.choosing.partition_point(|choice| choice.start < at);
+        let mut choices = self.choosing[first..].iter().take_while(|choice| choice.end() <= end);
+        loop {
+            let choice = choices.next();
+            if !(at..choice.map_or(end, |choice| choice.start)).all(&mut good) {
+                return false;
+            }
+            match choice {
+                None => return true,
+                Some(choice) if !choice.holds(&mut good) => return false,
+                Some(choice) => at = choice.end(),
+            }
+        }
+    }
 }
 
 impl Checker for Recorder {
+    fn matches_all(&self) -> bool {
+        self.choices
+    }
+
+    fn match_all(&mut self, signatures: &[(&[u8], [u8; 32])], keys: &[Key]) -> bool {
+        let (start, keys_each) = (self.rows.len(), keys.len() + 1 - signatures.len());
+        for (index, (der, message)) in signatures.iter().enumerate() {
+            let Some(signature) = curve::lax_der(der) else {
+                self.rows.truncate(start);
+                return false;
+            };
+            let keys = &keys[index..index + keys_each];
+            self.rows.extend(keys.iter().map(|key| Row::Ecdsa(*key, signature, *message)));
+        }
+        self.choosing.push(Choice { start, signatures: signatures.len(), keys: keys_each });
+        true
+    }
+
     fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], fatal: bool) -> bool {
         let Some(signature) = curve::lax_der(der) else { return false };
         if !fatal {

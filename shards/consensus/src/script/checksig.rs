@@ -155,6 +155,10 @@ impl<'a> Machine<'a> {
         fatal: bool,
         cx: &mut InputCx<'_, '_, C>,
     ) -> Result<bool, ScriptError> {
+        if fatal && signatures.len() < keys.len() && self.match_all(signatures.clone(), keys.clone(), code, version, cx)
+        {
+            return Ok(true);
+        }
         let (mut signatures, mut keys) = (signatures, keys);
         while let Some(signature) = signatures.clone().next_back() {
             if signatures.len() > keys.len() {
@@ -168,6 +172,33 @@ impl<'a> Machine<'a> {
             }
         }
         Ok(true)
+    }
+}
+
+impl Machine<'_> {
+    /// Hands all signatures and keys to a checker that wants to match them itself. Only where that is as good as going pair
+    /// by pair: no encoding of a signature can end the script, and none of a key, which would depend on how far it gets.
+    fn match_all<C: Checker>(
+        &mut self,
+        signatures: std::ops::Range<usize>,
+        keys: std::ops::Range<usize>,
+        code: &[u8],
+        version: Version,
+        cx: &mut InputCx<'_, '_, C>,
+    ) -> bool {
+        if !cx.checker.matches_all() || cx.flags.any(Flags::STRICTENC | Flags::WITNESS_PUBKEYTYPE) {
+            return false;
+        }
+        let digest = if version == Version::Base { sighash::legacy } else { sighash::segwit };
+        let read: Option<Vec<Key>> = self.stack[keys].iter().map(|key| Key::read(key.bytes())).collect();
+        let Some(keys) = read else { return false };
+        let mut asked = Vec::with_capacity(signatures.len());
+        for signature in self.stack[signatures].iter() {
+            let sound = check_signature_encoding(signature.bytes(), cx.flags).is_ok();
+            let Some((&hash_type, der)) = signature.bytes().split_last().filter(|_| sound) else { return false };
+            asked.push((der, digest(cx.spending, cx.index, code, hash_type.into(), &mut self.midstates)));
+        }
+        !asked.is_empty() && cx.checker.match_all(&asked, &keys)
     }
 }
 

@@ -15,6 +15,8 @@ fn judge(tx: &Spend, coin_script: &[u8], flags: Flags) -> Result<(), ScriptError
     let spending = Spending::new(tx.view(), &coins);
     let verdict = check_input(&spending, 0, flags);
     assert_eq!(check_input_deferred(&spending, 0, flags), verdict, "the checkers differ");
+    let by_libsecp256k1 = |rows: &[Row]| rows.iter().map(Row::holds).collect();
+    assert_eq!(check_input_proven(&spending, 0, flags, by_libsecp256k1), verdict, "choices differ");
     verdict
 }
 

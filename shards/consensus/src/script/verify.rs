@@ -28,12 +28,40 @@ pub fn check_input(spending: &Spending, index: u32, flags: Flags) -> Result<(), 
 /// The same with signatures recorded, settled at the end, and the script run again at once where
 /// that is the only way to know.
 pub fn check_input_deferred(spending: &Spending, index: u32, flags: Flags) -> Result<(), ScriptError> {
+    let by_libsecp256k1 = |rows: &[Row]| rows.iter().map(Row::holds).collect();
+    check_recorded(Recorder::default(), spending, index, flags, by_libsecp256k1)
+}
+
+/// The same where `prove` says which of the rows are good, those of choices among them; what it does not know it says no of.
+pub fn check_input_proven(
+    spending: &Spending,
+    index: u32,
+    flags: Flags,
+    prove: impl FnOnce(&[Row]) -> Vec<bool>,
+) -> Result<(), ScriptError> {
     let mut recorder = Recorder::default();
+    recorder.choices = true;
+    check_recorded(recorder, spending, index, flags, prove)
+}
+
+fn check_recorded(
+    mut recorder: Recorder,
+    spending: &Spending,
+    index: u32,
+    flags: Flags,
+    prove: impl FnOnce(&[Row]) -> Vec<bool>,
+) -> Result<(), ScriptError> {
     match Machine::new().check(spending, index, flags, &mut recorder) {
-        Err(error) if recorder.rows.is_empty() => Err(error),
-        Ok(()) if recorder.rows.iter().all(Row::holds) => Ok(()),
-        _ => check_input(spending, index, flags),
+        Err(error) if recorder.rows.is_empty() => return Err(error),
+        Ok(()) => {
+            let good = prove(&recorder.rows);
+            if recorder.holds(0..good.len(), |row| good[row]) {
+                return Ok(());
+            }
+        }
+        Err(_) => {}
     }
+    check_input(spending, index, flags)
 }
 
 impl<'a> Machine<'a> {

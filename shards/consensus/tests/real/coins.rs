@@ -39,11 +39,11 @@ fn undo(bytes: &[u8]) -> Vec<Coin> {
     coins
 }
 
-/// Every input, with both checkers.
+/// Every input, with all checkers.
 fn scripts_hold(view: TxView, coins: &[CoinView], flags: Flags) {
     let spending = Spending::new(view, coins);
     for index in 0..coins.len() as u32 {
-        for check in [check_input, check_input_deferred] {
+        for check in [check_input, check_input_deferred, crate::lanes::judge] {
             assert_eq!(check(&spending, index, flags), Ok(()), "{} input {index}", view.tx.txid);
         }
     }

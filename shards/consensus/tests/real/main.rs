@@ -8,3 +8,5 @@ mod blocks;
 mod coins;
 mod files;
 mod headers;
+#[path = "../lanes/mod.rs"]
+mod lanes;

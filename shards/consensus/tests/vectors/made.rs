@@ -140,13 +140,14 @@ pub fn spending(coin_script: &[u8], value: u64, input_script: &[u8], witness: &[
     tx
 }
 
-/// The verdict of both checkers, which must be the same.
+/// The verdict of all checkers, which must be the same.
 pub fn judge(tx: &LoneTx, coins: &[(u64, Vec<u8>)], index: u32, flags: Flags) -> Result<(), ScriptError> {
     let coins = coins.iter().map(|(value, script)| CoinView { value: *value, height: 0, coinbase: false, script });
     let coins: Vec<CoinView> = coins.collect();
     let spending = Spending::new(tx.view(), &coins);
     let at_once = check_input(&spending, index, flags);
     assert_eq!(check_input_deferred(&spending, index, flags), at_once, "the checkers differ");
+    assert_eq!(crate::lanes::judge(&spending, index, flags), at_once, "choices differ");
     at_once
 }
 

@@ -13,5 +13,7 @@ mod digests;
 #[path = "../real/files.rs"]
 #[allow(dead_code, reason = "shared with the tests on real blocks")]
 mod files;
+#[path = "../lanes/mod.rs"]
+mod lanes;
 mod made;
 mod taproot;

@@ -1,0 +1,15 @@
+//! In place of `zmm.rs` on processors that are not of its kind: there is nothing to detect.
+
+/// Nobody has one.
+#[derive(Clone, Copy)]
+pub enum Ifma {}
+
+impl Ifma {
+    /// There are none.
+    pub fn detect() -> Option<Ifma> {
+        None
+    }
+}
+
+/// Never run, since nobody has an [`Ifma`].
+pub type Zmm = crate::model::Model;

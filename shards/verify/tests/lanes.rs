@@ -1,0 +1,88 @@
+//! Lanes behind the shard: they settle many signatures at a time, never refuse, and are found out where they lie.
+
+use super::*;
+
+/// What a shard is told by lanes that lie, or that say what libsecp256k1 says.
+struct Told {
+    lies: bool,
+}
+
+impl crate::prover::Prove for Told {
+    fn prove(&mut self, rows: &[::lanes::Row], proven: &mut [bool]) {
+        for (row, proven) in rows.iter().zip(proven) {
+            let ::lanes::Row::Ecdsa { key, r, s, message } = row else { panic!("no other is asked for") };
+            let both: [u8; 64] = [*r, *s].concat().try_into().unwrap();
+            let signature = ecdsa::Signature::from_compact(&both).unwrap();
+            let key = PublicKey::from_slice(key).unwrap();
+            *proven = self.lies || ecdsa::verify(&signature, Message::from_digest(*message), &key).is_ok();
+        }
+    }
+}
+
+impl Rig {
+    fn with_lanes(lies: bool, curve: Curve) -> Rig {
+        let mut rig = Rig::new();
+        rig.verify.config.prover = Some(Prover::new(Box::new(Told { lies }), crate::prover::Trust::default()));
+        rig.curve = curve;
+        rig
+    }
+
+    fn lanes(&self) -> [u64; 6] {
+        let work = self.pages.work(0);
+        let again = [&work.lane_script_failed, &work.lane_script_refused, &work.lane_script_undecided];
+        let [asked, proven, wrong] =
+            [&work.lane_asked, &work.lane_proven, &work.lane_wrong].map(|counter| counter.get());
+        let [failed, refused, undecided] = again.map(|counter| counter.get());
+        [asked, proven, failed, refused, undecided, wrong]
+    }
+}
+
+#[test]
+fn lanes_settle_many_at_a_time_and_never_refuse() {
+    let mut rig = Rig::with_lanes(false, Curve::Lanes);
+    rig.hand_in(1, &block(&[spend(1, &[]), spend(2, &[]), spend(3, &[30]), spend(4, &[])]), RULES, Scripts::Run);
+    let failure = ScriptFailure { tx: 3, input: 30, error: ScriptError::EvalFalse };
+    // All 160 fit into one slice.
+    assert_eq!(rig.run(), [vec![(1, Some(failure))]]);
+    assert_eq!((rig.lanes(), rig.counted()), ([160, 159, 0, 1, 0, 0], [160, 160, 1]));
+    assert!(rig.pages.work(0).lane_rechecked.get() < 20, "one in 256");
+    // Without lanes the same shard asks libsecp256k1.
+    let mut plain = Rig::new();
+    plain.curve = Curve::Lanes;
+    plain.hand_in(1, &block(&[spend(1, &[7])]), RULES, Scripts::Run);
+    let failure = ScriptFailure { tx: 1, input: 7, error: ScriptError::EvalFalse };
+    assert_eq!((plain.run().concat(), plain.lanes()), (vec![(1, Some(failure))], [0; 6]));
+}
+
+#[test]
+fn lanes_that_lie_are_found_out_and_believed_no_more() {
+    for curve in [Curve::Both, Curve::Lanes] {
+        let mut rig = Rig::with_lanes(true, curve);
+        let (mut world, mut doubts) = (0, 0);
+        // By lanes alone one row in 256 is looked at, so that a lie takes a while to be seen.
+        while doubts == 0 {
+            world += 1;
+            assert!(world < 200, "thousands of forged signatures were believed");
+            rig.hand_in(world, &block(&[spend(world as u8, &(0..INPUTS).collect::<Vec<_>>())]), RULES, Scripts::Run);
+            loop {
+                let cx = rig.step(Msg::Slice);
+                let at = |is: fn(&Msg) -> bool| cx.words.iter().position(|(_, word)| is(word));
+                let (doubt, verdict) =
+                    (at(|w| matches!(w, Msg::Doubt { .. })), at(|w| matches!(w, Msg::Verdict { .. })));
+                if let (Some(doubt), Some(verdict)) = (doubt, verdict) {
+                    assert!(doubt < verdict, "the chain must hear of it first");
+                    assert!(verdicts(&cx).iter().all(|(_, script)| script.is_some()), "libsecp256k1 decides already");
+                }
+                doubts += usize::from(doubt.is_some());
+                if cx.words.iter().all(|(_, word)| !matches!(word, Msg::Slice)) {
+                    break;
+                }
+            }
+        }
+        assert!(curve == Curve::Lanes || world == 1, "both are asked of every row");
+        let asked = rig.lanes()[0];
+        rig.hand_in(999, &block(&[spend(99, &[1])]), RULES, Scripts::Run);
+        let failure = ScriptFailure { tx: 1, input: 1, error: ScriptError::EvalFalse };
+        assert_eq!((rig.run().concat(), rig.lanes()[0]), (vec![(999, Some(failure))], asked));
+    }
+}
