@@ -5,8 +5,9 @@
 use crate::config::{self, Config};
 use crate::exit::{Fatal, STATUSES};
 use crate::settings::{Around, Given, Setting};
-use clap::{Args, Parser, Subcommand};
-use consensus::CoinsHash;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use consensus::{CoinsHash, Txid};
 use std::path::PathBuf;
 use tuning::Profile;
 
@@ -64,9 +65,23 @@ pub enum Command {
     /// Questions about unspent coins, beside a running node or with none; nothing of the node's is written
     #[command(subcommand)]
     Coins(Coins),
-    /// Look through blocks.bin, mend it or cut blocks off it
+    /// Look through blocks.bin, count and print what it holds, mend it or cut blocks off it
     #[command(subcommand)]
     Blocks(Blocks),
+    /// A prompt: blocks, transactions and scripts of the folder, and all parts of the node that runs there (started with -m)
+    ///
+    /// `help()` lists what there is. Lines come from a terminal, a pipe or --eval; the status is 1 if one of those failed.
+    Console {
+        /// Ask no node: over the files, beside a running node or with none
+        #[arg(long)]
+        offline: bool,
+        /// Answer this and end
+        #[arg(short, long, value_name = "CODE")]
+        eval: Option<String>,
+        /// With --offline: what a line may take [default: until Ctrl-C]
+        #[arg(long, value_name = "SECONDS", requires = "offline")]
+        seconds: Option<u64>,
+    },
     /// Show what lies in the folder, or what checkpoints and indexes are, beside a running node or with none; writes nothing
     Inspect {
         /// Checkpoints (coins/PARTITION-HEIGHT) or an index (blocks.idx), read whole [default: the folder]
@@ -99,6 +114,34 @@ pub enum Command {
         /// Print it once, as text
         #[arg(long)]
         once: bool,
+    },
+    /// Find transactions by their ids: makes an index of all blocks, or brings it up to date, beside a running node or with none
+    ///
+    /// The index is txmap.redb in the network's folder; it may be deleted at any time. The console and `blocks cat` use it.
+    Txmap {
+        /// Look these up instead; one process may write the index meanwhile
+        #[arg(value_name = "TXID", conflicts_with = "follow")]
+        txids: Vec<Txid>,
+        /// Go on with what a node appends, until a signal
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Print each new block of a node as it comes, in lines
+    Watch {
+        /// The node, over P2P
+        #[arg(value_name = "HOST:PORT")]
+        peer: String,
+        /// Each new transaction, too
+        #[arg(short, long)]
+        transactions: bool,
+    },
+    /// Fetch the best chain of one trusted node into blocks.bin, as fast as it comes, with no node running here
+    ///
+    /// Begun again it goes on where it ended. The node that starts on it afterwards verifies all of it.
+    Pull {
+        /// The node, over P2P
+        #[arg(value_name = "HOST:PORT")]
+        peer: String,
     },
     /// Whether this machine gives the node what it needs, and is set as it gains from; sets that, and puts it back
     #[command(subcommand)]
@@ -155,6 +198,37 @@ pub enum Blocks {
     /// What has whole records behind it is never cut: the node asks peers for those blocks at its next start, and appends
     /// them again. What is cut off the end lies in blocks.bin.cut-OFFSET afterwards.
     Repair,
+    /// Count transactions, inputs, outputs and kinds of scripts of the best chain, beside a running node or with none
+    Stats {
+        #[command(flatten)]
+        heights: Heights,
+        /// Print each output of this kind, a line each: pubkey, pubkeyhash, scripthash, multisig, nulldata, bad, …
+        #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(describe::Kind::NAMES))]
+        find: Option<String>,
+        /// As JSON, amounts in satoshi
+        #[arg(long, conflicts_with = "find")]
+        json: bool,
+    },
+    /// Print a block, or a transaction, beside a running node or with none
+    Cat {
+        /// Which block; a transaction's id alone is looked for in all of them
+        #[arg(value_name = "HEIGHT|HASH|TXID")]
+        what: String,
+        /// Which of its transactions
+        #[arg(value_name = "NUMBER|TXID")]
+        tx: Option<String>,
+        /// hex, json (Bitcoin Core's fields) or dump (the lines of the 2014 node)
+        #[arg(long = "as", value_name = "FORM", default_value = "dump")]
+        form: Form,
+    },
+    /// Write the best chain to files as Bitcoin Core's: blk00000.dat, …
+    Export {
+        /// Where to; the folder is made, and must hold no blk*.dat
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        #[command(flatten)]
+        heights: Heights,
+    },
     /// With the node stopped: remove all blocks above a height, on every branch, and the checkpoints above it
     Truncate {
         /// The highest that stays
@@ -164,6 +238,28 @@ pub enum Blocks {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// A part of the best chain.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Heights {
+    /// Height of the first block
+    #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
+    pub from: u32,
+    /// Height of the last [default: the tip]
+    #[arg(long, value_name = "HEIGHT")]
+    pub to: Option<u32>,
+}
+
+/// How a block or a transaction is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// Its bytes.
+    Hex,
+    /// Bitcoin Core's fields.
+    Json,
+    /// The lines of the 2014 node.
+    Dump,
 }
 
 /// What to do with the machine.

@@ -1,10 +1,15 @@
-//! `caesure blocks`: whether blocks.bin is what it should be, and mending or shortening it with the node stopped.
+//! `caesure blocks`: whether blocks.bin is what it should be, what it holds, and mending or shortening it with the node
+//! stopped.
 //!
 //! What is damaged in the middle stays where it is: the node asks peers for those blocks at its next start and appends
 //! them again. Knows words and files; what is whole and where blocks stand is said in `ledger`.
 
+mod cat;
+mod export;
 pub mod file;
+mod stats;
 mod truncate;
+pub mod walk;
 
 use crate::args::Blocks as What;
 use crate::config::Config;
@@ -28,6 +33,9 @@ pub fn run(config: Config, what: What) -> Result<(), Fatal> {
     match what {
         What::Verify => verify(&config),
         What::Repair => repair(&config),
+        What::Stats { heights, find, json } => stats::run(&config, &heights, find.as_deref(), json),
+        What::Cat { what, tx, form } => cat::run(&config, &what, tx.as_deref(), form),
+        What::Export { folder, heights } => export::run(&config, &folder, &heights),
         What::Truncate { height, yes } => truncate::run(&config, height, yes),
     }
 }
@@ -211,7 +219,7 @@ fn open_to_write(path: &Path) -> Result<File, Fatal> {
 }
 
 /// The file ends there, padded to a page as the node wants it, durably.
-fn end_at(file: &File, path: &Path, end: u64) -> Result<(), Fatal> {
+pub fn end_at(file: &File, path: &Path, end: u64) -> Result<(), Fatal> {
     let cut = file.set_len(end).and_then(|()| file.set_len(end.next_multiple_of(PAGE))).and_then(|()| file.sync_all());
     cut.map_err(|why| trouble::fatal(path, "cutting of", why))
 }

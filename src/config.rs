@@ -224,8 +224,21 @@ fn work(text: &str) -> Result<Work, String> {
 
 /// Refuses settings that do not go together, and executors that would have no CPU, where any are to be started.
 fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), String> {
-    use Command::{Blocks, Inspect, Rules, Topology, Tune};
-    let starts = !matches!(command, Some(Topology | Rules | Tune(_) | Blocks(_) | Inspect { .. }));
+    use Command::{Blocks, Console, Inspect, Pull, Rules, Topology, Tune, Txmap, Watch};
+    let starts = !matches!(
+        command,
+        Some(
+            Topology
+                | Rules
+                | Tune(_)
+                | Blocks(_)
+                | Console { .. }
+                | Inspect { .. }
+                | Txmap { .. }
+                | Watch { .. }
+                | Pull { .. }
+        )
+    );
     if config.prune.is_some() && config.checkpoint_bandwidth == 0 {
         return Err("--prune: blocks are given up once two checkpoints of the coins stand above them, and \
                      --checkpoint-bandwidth 0 makes none; try: --checkpoint-bandwidth 16M"

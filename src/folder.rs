@@ -183,11 +183,7 @@ impl Folder {
                 ),
             })
         };
-        let hashes: Vec<BlockHash> = text.lines().map(hash).collect::<Result<_, _>>()?;
-        if !hashes.is_empty() {
-            tracing::warn!("{} block(s) invalidated by hand stay so: see {}", hashes.len(), path.display());
-        }
-        Ok(hashes)
+        text.lines().map(hash).collect()
     }
 
     /// Opens or makes blocks.bin, finds its records with the help of the block index, brings that up to date, cuts a torn
@@ -239,7 +235,7 @@ impl Folder {
 }
 
 /// Records of a file of blocks, with progress on anything longer than two seconds; `copies` are those of a block index.
-fn index(params: &Params, source: &Source, copies: &[&[u8]]) -> Result<block_index::Opened, Fatal> {
+pub fn index(params: &Params, source: &Source, copies: &[&[u8]]) -> Result<block_index::Opened, Fatal> {
     let path = &source.path;
     let failed = |why: std::io::Error| trouble::fatal(path, "read of", why);
     let file = File::open(path).map_err(|why| Fatal::Usage(format!("cannot open {}: {why}", path.display())))?;

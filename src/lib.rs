@@ -7,8 +7,10 @@ mod ask;
 mod blocks;
 mod cache;
 mod checkpoints;
+mod client;
 mod coins;
 mod config;
+mod console;
 mod demo;
 pub mod disk;
 mod door;
@@ -25,16 +27,20 @@ mod monitor;
 pub mod net;
 mod network;
 mod progress;
+mod pull;
 pub mod pump;
 mod rules;
 mod run;
 mod settings;
 mod snapshot;
 mod sparse;
+mod stored;
 mod top;
 mod trouble;
+mod txmap;
 mod values;
 mod verify;
+mod watch;
 
 use crate::args::{Command, Tune};
 use crate::config::Config;
@@ -77,9 +83,13 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Demo) => demo::run(config),
         Some(Command::Coins(what)) => coins::run(config, what),
         Some(Command::Blocks(what)) => blocks::run(config, what),
+        Some(Command::Console { offline, eval, seconds }) => console::run(&config, offline, eval, seconds),
         Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
         Some(Command::Top { once }) => top::run(&config, once),
         Some(Command::Tune(what)) => tune(&config, what),
+        Some(Command::Txmap { txids, follow }) => txmap::run(&config, &txids, follow),
+        Some(Command::Watch { peer, transactions }) => watch::run(&config, &peer, transactions),
+        Some(Command::Pull { peer }) => pull::run(&config, &peer),
         Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
         Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),
     }

@@ -1,13 +1,19 @@
-//! The monitor: a prompt on a unix socket, for `nc -U` or a script. One line is one question, its answer is printed.
+//! The monitor: a prompt on a unix socket, for `nc -U`, `caesure console` or a script. A line is a question to the status
+//! shard, or code in the language of the console, which runs on a thread of its own; its answer is printed.
 //!
-//! Never knows which questions there are; `quit` and the end of input are the only words it understands itself.
+//! Understands no question itself but `quit` and the end of input, and never runs code.
+//!
+//! Whoever sends a line of nothing but [`MARK`] sees no prompts from then on: each answer ends with that byte and `.`, `!`
+//! where it failed, or `+` where more lines must come.
 
 use crate::ask::Ask;
+use crate::console::{Came, Inside, MARK, Said, Script};
 use crate::door::Door;
 use futures_lite::future::or;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
+use shards::status::text::COMMANDS;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
@@ -16,12 +22,14 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 /// Sessions at once; one more is told so and let go.
 const SESSIONS_MAX: usize = 16;
-/// Bytes a line may have; the longest real one, a coin's TXID:N, has 80.
-const LINE_MAX: usize = 4096;
+/// Bytes a line may have: a transaction's hex digits, for make_tx.
+const LINE_MAX: usize = 16 << 10;
 /// Connections that may wait in the kernel's queue.
 const BACKLOG: i32 = 16;
 /// How long a session may leave an answer unread. One that says nothing may stay.
@@ -30,7 +38,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// glommio looks at sockets and timers only when no task is runnable.
 const BREATH: Duration = Duration::from_micros(10);
 
-const BANNER: &str = concat!("caesure ", env!("CARGO_PKG_VERSION"), "; help lists the commands\n> ");
+/// Between two looks at what a script has come to; it doubles up to the second.
+const LOOKS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(4)];
+/// Questions that are no commands for people.
+const OTHERS: [&str; 5] = ["json", "page", "digest", "stats", "dump"];
+/// Words with which code begins where another word follows.
+const CODE: [&str; 10] = ["let", "const", "if", "for", "while", "do", "return", "fn", "switch", "throw"];
+
+/// What is added to the list of commands.
+const HELP: &str =
+    "\nhelp()                       what else can be typed: blocks, transactions, scripts, parts of the node";
+
+const BANNER: &str =
+    concat!("caesure ", env!("CARGO_PKG_VERSION"), "; help lists the commands, help() what there is beside them\n> ");
 
 /// Listens at `path`, which only this process's user may open, from the first moment on. A socket that nobody answers on
 /// is replaced; one that somebody does, or any other kind of file, is an error of kind `AddrInUse`.
@@ -69,11 +89,12 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
 }
 
 /// Answers on `listener`, for ever. To be run as a task of its own on the executor of whoever answers `ask`.
-pub async fn serve(listener: UnixListener, ask: impl Ask) {
-    run(listener, ask, PATIENCE).await;
+pub async fn serve(listener: UnixListener, ask: impl Ask, inside: Arc<Inside>) {
+    run(listener, ask, Some(inside), PATIENCE).await;
 }
 
-async fn run(listener: UnixListener, ask: impl Ask, patience: Duration) {
+/// Without an inside every line is a question.
+async fn run(listener: UnixListener, ask: impl Ask, inside: Option<Arc<Inside>>, patience: Duration) {
     let mut door = match Door::new(listener) {
         Ok(door) => door,
         Err(error) => return tracing::error!("the monitor cannot be served: {error}"),
@@ -81,14 +102,14 @@ async fn run(listener: UnixListener, ask: impl Ask, patience: Duration) {
     // One clone for each session, and this one.
     let places = Rc::new(());
     loop {
-        let mut session = Session { stream: door.next().await, pending: Vec::new(), patience };
+        let mut session = Session::new(door.next().await, patience);
         if Rc::strong_count(&places) > SESSIONS_MAX {
             let _ = session.say(&format!("{SESSIONS_MAX} sessions are open, more there cannot be\n")).await;
             continue;
         }
-        let (place, ask) = (places.clone(), ask.clone());
+        let (place, ask, inside) = (places.clone(), ask.clone(), inside.clone());
         glommio::spawn_local(async move {
-            if let Err(error) = session.talk(ask).await {
+            if let Err(error) = session.talk(ask, inside).await {
                 tracing::debug!("a session of the monitor: {error}");
             }
             drop(place);
@@ -102,24 +123,89 @@ struct Session {
     /// Bytes that came after the last line taken, at most [`LINE_MAX`] and one read.
     pending: Vec<u8>,
     patience: Duration,
+    /// Ends of answers are marked, for a program.
+    marked: bool,
+    /// Where code runs, once there was any.
+    script: Option<Script>,
+    /// Code waits for more lines.
+    open: bool,
 }
 
 impl Session {
+    fn new(stream: TcpStream, patience: Duration) -> Session {
+        Session { stream, pending: Vec::new(), patience, marked: false, script: None, open: false }
+    }
+
     /// Answers lines until `quit`, the end of input, or a failure.
-    async fn talk(&mut self, ask: impl Ask) -> io::Result<()> {
+    async fn talk(&mut self, ask: impl Ask, inside: Option<Arc<Inside>>) -> io::Result<()> {
         self.say(BANNER).await?;
         while let Some(line) = self.line().await? {
-            match line.as_str() {
-                "quit" => return Ok(()),
-                "" => self.say("> ").await?,
-                _ => {
-                    let answer = ask.ask(line).await;
-                    self.say(&format!("{}\n> ", printable(&answer))).await?;
+            let inside_help = inside.as_ref().map(|_| HELP);
+            let inside = inside.as_ref().filter(|_| self.open || !is_command(&line));
+            let came = match (line.as_str(), inside) {
+                ("quit", _) => return Ok(()),
+                (mark, _) if mark.chars().eq([MARK]) => {
+                    self.marked = true;
+                    self.script.iter().for_each(Script::forget);
+                    Came::Done
                 }
-            }
+                ("", _) if !self.open => Came::Done,
+                (_, Some(inside)) => self.run(line, &ask, inside).await?,
+                (_, None) => {
+                    let more = inside_help.filter(|_| line.eq_ignore_ascii_case("help")).unwrap_or_default();
+                    let answer = ask.ask(line).await + more;
+                    self.say(&format!("{}\n", printable(answer.trim_end()))).await?;
+                    Came::Done
+                }
+            };
+            self.open = came == Came::More;
+            self.prompt(came).await?;
             glommio::timer::sleep(BREATH).await;
         }
+        if self.open
+            && let Some(inside) = &inside
+        {
+            self.run(String::new(), &ask, inside).await?;
+        }
         Ok(())
+    }
+
+    async fn prompt(&mut self, came: Came) -> io::Result<()> {
+        let text = match (self.marked, came) {
+            (false, Came::More) => "... ".to_owned(),
+            (false, _) => "> ".to_owned(),
+            (true, Came::More) => format!("{MARK}+"),
+            (true, Came::Failed) => format!("{MARK}!"),
+            (true, Came::Done) => format!("{MARK}."),
+        };
+        self.say(&text).await
+    }
+
+    /// Has a line of code run, says what it prints and answers what it asks.
+    async fn run(&mut self, line: String, ask: &impl Ask, inside: &Arc<Inside>) -> io::Result<Came> {
+        if self.script.is_none() {
+            self.script = Some(inside.start()?);
+        }
+        self.script.as_ref().expect("just started").line(line);
+        let mut pause = LOOKS[0];
+        loop {
+            let said = self.script.as_ref().expect("just started").said.try_recv();
+            match said {
+                Ok(Said::Print(text)) => self.say(&printable(&text)).await?,
+                Ok(Said::Ask(question, answer)) => {
+                    // Whoever asked may be gone.
+                    let _ = answer.send(ask.ask(question).await);
+                }
+                Ok(Said::Ended(came)) => return Ok(came),
+                Err(TryRecvError::Empty) => {
+                    glommio::timer::sleep(pause).await;
+                    pause = (pause * 2).min(LOOKS[1]);
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => return Err(io::Error::other("a script's thread has ended")),
+            }
+            pause = LOOKS[0];
+        }
     }
 
     /// The next line without its end and without spaces around it; what input ends with counts as one, then `None`.
@@ -157,10 +243,24 @@ fn trimmed(line: &[u8]) -> String {
     String::from_utf8_lossy(line).trim().to_string()
 }
 
-/// The answer without the newlines it ends with, and with nothing in it that a terminal would obey.
-fn printable(answer: &str) -> String {
+/// A text with nothing in it that a terminal would obey.
+fn printable(text: &str) -> String {
     let harmless = |c: char| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c };
-    answer.trim_end().chars().map(harmless).collect()
+    text.chars().map(harmless).collect()
+}
+
+/// Whether a line is a question, not code: it begins with a command, or is words that cannot be code, which is answered
+/// with what was perhaps meant.
+fn is_command(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let (first, second) = (words.next().unwrap_or_default(), words.next());
+    let known = COMMANDS.iter().map(|(usage, _)| usage.split(' ').next().expect("split gives at least one"));
+    let is_known = known.chain(OTHERS).any(|name| name.eq_ignore_ascii_case(first));
+    let is_word = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '@');
+    match second {
+        None => is_known,
+        Some(second) => is_word(first) && is_word(second) && !CODE.contains(&first) && second != "in",
+    }
 }
 
 #[cfg(test)]

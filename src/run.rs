@@ -1,14 +1,14 @@
 //! A node from a checked configuration: folder, plan, one executor per core, ready or not, until it stops.
 
 use crate::config::{Config, cpus_allowed};
-use crate::disk::{Access, BLOCK_INDEX, Disk, Source};
+use crate::disk::{Access, BLOCK_INDEX, Disk, INVALIDATED, Source};
 use crate::exit::Fatal;
 use crate::folder::{Blocks, Folder, to_import};
 use crate::links::{self, Ends, Links};
 use crate::net::Net;
 use crate::pump::{Core, News, Parts};
 use crate::values::Target;
-use crate::{checkpoints, executor, http, monitor, snapshot, sparse};
+use crate::{checkpoints, console, executor, http, monitor, snapshot, sparse};
 use consensus::Params;
 use ledger::Seed;
 use ledger::record::Index;
@@ -168,7 +168,7 @@ impl Node {
             indexes,
             // What was refused once is audited like the rest.
             refused: if audit.is_some() { Vec::new() } else { folder.refused() },
-            invalidated: if audit.is_some() { Vec::new() } else { folder.invalidated()? },
+            invalidated: if audit.is_some() { Vec::new() } else { invalidated(&folder)? },
             addresses: folder.read("peers"),
             checkpoints: checkpoints::find(&checkpoints::folder_of(&folder.path, side), params)?,
             snapshot,
@@ -291,6 +291,16 @@ impl Node {
             Stop::Done => unreachable!("no failure"),
         }
     }
+}
+
+/// Blocks invalidated by hand, said once.
+fn invalidated(folder: &Folder) -> Result<Vec<consensus::BlockHash>, Fatal> {
+    let hashes = folder.invalidated()?;
+    if !hashes.is_empty() {
+        let path = folder.path.join(INVALIDATED);
+        tracing::warn!("{} block(s) invalidated by hand stay so: see {}", hashes.len(), path.display());
+    }
+    Ok(hashes)
 }
 
 /// What is left to do where blocks are needed that are gone.
@@ -432,7 +442,8 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
         glommio::spawn_local(http::serve(listener, users, this.clone())).detach();
     }
     if let Some(listener) = listeners.prompt {
-        glommio::spawn_local(monitor::serve(listener, this.clone())).detach();
+        let inside = console::Inside::new(blueprint.params, blueprint.config.folder.clone());
+        glommio::spawn_local(monitor::serve(listener, this.clone(), inside)).detach();
     }
     if blueprint.plan.home(ShardId::Chain) == core {
         for (file, index) in (0..).zip(&blueprint.indexes) {

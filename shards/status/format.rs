@@ -1,6 +1,8 @@
 //! How numbers, durations and foreign text are written, the same on the page and at the prompt.
 //! Knows nothing of what they mean.
 
+pub use describe::{btc, hex};
+
 /// Digits in groups of three: `1,234,567`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
@@ -40,11 +42,6 @@ pub fn duration(s: u64) -> String {
     }
 }
 
-/// Satoshi as BTC with eight digits.
-pub fn btc(satoshi: u64) -> String {
-    format!("{}.{:08}", satoshi / consensus::COIN, satoshi % consensus::COIN)
-}
-
 /// Share of `part` in `whole` in percent; of nothing it is none.
 pub fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
@@ -53,11 +50,6 @@ pub fn percent(part: u64, whole: u64) -> f64 {
 /// Share for readers: one decimal, cut and not rounded, so that 100.0 is said of the whole only.
 pub fn percent_text(part: u64, whole: u64) -> String {
     format!("{:.1} %", (percent(part, whole) * 10.0).floor() / 10.0)
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Text from outside made fit to be shown: what is not printable ASCII becomes `?` (a terminal obeys

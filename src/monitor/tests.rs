@@ -30,7 +30,7 @@ impl Drop for Folder {
 
 fn serve_at(path: &Path, patience_ms: u64) {
     let listener = bind(path).unwrap();
-    run_forever(move || run(listener, Echo, Duration::from_millis(patience_ms)));
+    run_forever(move || run(listener, Echo, None, Duration::from_millis(patience_ms)));
 }
 
 fn open(path: &Path) -> UnixStream {
@@ -66,6 +66,37 @@ fn lines_are_asked_and_answers_printed() {
     assert_eq!(talk(b"a\nb"), "[a]\n> [b]\n> ", "the end of input ends a line");
     assert_eq!(talk(b"\xff\x1b[2J\n"), "[\u{fffd}?[2J]\n> ", "nothing that a terminal obeys");
     assert_eq!(talk(b"a\nquit\nb\n"), "[a]\n> ", "nothing after quit");
+}
+
+#[test]
+fn questions_are_told_from_code() {
+    for question in
+        ["status", "help", "Status", "block 5", "coin 00:1 @7", "coin 00:1", "blok 3", "json", "deployments"]
+    {
+        assert!(is_command(question), "{question}");
+    }
+    for code in [
+        "db",
+        "help()",
+        "let x = 1",
+        "x",
+        "block = 5",
+        "block.dump()",
+        "for tx in b",
+        "if x { 1 }",
+        "1 + 1",
+        "_",
+        "n in db",
+    ] {
+        assert!(!is_command(code), "{code}");
+    }
+}
+
+#[test]
+fn a_program_sees_marks_and_no_prompts() {
+    let folder = Folder::new("marks");
+    serve_at(&folder.socket(), 10_000);
+    assert_eq!(talk(&folder.socket(), b"\x1e\nstatus\n\nx\x1ey\n"), "\u{1e}.[status]\n\u{1e}.\u{1e}.[x?y]\n\u{1e}.");
 }
 
 #[test]

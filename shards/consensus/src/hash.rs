@@ -16,7 +16,7 @@ pub fn sha256d(data: &[u8]) -> [u8; 32] {
 }
 
 /// RIPEMD-160 of the SHA-256 of `data`: the hash of keys and scripts.
-pub(crate) fn hash160(data: &[u8]) -> [u8; 20] {
+pub fn hash160(data: &[u8]) -> [u8; 20] {
     ripemd160(&sha256(data))
 }
 

@@ -40,7 +40,7 @@ pub use block_rules::{
 };
 pub use deployments::{BURIED, Buried, NEVER, SCRIPT_RULES, ScriptRule};
 pub use facts::{Commitment, Facts};
-pub use hash::{BadHex, BlockHash, CoinsHash, Txid, sha256, sha256d};
+pub use hash::{BadHex, BlockHash, CoinsHash, Txid, hash160, sha256, sha256d};
 pub use header::Header;
 pub use header_rules::{HEADER, HeaderCx, HeaderRow, check_header};
 pub use params::{AssumeUtxo, BIP34_IMPLIES_BIP30_LIMIT, COIN, MAX_MONEY, Network, Params, UnknownNetwork};

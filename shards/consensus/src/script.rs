@@ -27,6 +27,7 @@ mod tests;
 mod verify;
 
 pub use checker::{AtOnce, Checker, Key, Recorder, Row};
+pub use checksig::is_strict_der;
 pub use curve::uncompressed;
 pub use error::ScriptError;
 pub use flags::{Flags, UnknownFlag};

@@ -5,7 +5,7 @@
 use crate::headers::{Headers, NodeId};
 use crate::record::Record;
 use bytes::Bytes;
-use consensus::{BLOCK_CONTEXT, Block, BlockCx, BlockHash, Kind, Params, Rule, check_block};
+use consensus::{BLOCK_CONTEXT, Block, BlockCx, BlockHash, Header, Kind, Params, Rule, check_block};
 use hashbrown::HashMap;
 
 /// Whether these bytes are the block that a record's header stands for; if not, a rule of the kind that says so. Any other
@@ -26,31 +26,68 @@ pub fn check_bytes(params: &Params, record: &Record, height: Option<u32>, bytes:
 /// Records as a tree.
 #[derive(Debug)]
 pub struct Inventory {
-    /// All headers that lead back to genesis.
+    /// All headers that lead back to genesis, in the order in which their last ancestor came.
     pub tree: Headers,
+    /// By record.
     nodes: Vec<Option<NodeId>>,
+    /// By node, the last of its records.
+    records: Vec<Option<usize>>,
+    /// Records whose parents have not come, by parent.
+    waiting: HashMap<BlockHash, Vec<(usize, Header, BlockHash)>>,
 }
 
 impl Inventory {
+    /// Of no record.
+    pub fn new(params: &Params) -> Inventory {
+        let tree = Headers::new(params.genesis);
+        Inventory { tree, nodes: Vec::new(), records: vec![None], waiting: HashMap::new() }
+    }
+
     /// Of records that lie in any order.
     pub fn of(params: &Params, records: &[Record]) -> Inventory {
-        let mut tree = Headers::new(params.genesis);
-        let mut children = HashMap::<BlockHash, Vec<usize>>::new();
-        for (number, record) in records.iter().enumerate() {
-            children.entry(record.header.prev).or_default().push(number);
+        let mut inventory = Inventory::new(params);
+        records.iter().for_each(|record| inventory.add(record));
+        inventory
+    }
+
+    /// One more record; its number is how many there were.
+    pub fn add(&mut self, record: &Record) {
+        let number = self.nodes.len();
+        self.nodes.push(None);
+        self.settle(vec![(number, record.header, record.hash)]);
+    }
+
+    /// Finds the places of records, and of those that waited for them.
+    fn settle(&mut self, mut next: Vec<(usize, Header, BlockHash)>) {
+        while let Some((number, header, hash)) = next.pop() {
+            let node = match (self.tree.find(&hash), self.tree.find(&header.prev)) {
+                (Some(known), _) => known,
+                (None, Some(parent)) => self.tree.insert(parent, header, hash),
+                (None, None) => {
+                    self.waiting.entry(header.prev).or_default().push((number, header, hash));
+                    continue;
+                }
+            };
+            self.records.resize(self.tree.len(), None);
+            let last = &mut self.records[node as usize];
+            *last = (*last).max(Some(number));
+            self.nodes[number] = Some(node);
+            next.extend(self.waiting.remove(&hash).unwrap_or_default());
         }
-        let (mut nodes, mut parents) = (vec![None; records.len()], vec![0]);
-        for (number, record) in records.iter().enumerate() {
-            nodes[number] = (record.hash == params.genesis_hash).then_some(0);
-        }
-        while let Some(parent) = parents.pop() {
-            for number in children.remove(&tree.node(parent).hash).unwrap_or_default() {
-                let node = tree.insert(parent, records[number].header, records[number].hash);
-                nodes[number] = Some(node);
-                parents.push(node);
-            }
-        }
-        Inventory { tree, nodes }
+    }
+
+    /// A header whose block has not come, above one that is there; its name.
+    pub fn insert(&mut self, parent: NodeId, header: Header, hash: BlockHash) -> NodeId {
+        let node = self.tree.insert(parent, header, hash);
+        self.records.resize(self.tree.len(), None);
+        let next = self.waiting.remove(&hash).unwrap_or_default();
+        self.settle(next);
+        node
+    }
+
+    /// The last record of a block: whatever was found damaged was appended again.
+    pub fn record(&self, node: NodeId) -> Option<usize> {
+        self.records[node as usize]
     }
 
     /// The height of a record's block; none where one of its ancestors is not there.

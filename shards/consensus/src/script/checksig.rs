@@ -316,7 +316,7 @@ fn check_signature_encoding(signature: &[u8], flags: Flags) -> Result<(), Script
 
 /// BIP66: `30 len 02 len R 02 len S hashtype`, R and S positive and as short as can be. Core
 /// `IsValidSignatureEncoding`.
-fn is_strict_der(signature: &[u8]) -> bool {
+pub fn is_strict_der(signature: &[u8]) -> bool {
     let integer = |bytes: &[u8]| match bytes {
         [] => false,
         [0, next, ..] => next & 0x80 != 0,

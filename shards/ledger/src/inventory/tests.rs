@@ -34,10 +34,35 @@ fn heights_come_from_the_tree_whatever_the_order() {
     let found = Inventory::of(regtest(), &records(&[0, 1, 1, 2, 4], &[0, 5, 3, 4, 1, 2]));
     let heights: Vec<_> = (0..6).map(|record| found.height(record)).collect();
     assert_eq!(heights, [0, 4, 2, 3, 1, 2].map(Some));
+    let own = |record: usize| found.nodes[record].and_then(|node| found.record(node));
+    assert!((0..6).all(|record| own(record) == Some(record)));
     // Without block 2, those on it are of nobody.
     let found = Inventory::of(regtest(), &records(&[0, 1, 1, 2, 4], &[0, 1, 3, 4, 5]));
     let heights: Vec<_> = (0..5).map(|record| found.height(record)).collect();
     assert_eq!(heights, [Some(0), Some(1), Some(2), None, None]);
+}
+
+#[test]
+fn records_may_come_one_by_one_and_twice() {
+    let all = records(&[0, 1, 1, 2, 4], &[0, 5, 3, 4, 1, 2, 4]);
+    let mut found = Inventory::new(regtest());
+    for (number, record) in all.iter().enumerate() {
+        assert_eq!(found.nodes.len(), number);
+        found.add(record);
+    }
+    assert_eq!((found.tree.len(), found.height(1), found.height(6)), (6, Some(4), Some(3)));
+    let node = found.tree.find(&all[3].hash).unwrap();
+    assert_eq!(found.record(node), Some(6), "the last of two");
+    assert!(found.waiting.is_empty());
+    // A header alone is a place for those above it, and not there itself until its record comes.
+    let mut found = Inventory::new(regtest());
+    [0, 2].iter().for_each(|number| found.add(&all[*number]));
+    let node = |found: &Inventory, number: usize| found.tree.find(&all[number].hash);
+    assert_eq!((found.tree.len(), node(&found, 2)), (1, None));
+    let one = found.insert(0, all[4].header, all[4].hash);
+    assert_eq!((found.record(one), node(&found, 2).and_then(|node| found.record(node))), (None, Some(1)));
+    found.add(&all[4]);
+    assert_eq!(found.record(one), Some(2));
 }
 
 #[test]
