@@ -139,7 +139,8 @@ impl Prover {
         let mut tally = Tally::default();
         good.clear();
         good.resize(rows.len(), false);
-        (self.asked.clear(), self.of.clear());
+        self.asked.clear();
+        self.of.clear();
         for (index, row) in rows.iter().enumerate() {
             match plain(row) {
                 Some(plain) => {
@@ -159,7 +160,7 @@ impl Prover {
         for (&index, &proven) in self.of.iter().zip(&self.proven) {
             tally.proven += u64::from(proven);
             good[index] = proven;
-            if both || proven && dice() % RECHECK_EACH == 0 {
+            if both || proven && dice().is_multiple_of(RECHECK_EACH) {
                 let holds = rows[index].holds();
                 tally.rechecked += u64::from(proven);
                 tally.wrong += u64::from(proven && !holds);

@@ -7,6 +7,7 @@
 pub mod forks;
 pub mod format;
 pub mod json;
+mod lanes;
 pub mod page;
 mod survey;
 pub mod text;

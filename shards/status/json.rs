@@ -2,29 +2,15 @@
 //! validated one, is the first key of that name.
 
 use super::format::{clean, hex, percent};
+use super::lanes::Lanes;
 use super::view::{Spent, View};
-use crate::metrics::{Counter, Stage, Work};
+use crate::metrics::Stage;
 use crate::topology::ShardId;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Peers listed; the rest are counted.
 const PEERS_MAX: usize = 1_024;
-
-/// Signatures settled eight at a time.
-#[derive(Serialize)]
-struct Lanes {
-    mode: &'static str,
-    believed: bool,
-    asked: u64,
-    proven: u64,
-    keys_left: u64,
-    scripts_failed: u64,
-    scripts_refused: u64,
-    scripts_undecided: u64,
-    rechecked: u64,
-    wrong: u64,
-}
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -231,22 +217,6 @@ fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-fn lanes(view: &View) -> Lanes {
-    let sum = |of: fn(&Work) -> &Counter| view.setup.pages.sum(of);
-    Lanes {
-        mode: view.setup.lanes.word(),
-        believed: !view.setup.trust.is_lost(),
-        asked: sum(|work| &work.lane_asked),
-        proven: sum(|work| &work.lane_proven),
-        keys_left: sum(|work| &work.lane_key_left),
-        scripts_failed: sum(|work| &work.lane_script_failed),
-        scripts_refused: sum(|work| &work.lane_script_refused),
-        scripts_undecided: sum(|work| &work.lane_script_undecided),
-        rechecked: sum(|work| &work.lane_rechecked),
-        wrong: sum(|work| &work.lane_wrong),
-    }
-}
-
 /// The whole view as one JSON object.
 pub fn json(view: &View) -> String {
     let chain = &view.chain;
@@ -272,7 +242,7 @@ pub fn json(view: &View) -> String {
         signatures_settled,
         scripts_run_again,
         scripts_failed: view.setup.pages.sum(|work| &work.script_failed),
-        lanes: lanes(view),
+        lanes: Lanes::of(view),
         progress_percent: rounded(percent(done, whole)),
         blocks_per_s: rounded(chain.blocks_per_s),
         txs_per_s: rounded(chain.txs_per_s),
