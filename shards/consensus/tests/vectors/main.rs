@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod bundles;
+mod choices;
 mod core;
 mod digests;
 #[path = "../real/files.rs"]
