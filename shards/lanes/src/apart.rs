@@ -1,5 +1,5 @@
 //! Any field, with each operation a function that is called instead of inlined: the same code, compiled in seconds where it
-//! need not be fast. For tests, and for processors without registers.
+//! need not be fast. For tests.
 
 use crate::field::Fe;
 use crate::fused::{Field, Single};

@@ -18,7 +18,7 @@
 
 #![warn(missing_docs)]
 
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(test)]
 mod apart;
 mod field;
 mod fused;

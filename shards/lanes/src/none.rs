@@ -2,12 +2,12 @@
 
 /// Nobody has one.
 #[derive(Clone, Copy)]
-pub enum Ifma {}
+pub struct Ifma(());
 
 impl Ifma {
     /// There are none.
     pub fn detect() -> Option<Ifma> {
-        None
+        None.map(Ifma)
     }
 }
 

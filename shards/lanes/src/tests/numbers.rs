@@ -310,6 +310,18 @@ fn scalars_are_integers_modulo_n() {
     }
 }
 
+/// The last step of a product goes beyond 2^256 only for products that are just above 2^256 − n modulo n: none by chance.
+#[test]
+fn products_that_are_small_modulo_n() {
+    let mut draw = Draw::new(7);
+    let rest = (BigUint::from(1u8) << 256u32) - n();
+    for _ in 0..500 {
+        let a = Scalar([draw.next(), draw.next(), draw.next(), u64::MAX - 1 - draw.below(1 << 60)]);
+        let small = Scalar::checked(to_words(&(&rest + draw.next()))).unwrap();
+        assert_eq!(a.mul(a.inverse().mul(small)), small);
+    }
+}
+
 #[test]
 fn scalars_are_inverted_together() {
     let mut draw = Draw::new(6);
