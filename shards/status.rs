@@ -8,6 +8,7 @@ pub mod forks;
 pub mod format;
 pub mod json;
 pub mod page;
+pub mod scrape;
 mod survey;
 pub mod text;
 pub mod view;
@@ -91,6 +92,11 @@ impl Status {
                 };
                 Ok((Waiting::SurveyWorld(aim), Msg::WhichWorld { question, block: None }))
             }
+            // The edge adds how many bytes the disk has left.
+            ("metrics", [free]) => Err(match free.parse() {
+                Ok(free) => scrape::node(&self.view, Some(free)),
+                Err(_) => "error: after metrics goes nothing, or the bytes that the disk has left".into(),
+            }),
             ("invalidate" | "reconsider", rest) => self.ask_decision(question, &command, rest),
             (command, rest) => Err(match self.at_once(command) {
                 None => text::unknown(command),
@@ -123,6 +129,9 @@ impl Status {
             "topology" => text::topology(&self.view),
             "json" => json::json(&self.view),
             "page" => page::html(&self.view),
+            "metrics" => scrape::node(&self.view, None),
+            "metrics/cores" => scrape::cores(&self.view),
+            "ready" => scrape::ready(&self.view),
             _ => return None,
         })
     }
