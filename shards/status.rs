@@ -4,12 +4,15 @@
 //! nothing, and never sees a socket or an HTTP request: a question is a line of text with a number,
 //! and every question is answered exactly once.
 
+pub mod blocks;
 pub mod forks;
 pub mod format;
+pub mod frame;
 pub mod json;
 pub mod page;
 pub mod scrape;
 mod survey;
+pub mod tables;
 pub mod text;
 pub mod view;
 
@@ -129,6 +132,9 @@ impl Status {
             "topology" => text::topology(&self.view),
             "json" => json::json(&self.view),
             "page" => page::html(&self.view),
+            "connections" => tables::connections(&self.view),
+            "ledger" => tables::ledger(&self.view),
+            "pool" => tables::pool(&self.view),
             "metrics" => scrape::node(&self.view, None),
             "metrics/cores" => scrape::cores(&self.view),
             "ready" => scrape::ready(&self.view),

@@ -6,9 +6,10 @@
 //!
 //! ```text
 //! name    = "caesure_" subject "_" action "_" unit [ "_total" ]
-//! subject = what it is about, one word of SUBJECTS: singular; "core" and "shard" on /metrics/cores and nowhere else
+//! subject = what it is about, one word of those that the test lists, singular; "core" and "shard" on /metrics/cores and
+//!           nowhere else
 //! action  = one word in the past tense: what was done to the subject, or what it did
-//! unit    = the last word before "_total", one of UNITS: base units (bytes, seconds, ratio), else what is counted, in the
+//! unit    = the last word before "_total", listed there too: base units (bytes, seconds, ratio), else what is counted, in the
 //!           plural; "height" is a block's; "info" is always 1 and tells by its labels; "state" is 1 or 0
 //! _total  = on counters, which begin with 0 at each start, since OpenMetrics demands it there; on nothing else
 //! ```
