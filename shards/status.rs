@@ -4,12 +4,16 @@
 //! nothing, and never sees a socket or an HTTP request: a question is a line of text with a number,
 //! and every question is answered exactly once.
 
+pub mod blocks;
 pub mod forks;
 pub mod format;
+pub mod frame;
 pub mod json;
 mod lanes;
 pub mod page;
+pub mod scrape;
 mod survey;
+pub mod tables;
 pub mod text;
 pub mod view;
 
@@ -92,6 +96,11 @@ impl Status {
                 };
                 Ok((Waiting::SurveyWorld(aim), Msg::WhichWorld { question, block: None }))
             }
+            // The edge adds how many bytes the disk has left.
+            ("metrics", [free]) => Err(match free.parse() {
+                Ok(free) => scrape::node(&self.view, Some(free)),
+                Err(_) => "error: after metrics goes nothing, or the bytes that the disk has left".into(),
+            }),
             ("invalidate" | "reconsider", rest) => self.ask_decision(question, &command, rest),
             (command, rest) => Err(match self.at_once(command) {
                 None => text::unknown(command),
@@ -124,6 +133,12 @@ impl Status {
             "topology" => text::topology(&self.view),
             "json" => json::json(&self.view),
             "page" => page::html(&self.view),
+            "connections" => tables::connections(&self.view),
+            "ledger" => tables::ledger(&self.view),
+            "pool" => tables::pool(&self.view),
+            "metrics" => scrape::node(&self.view, None),
+            "metrics/cores" => scrape::cores(&self.view),
+            "ready" => scrape::ready(&self.view),
             _ => return None,
         })
     }

@@ -23,7 +23,7 @@ use crate::exit::Fatal;
 use crate::stored::Stored;
 pub use inside::{Inside, Said, Script};
 use limits::{OFFLINE, STACK};
-use objects::Shelf;
+pub use objects::Shelf;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;

@@ -1,12 +1,19 @@
 //! The status page's door: HTTP/1.1 on the status shard's executor. Decides who may ask, for which path, with which headers,
 //! and how long a guest may take.
 //!
-//! Never knows what the page shows: it asks for `page` and `json` and hands on the text. Reads no request body.
+//! Never knows what the page shows: it asks for `page`, `json`, `metrics`, and hands on the text; pages about blocks come from
+//! `pages.rs`. Reads no request body.
+//!
+//! `/healthz` alone needs no name and password: whatever restarts a node that does not answer shall know no secret.
+
+mod route;
 
 use crate::ask::Ask;
 use crate::door::Door;
+use crate::pages::{Found, Pages};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
+use consensus::Network;
 use futures_lite::future::or;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
@@ -19,10 +26,15 @@ use hyper::rt::{self, ReadBufCursor};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
+use route::Route;
+pub use route::Wanted;
+use shards::status::frame;
+use shards::status::scrape::READY;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -54,19 +66,28 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// The same on pages that carry no script; they have a form.
+const STATIC: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
+/// Prometheus' text format.
+const FIGURES: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Answers on `listener`, for ever. Where `users` (name, password) has any, only they are answered (RFC 7617). To be run
 /// as a task of its own on the executor of whoever answers `ask`.
-pub async fn serve(listener: TcpListener, users: Vec<(String, String)>, ask: impl Ask) {
-    run(listener, users, ask, PATIENCE).await;
+pub async fn serve(listener: TcpListener, users: Vec<(String, String)>, ask: impl Ask, house: House) {
+    run(listener, users, ask, house, PATIENCE).await;
 }
 
-async fn run(listener: TcpListener, users: Vec<(String, String)>, ask: impl Ask, patience: Duration) {
+async fn run(listener: TcpListener, users: Vec<(String, String)>, ask: impl Ask, house: House, patience: Duration) {
     let mut door = match Door::new(listener) {
         Ok(door) => door,
         Err(error) => return tracing::error!("the status page cannot be served: {error}"),
     };
     let keys = users.into_iter().map(|(name, pass)| format!("{name}:{pass}").into_bytes()).collect();
-    let site = Rc::new(Site { ask, keys, patience });
+    let site = Rc::new(Site { ask, keys, house, patience });
     let room = Rc::new(Semaphore::new(GUESTS_MAX));
     loop {
         let place = room.acquire_static_permit(1).await.expect("nobody closes the semaphore");
@@ -80,10 +101,42 @@ async fn run(listener: TcpListener, users: Vec<(String, String)>, ask: impl Ask,
     }
 }
 
+/// What answers need besides the status shard's words.
+pub struct House {
+    /// Its name is on every page.
+    pub network: Network,
+    /// The node's, whose disk is looked at.
+    pub folder: PathBuf,
+    /// Where pages about blocks come from.
+    pub pages: Pages,
+}
+
+impl House {
+    fn sentence(&self, status: StatusCode, title: &str, text: &str) -> Response<Full<Bytes>> {
+        html(status, frame::sentence(title, self.network.name(), text))
+    }
+
+    fn found(&self, found: Found) -> Response<Full<Bytes>> {
+        match found {
+            Found::Page(page) => html(StatusCode::OK, page),
+            Found::Goto(address) => goto(address),
+            Found::Nothing(why) => self.sentence(StatusCode::NOT_FOUND, "not here", &why),
+            Found::Failed(why) => self.sentence(StatusCode::INTERNAL_SERVER_ERROR, "it could not be read", &why),
+            Found::Busy => {
+                let why = "Many others are looking things up. Ask again in a moment.";
+                let mut answer = self.sentence(StatusCode::SERVICE_UNAVAILABLE, "busy", why);
+                set(&mut answer, header::RETRY_AFTER, "1");
+                answer
+            }
+        }
+    }
+}
+
 struct Site<A> {
     ask: A,
     /// `name:password` of each user; none: everybody may look.
     keys: Vec<Vec<u8>>,
+    house: House,
     patience: Duration,
 }
 
@@ -110,6 +163,10 @@ impl<A: Ask> Site<A> {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         glommio::timer::sleep(BREATH).await;
+        let path = request.uri().path();
+        if path == "/healthz" && is_look(&request) {
+            return text(StatusCode::OK, "alive\n");
+        }
         if !self.keys.is_empty() {
             let given = request.headers().get(header::AUTHORIZATION);
             if !given.is_some_and(|value| self.admits(value.as_bytes())) {
@@ -121,18 +178,44 @@ impl<A: Ask> Site<A> {
                 return answer;
             }
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        if !is_look(&request) {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "this can only be looked at\n");
             set(&mut answer, header::ALLOW, "GET, HEAD");
             return answer;
         }
-        let (question, kind) = match request.uri().path() {
-            "/" | "/admin" | "/admin/" | "/admin/status" => ("page", "text/html; charset=utf-8"),
-            // The page names it relative to itself, and the page is at / too.
-            "/admin/status.json" | "/status.json" => ("json", "application/json"),
-            _ => return text(StatusCode::NOT_FOUND, "the page is /admin/status\n"),
+        let house = &self.house;
+        let (question, kind) = match route::route(path, request.uri().query()) {
+            Route::Page("page") => ("page".to_owned(), HTML),
+            Route::Page(name) => return html(StatusCode::OK, self.ask.ask(name.to_owned()).await),
+            Route::Json => ("json".to_owned(), "application/json"),
+            // With what only the edge can tell: the kernel has it in memory.
+            Route::Metrics => {
+                let free = tuning::free_bytes(&house.folder);
+                (free.map_or("metrics".to_owned(), |free| format!("metrics {free}")), FIGURES)
+            }
+            Route::Cores => ("metrics/cores".to_owned(), FIGURES),
+            Route::Ready => return self.readiness().await,
+            Route::Read(wanted) => return house.found(house.pages.get(wanted).await),
+            Route::Coin(outpoint) => {
+                let name = format!("coin {}:{}", outpoint.txid, outpoint.vout);
+                let told = self.ask.ask(name.clone()).await;
+                return html(StatusCode::OK, frame::lines(&name, house.network.name(), &told));
+            }
+            Route::Goto(address) => return goto(address),
+            Route::Puzzled => {
+                let what =
+                    "A height, the hash of a block, the txid of a transaction, or TXID:N, a coin, can be looked up.";
+                return house.sentence(StatusCode::BAD_REQUEST, "what is that?", what);
+            }
+            Route::Unknown => return text(StatusCode::NOT_FOUND, "the page is /admin/status\n"),
         };
-        response(StatusCode::OK, kind, self.ask.ask(question.to_string()).await)
+        response(StatusCode::OK, kind, self.ask.ask(question).await)
+    }
+
+    async fn readiness(&self) -> Response<Full<Bytes>> {
+        let answer = self.ask.ask("ready".to_owned()).await;
+        let status = if answer == READY { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        response(status, PLAIN, answer + "\n")
     }
 
     /// Whether these are the credentials of a user. Takes as long for a near miss as for a far one.
@@ -144,6 +227,11 @@ impl<A: Ask> Site<A> {
         let Ok(given) = BASE64_STANDARD.decode(credentials.trim_ascii()) else { return false };
         self.keys.iter().fold(false, |found, key| found | same(key, &given))
     }
+}
+
+/// Whether nothing is to be changed.
+fn is_look(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 /// Comes back when the deadline has passed, wherever it has been moved to meanwhile.
@@ -158,7 +246,23 @@ async fn until(deadline: &Cell<Instant>) {
 }
 
 fn text(status: StatusCode, sentence: &'static str) -> Response<Full<Bytes>> {
-    response(status, "text/plain; charset=utf-8", sentence)
+    response(status, PLAIN, sentence)
+}
+
+/// A page that carries no script.
+fn html(status: StatusCode, page: String) -> Response<Full<Bytes>> {
+    let mut answer = response(status, HTML, page);
+    set(&mut answer, header::CONTENT_SECURITY_POLICY, STATIC);
+    answer
+}
+
+/// Elsewhere; addresses are made here, of numbers and hex digits.
+fn goto(address: String) -> Response<Full<Bytes>> {
+    let mut answer = text(StatusCode::SEE_OTHER, "");
+    let address = HeaderValue::try_from(address).expect("letters, digits, slashes and colons");
+    answer.headers_mut().insert(header::LOCATION, address);
+    set(&mut answer, header::CONTENT_SECURITY_POLICY, STATIC);
+    answer
 }
 
 fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

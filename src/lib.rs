@@ -26,6 +26,7 @@ mod look;
 mod monitor;
 pub mod net;
 mod network;
+mod pages;
 mod progress;
 mod pull;
 pub mod pump;

@@ -41,7 +41,7 @@ const BREATH: Duration = Duration::from_micros(10);
 /// Between two looks at what a script has come to; it doubles up to the second.
 const LOOKS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(4)];
 /// Questions that are no commands for people.
-const OTHERS: [&str; 5] = ["json", "page", "digest", "stats", "dump"];
+const OTHERS: [&str; 8] = ["json", "page", "digest", "stats", "dump", "metrics", "metrics/cores", "ready"];
 /// Words with which code begins where another word follows.
 const CODE: [&str; 10] = ["let", "const", "if", "for", "while", "do", "return", "fn", "switch", "throw"];
 

@@ -8,7 +8,7 @@ use crate::links::{self, Ends, Links};
 use crate::net::Net;
 use crate::pump::{Core, News, Parts};
 use crate::values::Target;
-use crate::{checkpoints, console, executor, http, monitor, snapshot, sparse};
+use crate::{checkpoints, console, executor, http, monitor, pages, snapshot, sparse};
 use consensus::Params;
 use ledger::Seed;
 use ledger::record::Index;
@@ -437,12 +437,19 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
     for listener in listeners.peers {
         Net::listen(&this, listener);
     }
+    let inside = console::Inside::new(blueprint.params, blueprint.config.folder.clone());
     if let Some(listener) = listeners.page {
         let users = blueprint.config.users.iter().map(|user| (user.name.clone(), user.pass.clone())).collect();
-        glommio::spawn_local(http::serve(listener, users, this.clone())).detach();
+        let network = blueprint.params.network;
+        match pages::Pages::start(network, inside.clone()) {
+            Ok(pages) => {
+                let house = http::House { network, folder: blueprint.config.folder.clone(), pages };
+                glommio::spawn_local(http::serve(listener, users, this.clone(), house)).detach();
+            }
+            Err(why) => tracing::error!("the status page cannot be served: no thread: {why}"),
+        }
     }
     if let Some(listener) = listeners.prompt {
-        let inside = console::Inside::new(blueprint.params, blueprint.config.folder.clone());
         glommio::spawn_local(monitor::serve(listener, this.clone(), inside)).detach();
     }
     if blueprint.plan.home(ShardId::Chain) == core {

@@ -203,6 +203,11 @@ impl Stored {
         next
     }
 
+    /// It, or a block below it, was refused or invalidated by hand.
+    pub fn is_out(&self, id: NodeId) -> bool {
+        self.is_out[id as usize]
+    }
+
     /// The ends of all branches, highest first.
     pub fn tips(&self) -> Vec<NodeId> {
         let all = 0..self.len() as NodeId;

@@ -47,6 +47,11 @@ fn path(folder: &Path) -> PathBuf {
     folder.join("txmap.redb")
 }
 
+/// Whether there is an index.
+pub fn is_there(folder: &Path) -> bool {
+    path(folder).exists()
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_concurrency_mode(ConcurrencyMode::SingleWriter).set_cache_size(CACHE);

@@ -42,6 +42,24 @@ pub fn duration(s: u64) -> String {
     }
 }
 
+/// Unix seconds as a date and time in UTC.
+pub fn utc(unix: u64) -> String {
+    let (mut days, s) = (unix / 86_400, unix % 86_400);
+    let mut year = 1970;
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let mut month = 0;
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    format!("{year}-{:02}-{:02} {:02}:{:02}:{:02} UTC", month + 1, days + 1, s / 3_600, s / 60 % 60, s % 60)
+}
+
 /// Share of `part` in `whole` in percent; of nothing it is none.
 pub fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
@@ -89,6 +107,16 @@ mod tests {
         );
         assert_eq!([0.04, 99.9, 12_345.6].map(rate), ["0.0", "99.9", "12,345"]);
         assert_eq!([0, 61, 3_600, 90_000].map(duration), ["0 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]);
+        assert_eq!(
+            [0, 951_782_399, 951_782_400, 1_231_006_505, u32::MAX.into()].map(utc),
+            [
+                "1970-01-01 00:00:00 UTC",
+                "2000-02-28 23:59:59 UTC",
+                "2000-02-29 00:00:00 UTC",
+                "2009-01-03 18:15:05 UTC",
+                "2106-02-07 06:28:15 UTC"
+            ]
+        );
         assert_eq!([1, 5_000_000_000].map(btc), ["0.00000001", "50.00000000"]);
         assert_eq!(percent_text(99_999, 100_000), "99.9 %", "not yet the whole");
         assert_eq!([(0, 0), (7, 7)].map(|(part, whole)| percent_text(part, whole)), ["0.0 %", "100.0 %"]);

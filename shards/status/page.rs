@@ -17,7 +17,8 @@ const WORLDS_MAX: usize = 12;
 /// Leaves of the header tree shown.
 const TIPS_MAX: usize = 12;
 
-const STYLE: &str = include_str!("page.css");
+/// What all pages wear.
+pub(super) const STYLE: &str = include_str!("page.css");
 /// Fetches the page every two seconds and puts it in place, unless something is being selected.
 const SCRIPT: &str = "setInterval(async()=>{try{const t=await(await fetch(location.href)).text(),\
 d=new DOMParser().parseFromString(t,'text/html');if(!getSelection().isCollapsed)return;\
@@ -34,11 +35,12 @@ pub fn html(view: &View) -> String {
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
 <title>{} {} · caesure {network}</title><link rel=icon href=\"data:,\">\
 <noscript><meta http-equiv=refresh content=2></noscript><style>{STYLE}</style><script>{SCRIPT}</script></head><body>\
-<header><span><b>caesure<i>‖</i>{network}</b></span><span>{}</span><span>up {}</span></header>",
+<header><span><b>caesure<i>‖</i>{network}</b></span><span>{}</span><span>up {}</span>{}</header>",
         chain.state.word(),
         thousands(chain.height.into()),
         escape(&view.setup.version, 60),
         duration(view.up_s),
+        super::frame::ways("status"),
     );
     hero(view, &mut out);
     out.push_str("<main>");

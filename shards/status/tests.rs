@@ -1,5 +1,7 @@
 //! The status shard stepped by hand: every question gets exactly one answer.
 
+mod explored;
+mod scrape;
 mod shown;
 mod surveys;
 

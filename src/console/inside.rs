@@ -77,7 +77,8 @@ impl Inside {
         Arc::new(Inside { params, folder, shelf: Mutex::default() })
     }
 
-    fn shelf(&self) -> Result<Arc<Shelf>, String> {
+    /// The folder, shared by all who look into it at the same time.
+    pub fn shelf(&self) -> Result<Arc<Shelf>, String> {
         let mut shared = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shelf) = shared.upgrade() {
             return Ok(shelf);

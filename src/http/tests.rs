@@ -1,10 +1,18 @@
 //! The page's door over real loopback sockets, and its small parts against published vectors.
 
 use super::*;
+use crate::console::Inside;
 use crate::door::testing::{Echo, run_forever};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
+
+/// Of a folder in which nothing lies.
+fn house() -> House {
+    let folder = PathBuf::from("/proc");
+    let pages = Pages::start(Network::Regtest, Inside::new(consensus::Params::of(Network::Regtest), folder.clone()));
+    House { network: Network::Regtest, folder, pages: pages.unwrap() }
+}
 
 /// Serves on a port of the kernel's choice.
 fn served(users: &[(&str, &str)], patience_ms: u64) -> SocketAddr {
@@ -12,7 +20,7 @@ fn served(users: &[(&str, &str)], patience_ms: u64) -> SocketAddr {
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     let users: Vec<_> = users.iter().map(|(name, pass)| (name.to_string(), pass.to_string())).collect();
-    run_forever(move || run(listener, users, Echo, Duration::from_millis(patience_ms)));
+    run_forever(move || run(listener, users, Echo, house(), Duration::from_millis(patience_ms)));
     address
 }
 
@@ -50,7 +58,7 @@ fn status(answer: &str) -> &str {
 #[test]
 fn credentials_as_in_rfc_7617() {
     let keys = vec![b"other:one".to_vec(), b"Aladdin:open sesame".to_vec()];
-    let site = Site { ask: Echo, keys, patience: PATIENCE };
+    let site = Site { ask: Echo, keys, house: house(), patience: PATIENCE };
     // Section 2.
     assert!(site.admits(b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
     assert!(site.admits(b"basic  QWxhZGRpbjpvcGVuIHNlc2FtZQ== "));
@@ -84,6 +92,23 @@ fn paths_and_methods() {
         assert!(answer.contains("\r\ncontent-type: application/json\r\n"), "{answer}");
         assert!(answer.ends_with("\r\n\r\n[json]"), "{answer}");
     }
+    let figures = ask(address, "GET /metrics", "");
+    assert!(figures.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{figures}");
+    // With what the disk has left.
+    let free = figures.split("\r\n\r\n[metrics ").nth(1).and_then(|rest| rest.strip_suffix(']')).unwrap();
+    assert!(free.parse::<u64>().is_ok(), "{figures}");
+    assert!(ask(address, "GET /metrics/cores", "").ends_with("\r\n\r\n[metrics/cores]"));
+    let unready = ask(address, "GET /readyz", "");
+    assert!(status(&unready) == "503" && unready.ends_with("\r\n\r\n[ready]\n"), "{unready}");
+    for (path, question) in [("connections", "connections"), ("ledger", "ledger"), ("pool", "pool")] {
+        assert!(ask(address, &format!("GET /admin/{path}"), "").ends_with(&format!("\r\n\r\n[{question}]")));
+    }
+    let coin = ask(address, &format!("GET /admin/coin/{}:7", "ab".repeat(32)), "");
+    assert!(status(&coin) == "200" && coin.contains(&format!("<pre class=scroll>[coin {}:7]</pre>", "ab".repeat(32))));
+    let unread = ask(address, "GET /admin/block", "");
+    assert!(status(&unread) == "500" && unread.contains("could not be read"), "{unread}");
+    let away = ask(address, "GET /admin/search?q=7", "");
+    assert!(status(&away) == "303" && away.contains("\r\nlocation: /admin/block/7\r\n"), "{away}");
     for path in ["/x", "/admin/statu", "/admin/status/", "//", "/admin/../etc/passwd"] {
         assert_eq!(status(&ask(address, &format!("GET {path}"), "")), "404", "{path}");
     }
@@ -101,7 +126,11 @@ fn paths_and_methods() {
 #[test]
 fn every_answer_is_fenced() {
     let address = served(&[("a", "b")], 10_000);
-    for answer in [ask(address, "GET /", ""), ask(address, "GET /", "Authorization: Basic YTpi\r\n")] {
+    for answer in [
+        ask(address, "GET /", ""),
+        ask(address, "GET /", "Authorization: Basic YTpi\r\n"),
+        ask(address, "GET /healthz", ""),
+    ] {
         for line in [
             "content-security-policy: default-src 'none'; ",
             "x-content-type-options: nosniff\r\n",
@@ -120,6 +149,12 @@ fn only_users_look_where_there_are_any() {
     assert!(nobody.contains("\r\nwww-authenticate: Basic realm=\"caesure\""), "{nobody}");
     assert!(!nobody.contains("[json]"));
     assert_eq!(status(&ask(address, "GET /x", "")), "401", "what there is stays unknown too");
+    for path in ["/metrics", "/metrics/cores", "/readyz"] {
+        assert_eq!(status(&ask(address, &format!("GET {path}"), "")), "401", "{path}");
+    }
+    let alive = ask(address, "GET /healthz", "");
+    assert!(status(&alive) == "200" && alive.ends_with("\r\n\r\nalive\n"), "it knows no secret and tells none");
+    assert_eq!(status(&ask(address, "POST /healthz", "")), "401");
     // a:b and a:c.
     assert_eq!(status(&ask(address, "GET /", "Authorization: Basic YTpi\r\n")), "200");
     let start = Instant::now();
