@@ -229,14 +229,12 @@ pub enum Blocks {
         #[command(flatten)]
         heights: Heights,
     },
-    /// With the node stopped: remove all blocks above a height, on every branch, and the checkpoints above it
+    /// With the node stopped: remove all blocks above a height, on every branch, and the checkpoints above it; without --yes
+    /// it is only said what would go
     Truncate {
         /// The highest that stays
         #[arg(value_name = "HEIGHT")]
         height: u32,
-        /// Do it; without this it is only said what would go
-        #[arg(long)]
-        yes: bool,
     },
 }
 
@@ -391,7 +389,7 @@ struct Options {
     /// them; off; check, to hold all against libsecp256k1; or all, which on main wants --yes [default: auto]
     #[arg(long, global = true, value_name = "auto|off|check|all", help_heading = "Machine")]
     lanes: Option<String>,
-    /// Yes to what is else refused: --lanes all on main
+    /// Yes to what is else not done: `blocks truncate`, and --lanes all on main
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Machine")]
     yes: Option<String>,
     /// One budget for buffers, window, worlds and queues, coins aside: 2G, 512M [default: 1 GiB + 256 MiB per core]
@@ -501,7 +499,7 @@ mod tests {
         assert_eq!(command("caesure tune init --profile laptop --dry-run"), Some(Command::Tune(init)));
         let memory = Remembered { state: "x".into(), dry_run: false };
         assert_eq!(command("caesure tune fini --state x"), Some(Command::Tune(Tune::Fini { memory })));
-        let truncate = Command::Blocks(Blocks::Truncate { height: 7, yes: true });
+        let truncate = Command::Blocks(Blocks::Truncate { height: 7 });
         assert_eq!(command("caesure blocks truncate 7 --yes"), Some(truncate));
         // Nothing is started, so nothing needs a CPU of its own.
         assert_eq!(command("caesure blocks verify --cores 16"), Some(Command::Blocks(Blocks::Verify)));

@@ -36,7 +36,7 @@ pub fn run(config: Config, what: What) -> Result<(), Fatal> {
         What::Stats { heights, find, json } => stats::run(&config, &heights, find.as_deref(), json),
         What::Cat { what, tx, form } => cat::run(&config, &what, tx.as_deref(), form),
         What::Export { folder, heights } => export::run(&config, &folder, &heights),
-        What::Truncate { height, yes } => truncate::run(&config, height, yes),
+        What::Truncate { height } => truncate::run(&config, height, config.yes),
     }
 }
 

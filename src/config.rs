@@ -94,6 +94,8 @@ pub struct Config {
     pub assume_valid: Option<BlockHash>,
     /// Who settles signatures.
     pub lanes: Mode,
+    /// Yes to what is else not done.
+    pub yes: bool,
     /// The TOML file that was read.
     pub config: Option<PathBuf>,
     /// Settings that have no effect, or one that may surprise; to be said at start.
@@ -136,6 +138,7 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         min_chain_work: l.one(Setting::MinChainWork, params.min_chain_work, work)?,
         assume_valid: l.one(Setting::Assumevalid, assumed, network::assume_valid)?,
         lanes: l.one(Setting::Lanes, Mode::Auto, lanes)?,
+        yes: l.one(Setting::Yes, false, values::switch)?,
         config: l.file.clone(),
         warnings: Vec::new(),
         sources: l.said.iter().map(|(&setting, said)| (setting, said.source)).collect(),
@@ -147,8 +150,7 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         cores,
     };
     fits(&config, command, around.cpus)?;
-    let yes = l.one(Setting::Yes, false, values::switch)?;
-    if config.lanes == Mode::All && chain == Network::Main && !yes {
+    if config.lanes == Mode::All && chain == Network::Main && !config.yes {
         return Err(
             "--lanes all: at the tip of main libsecp256k1 decides, whose word other nodes go by; try: --lanes auto, \
                      or --yes if you mean it"
@@ -319,7 +321,7 @@ impl Config {
             Setting::MinChainWork => self.min_chain_work.to_string(),
             Setting::Assumevalid => self.assume_valid.map_or("0".to_owned(), |hash| hash.to_string()),
             Setting::Lanes => self.lanes.word().to_owned(),
-            Setting::Yes => (self.lanes == Mode::All && self.chain == Network::Main).to_string(),
+            Setting::Yes => self.yes.to_string(),
             Setting::SignetChallenge => match self.params.signet_challenge {
                 Some(script) => script.iter().map(|byte| format!("{byte:02x}")).collect(),
                 None => "none".to_owned(),

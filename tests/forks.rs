@@ -113,7 +113,7 @@ fn a_rival_from_below_the_kept_worlds_wins_all_the_same() {
 /// What it says to a decision, which must be one answer.
 fn decide(node: &Node, line: &str) -> String {
     let answer = node.ask(line);
-    answer.rsplit_once("lists the commands\n> ").unwrap().1.trim_end_matches("\n> ").to_owned()
+    answer.split_once("\n> ").unwrap().1.trim_end_matches("\n> ").to_owned()
 }
 
 fn tip_status(status: &Value, hash: &str) -> String {

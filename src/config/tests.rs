@@ -286,3 +286,15 @@ fn pruning_has_a_least_size_and_needs_checkpoints() {
     assert!(error.contains("--checkpoint-bandwidth 0 makes none"), "{error}");
     assert!(given("main", "0", &[(Setting::CheckpointBandwidth, "0")]).is_ok());
 }
+
+#[test]
+fn lanes_decide_everything_on_main_only_for_who_means_it() {
+    let with = |given: &[(Setting, &str)]| with(given).map(|config| (config.lanes, config.yes));
+    assert_eq!(with(&[]), Ok((Mode::Auto, false)));
+    assert_eq!(with(&[(Setting::Lanes, "check")]), Ok((Mode::Check, false)));
+    let why = with(&[(Setting::Lanes, "all")]).unwrap_err();
+    assert!(why.contains("--lanes all") && why.contains("--yes"), "{why}");
+    assert_eq!(with(&[(Setting::Lanes, "all"), (Setting::Yes, "true")]), Ok((Mode::All, true)));
+    assert_eq!(with(&[(Setting::Lanes, "all"), (Setting::Chain, "signet")]), Ok((Mode::All, false)));
+    assert!(with(&[(Setting::Lanes, "some")]).unwrap_err().contains("auto, off, check, all"));
+}
