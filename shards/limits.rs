@@ -58,7 +58,7 @@ pub const EARLY_MAX: usize = 64;
 /// (libsecp256k1 takes 30 µs each) …
 pub const SLICE_ROWS: usize = 32;
 /// … or so many for lanes, which take a tenth of that for each, and want to be full …
-pub const SLICE_ROWS_LANES: usize = 256;
+pub const SLICE_ROWS_LANES: usize = 128;
 /// … and inputs that it runs for them: those without a signature take a few microseconds.
 pub const SLICE_INPUTS: u32 = 512;
 /// A transaction is cut into runs of at least so many inputs for as many verify shards: a core takes ten milliseconds for
