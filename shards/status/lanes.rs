@@ -1,5 +1,6 @@
 //! What lanes did, as the JSON has it. Shows counters, judges none.
 
+use super::format::thousands;
 use super::view::View;
 use crate::metrics::{Counter, Work};
 use serde::Serialize;
@@ -20,6 +21,17 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
+    /// In a few words: whether they decide, and what they did.
+    pub(super) fn text(&self) -> String {
+        match (self.mode, self.believed) {
+            (_, false) => "OFF: they were wrong; see the log".into(),
+            ("off", true) => "off".into(),
+            (mode, true) => {
+                format!("{mode}; {} proven, {} looked at again", thousands(self.proven), thousands(self.rechecked))
+            }
+        }
+    }
+
     /// Of all cores together.
     pub(super) fn of(view: &View) -> Lanes {
         let sum = |of: fn(&Work) -> &Counter| view.setup.pages.sum(of);

@@ -4,6 +4,7 @@
 
 use super::forks;
 use super::format::{bytes, duration, escape, percent, percent_text, rate, thousands};
+use super::lanes::Lanes;
 use super::view::{SAMPLES, Spent, View};
 use crate::report::Peer;
 use std::fmt::Write;
@@ -91,6 +92,7 @@ fn hero(view: &View, out: &mut String) {
     fact(out, "time left", chain.eta_s.map_or("–".to_string(), duration), "");
     fact(out, "coins", thousands(chain.coins), "");
     fact(out, "age of the tip", view.tip_age_s().map_or("–".to_string(), duration), "");
+    fact(out, "signatures in lanes", Lanes::of(view).text(), "");
     out.push_str("</dl>");
 }
 

@@ -2,6 +2,7 @@
 //! newline. Made from the view alone.
 
 use super::format::{btc, bytes, clean, duration, hex, percent_text, rate, thousands};
+use super::lanes::Lanes;
 use super::view::{Spent, View};
 use consensus::{BlockHash, OutPoint};
 use std::fmt::Write;
@@ -124,6 +125,7 @@ pub fn status(view: &View) -> String {
     line("addresses", format!("{} known", thousands(book.known as u64)));
     let [inputs, signatures, again] = view.scripts().map(thousands);
     line("scripts", format!("{}; {inputs} inputs run, {signatures} signatures, {again} run again", chain.scripts));
+    line("lanes", Lanes::of(view).text());
     if let Some(history) = view.unverified() {
         line("history", history);
     }

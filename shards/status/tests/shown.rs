@@ -144,3 +144,16 @@ fn every_live_world_is_told_with_what_it_changes() {
         page.contains("horizon 100 blocks") && page.contains("119 live over the base") && page.contains(", 99.9 %")
     );
 }
+
+#[test]
+fn lanes_that_were_wrong_are_shown_as_off() {
+    let (mut status, mut cx) = sample(2, 0, "");
+    status.view.setup.pages.work(1).lane_proven.add(1_234_567);
+    for question in ["page", "status"] {
+        assert!(at_once(&mut status, &mut cx, question).contains("auto; 1,234,567 proven, 0 looked at again"));
+    }
+    status.view.setup.trust.lose();
+    for question in ["page", "status"] {
+        assert!(at_once(&mut status, &mut cx, question).contains("OFF: they were wrong; see the log"));
+    }
+}
