@@ -86,6 +86,8 @@ pub struct Tally {
     pub rechecked: u64,
     /// Of these found bad.
     pub wrong: u64,
+    /// The first of those.
+    pub first_wrong: Option<usize>,
 }
 
 /// Lanes of one verify shard.
@@ -163,7 +165,10 @@ impl Prover {
             if both || proven && dice().is_multiple_of(RECHECK_EACH) {
                 let holds = rows[index].holds();
                 tally.rechecked += u64::from(proven);
-                tally.wrong += u64::from(proven && !holds);
+                if proven && !holds {
+                    tally.wrong += 1;
+                    tally.first_wrong.get_or_insert(index);
+                }
                 good[index] = holds;
             }
         }

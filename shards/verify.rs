@@ -210,15 +210,15 @@ impl Verify {
         let prover = self.config.prover.as_mut().expect("who has none is never told to ask lanes");
         let (rows, rng): (&[Row], _) = (&self.recorder.rows, &mut cx.rng);
         let tally = prover.settle(rows, curve == Curve::Both, &mut self.good, || rng.bits());
-        let Tally { asked, proven, keys, rechecked, wrong } = tally;
+        let Tally { asked, proven, keys, rechecked, wrong, first_wrong } = tally;
         let page = self.config.pages.work(self.config.core);
         page.lane_asked.add(asked);
         page.lane_proven.add(proven);
         page.lane_key_left.add(keys);
         page.lane_rechecked.add(rechecked);
         page.lane_wrong.add(wrong);
-        if wrong > 0 {
-            let (block, height) = self.queue.iter().find(|part| part.has_assumed()).expect("its rows").block();
+        if let Some(row) = first_wrong {
+            let (block, height) = self.queue.iter().find(|part| part.recorded(row)).expect("a part's row").block();
             cx.tell(ShardId::Chain, Msg::Doubt { block, height });
         }
     }

@@ -268,9 +268,9 @@ impl Part {
         failed.into_iter().for_each(|(input, error)| self.fail(ScriptFailure { tx, input, error }));
     }
 
-    /// Whether an input of it recorded some of the rows of this slice.
-    pub(super) fn has_assumed(&self) -> bool {
-        !self.assumed.is_empty()
+    /// Whether an input of it recorded that row of this slice.
+    pub(super) fn recorded(&self, row: usize) -> bool {
+        self.assumed.iter().any(|assumed| assumed.rows.contains(&row))
     }
 
     /// Looks what became of the rows of this slice, of which those are `good`.

@@ -59,7 +59,12 @@ fn spend_many(tag: u8, inputs: u32, forged: &[u32]) -> Vec<u8> {
 }
 
 fn block(txs: &[Vec<u8>]) -> Arc<Body> {
-    let mut bytes = vec![4; 80];
+    block_of(4, txs)
+}
+
+/// With a header of its own.
+fn block_of(tag: u8, txs: &[Vec<u8>]) -> Arc<Body> {
+    let mut bytes = vec![tag; 80];
     bytes.push(txs.len() as u8 + 1);
     bytes.extend([1, 0, 0, 0, 1]);
     bytes.extend([[0; 32].as_slice(), &[0xff; 4], &[2, 1, 1], &[0xff; 4], &[1], &[0; 8], &[0], &[0; 4]].concat());

@@ -86,3 +86,19 @@ fn lanes_that_lie_are_found_out_and_believed_no_more() {
         assert_eq!((rig.run().concat(), rig.lanes()[0]), (vec![(999, Some(failure))], asked));
     }
 }
+
+#[test]
+fn a_doubt_names_the_block_of_the_signature() {
+    let mut rig = Rig::with_lanes(true, Curve::Both);
+    let (good, bad) = (block_of(1, &[spend_many(1, 5, &[])]), block_of(2, &[spend_many(2, 5, &[3])]));
+    rig.hand_in(1, &good, RULES, Scripts::Run);
+    rig.hand_in(2, &bad, RULES, Scripts::Run);
+    let cx = rig.step(Msg::Slice);
+    let doubts = cx.words.iter().filter_map(|(_, word)| match word {
+        Msg::Doubt { block, .. } => Some(*block),
+        _ => None,
+    });
+    assert_eq!(doubts.collect::<Vec<_>>(), [bad.block.hash]);
+    let failure = ScriptFailure { tx: 1, input: 3, error: ScriptError::EvalFalse };
+    assert_eq!(verdicts(&cx), [(1, None), (2, Some(failure))]);
+}
