@@ -92,12 +92,16 @@ impl Chain {
 
     /// Whether a block lies deep in the best header chain, and that has the work that a chain must have.
     fn is_buried(&self, node: NodeId) -> bool {
+        let enough = self.tree.node(self.best).work >= self.config.min_work;
+        self.tree.descends(self.best, node) && enough && self.headers_above(node, 1) >= U256::from(BURIED_HEADERS)
+    }
+
+    /// So many times the work that the best header chain has above a block, in headers like its last.
+    fn headers_above(&self, node: NodeId, times: u32) -> U256 {
         let best = self.tree.node(self.best);
         let above: Work = best.work.saturating_sub(self.work(node));
-        let headers = above.checked_div(consensus::work_of(best.header.bits)).expect("a header's work is not zero");
-        self.tree.descends(self.best, node)
-            && best.work >= self.config.min_work
-            && headers >= U256::from(BURIED_HEADERS)
+        let header = consensus::work_of(best.header.bits);
+        above.wrapping_mul_u32(times).checked_div(header).expect("a header's work is not zero")
     }
 
     /// Lanes said yes to a signature that is bad. They are believed no more, and what they may have been asked of is
@@ -128,10 +132,7 @@ impl Chain {
     /// How long finding what lies between a block and the best header takes at that header's difficulty, seconds. Core
     /// `GetBlockProofEquivalentTime`.
     fn buried_s(&self, node: NodeId) -> U256 {
-        let best = self.tree.node(self.best);
-        let above: Work = best.work.saturating_sub(self.work(node));
-        let seconds = above.wrapping_mul_u32(self.config.params.target_spacing);
-        seconds.checked_div(consensus::work_of(best.header.bits)).expect("a header's work is not zero")
+        self.headers_above(node, self.config.params.target_spacing)
     }
 
     /// Which scripts this node verifies, for people.
