@@ -7,7 +7,7 @@
 
 use consensus::script::{Flags, ScriptError};
 use consensus::{CoinView, LoneTx, TxView};
-use std::fmt::Write as _;
+use describe::{hex, unhex};
 
 /// What a line says.
 #[derive(Debug)]
@@ -22,21 +22,6 @@ pub struct Replay {
     pub flags: Flags,
     /// Name of the error that was found.
     pub error: String,
-}
-
-/// Bytes as hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes all");
-        text
-    })
-}
-
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().as_chunks::<2>();
-    let digit = |c: u8| char::from(c).to_digit(16).map(|digit| digit as u8);
-    let all = pairs.0.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
-    if pairs.1.is_empty() { all.collect() } else { None }
 }
 
 /// The line of a spend that failed.
@@ -57,11 +42,11 @@ pub fn read(line: &str) -> Result<Replay, String> {
         let found = line.split_ascii_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
         found.ok_or_else(|| format!("the line has no {name}=..."))
     };
-    let tx = bytes(field("tx")?).ok_or("tx= is not hex")?;
+    let tx = unhex(field("tx")?).ok_or("tx= is not hex")?;
     let tx = LoneTx::parse(tx.into()).map_err(|why| format!("tx= is no transaction: {why}"))?;
     let coin = |text: &str| {
         let (value, script) = text.split_once(':')?;
-        Some((value.parse().ok()?, bytes(script)?))
+        Some((value.parse().ok()?, unhex(script)?))
     };
     let coins = field("coins")?.split(',').map(|text| coin(text).ok_or_else(|| format!("{text:?} is no coin")));
     let coins: Vec<_> = coins.collect::<Result<_, _>>()?;

@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod background;
 mod blocks;
 mod cache;
 mod checkpoints;

@@ -2,6 +2,7 @@
 //! and one block at a time, so that no crowd takes memory or disk from the node. Decides which block is meant; never how
 //! it is shown, nor who asked.
 
+use crate::background;
 use crate::console::{Inside, Shelf};
 use crate::http::Wanted;
 use crate::stored::Stored;
@@ -20,8 +21,6 @@ const WAITING: usize = 16;
 const KEEP: Duration = Duration::from_secs(60);
 /// Between two looks at whether the answer is there; it doubles up to the second.
 const LOOKS: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis(8)];
-/// The least that the kernel gives time to (sched(7)).
-const NICE: i32 = 19;
 
 /// What came of a question.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,7 +50,7 @@ impl Pages {
     /// Starts the thread; nothing is read before the first question.
     pub fn start(network: Network, inside: Arc<Inside>) -> io::Result<Pages> {
         let (questions, asked) = sync_channel(WAITING);
-        std::thread::Builder::new().name("pages".into()).spawn(move || run(network, &inside, &asked))?;
+        std::thread::Builder::new().name("reader".into()).spawn(move || run(network, &inside, &asked))?;
         Ok(Pages { questions })
     }
 
@@ -84,9 +83,7 @@ fn gone() -> Found {
 }
 
 fn run(network: Network, inside: &Inside, asked: &Receiver<(Wanted, Slot)>) {
-    if let Err(why) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
-        tracing::debug!("pages are read as if they were as important as the node: {why}");
-    }
+    background::step_back("reading for pages");
     let mut kept: Option<Arc<Shelf>> = None;
     loop {
         let (wanted, slot) = match asked.recv_timeout(KEEP) {

@@ -91,13 +91,12 @@ impl Puller<'_> {
     fn height(&self) -> u32 {
         let best = self.inventory.best(|_| true, |_| false);
         let tree = &self.inventory.tree;
-        let mut node = tree.node(best);
-        let mut height = node.height;
-        while node.height > 0 {
-            if self.inventory.record(tree.find(&node.hash).expect("its own")).is_none() {
-                height = node.height - 1;
+        let (mut at, mut height) = (best, tree.node(best).height);
+        while at != 0 {
+            if self.inventory.record(at).is_none() {
+                height = tree.node(at).height - 1;
             }
-            node = tree.node(node.parent);
+            at = tree.node(at).parent;
         }
         height
     }

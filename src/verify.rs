@@ -92,7 +92,7 @@ struct Tracer;
 fn hex(bytes: &[u8]) -> String {
     match bytes {
         [] => "(empty)".to_owned(),
-        _ => replay::hex(bytes),
+        _ => describe::hex(bytes),
     }
 }
 

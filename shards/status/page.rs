@@ -5,6 +5,7 @@
 use super::forks;
 use super::format::{bytes, duration, escape, percent, percent_text, rate, thousands};
 use super::lanes::Lanes;
+use super::tables::{WORLDS_HEAD, world_cells};
 use super::view::{SAMPLES, Spent, View};
 use crate::report::Peer;
 use std::fmt::Write;
@@ -216,31 +217,17 @@ fn worlds(view: &View, out: &mut String) {
 /// The highest worlds, and what each changes.
 fn world_rows(view: &View, out: &mut String) {
     let chain = &view.chain;
-    out.push_str(
-        "<div class=scroll><table><tr><th class=n>height<th>hash<th>grew from<th>line<th>status<th class=n>coins\
-<th class=n>made<th class=n>taken<th class=n>memory</tr>",
-    );
+    out.push_str(WORLDS_HEAD);
     for world in chain.worlds.iter().take(WORLDS_MAX) {
         let (hash, parent) = (world.hash.to_string(), world.parent.to_string());
-        let line = match world.active {
-            _ if world.hash == chain.tip => "tip",
-            true => "active",
-            false => "–",
-        };
-        let number = |n: Option<u64>| n.map_or("–".to_string(), thousands);
         let _ = write!(
             out,
-            "<tr><td class=n>{}<td title={hash}><code>…{}</code><td title={parent}><code>…{}</code><td>{line}<td>{}\
-<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+            "<tr><td class=n>{}<td title={hash}><code>…{}</code><td title={parent}><code>…{}</code>",
             thousands(world.height.into()),
             &hash[48..],
             &parent[48..],
-            if world.invalidated { "invalidated by hand" } else { world.status },
-            number(world.coins),
-            number(world.delta.map(|(made, _)| made)),
-            number(world.delta.map(|(_, taken)| taken)),
-            bytes(world.bytes),
         );
+        world_cells(chain, world, out);
     }
     out.push_str("</table></div>");
     if chain.live > WORLDS_MAX {

@@ -3,6 +3,7 @@
 use super::format::{btc, bytes, duration, escape, hex, percent_text, thousands};
 use super::frame::{close, open};
 use super::view::View;
+use crate::report::{Chain, World};
 use std::fmt::Write;
 
 /// Rows of a table at most; the rest are counted.
@@ -124,37 +125,47 @@ fn issued(height: u32, params: &consensus::Params) -> u64 {
     sum
 }
 
+/// What stands over the columns of a table of worlds.
+pub(super) const WORLDS_HEAD: &str = "<div class=scroll><table><tr><th class=n>height<th>hash<th>grew from<th>line<th>status\
+<th class=n>coins<th class=n>made<th class=n>taken<th class=n>memory</tr>";
+
+/// The columns of a world behind its name and its parent's, and the end of its row.
+pub(super) fn world_cells(chain: &Chain, world: &World, out: &mut String) {
+    let number = |n: Option<u64>| n.map_or("–".into(), thousands);
+    let line = match world.active {
+        _ if world.hash == chain.tip => "tip",
+        true => "active",
+        false => "–",
+    };
+    let _ = write!(
+        out,
+        "<td>{line}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+        if world.invalidated { "invalidated by hand" } else { world.status },
+        number(world.coins),
+        number(world.delta.map(|(made, _)| made)),
+        number(world.delta.map(|(_, taken)| taken)),
+        bytes(world.bytes),
+    );
+}
+
 fn worlds(view: &View, out: &mut String) {
     let chain = &view.chain;
     let (picture, left) = super::forks::svg(&chain.worlds);
     let left = if left > 0 { format!("<p class=soft>{left} rivals not drawn</p>") } else { String::new() };
     let _ = write!(
         out,
-        "<section><h2><b>worlds</b><span>{} live over the base</span></h2><div class=\"scroll end\">{picture}</div>{left}\
-<div class=scroll><table><tr><th class=n>height<th>hash<th>grew from<th>line<th>status<th class=n>coins<th class=n>made\
-<th class=n>taken<th class=n>memory</tr>",
+        "<section><h2><b>worlds</b><span>{} live over the base</span></h2><div class=\"scroll end\">{picture}</div>{left}{WORLDS_HEAD}",
         chain.live,
     );
     for world in chain.worlds.iter().take(ROWS_MAX) {
-        let number = |n: Option<u64>| n.map_or("–".into(), thousands);
         let _ = write!(
             out,
-            "<tr><td class=n>{}<td><a href=/admin/block/{1}><code>{1}</code></a><td><code>…{2}</code><td>{3}<td>{4}\
-<td class=n>{5}<td class=n>{6}<td class=n>{7}<td class=n>{8}</tr>",
+            "<tr><td class=n>{}<td><a href=/admin/block/{1}><code>{1}</code></a><td><code>…{2}</code>",
             thousands(world.height.into()),
             world.hash,
             &world.parent.to_string()[48..],
-            match world.active {
-                _ if world.hash == chain.tip => "tip",
-                true => "active",
-                false => "–",
-            },
-            if world.invalidated { "invalidated by hand" } else { world.status },
-            number(world.coins),
-            number(world.delta.map(|(made, _)| made)),
-            number(world.delta.map(|(_, taken)| taken)),
-            bytes(world.bytes),
         );
+        world_cells(chain, world, out);
     }
     out.push_str("</table></div>");
     rest(out, chain.live);

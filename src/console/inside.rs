@@ -4,6 +4,7 @@
 use super::limits::{LIVE, STACK};
 use super::objects::Shelf;
 use super::session::{Came, Session};
+use crate::background;
 use crate::stored::Stored;
 use consensus::Params;
 use std::io;
@@ -17,8 +18,6 @@ use std::time::Duration;
 const WAITING: usize = 16;
 /// How long an answer of the node may take: longer than it waits itself.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The least that the kernel gives time to (sched(7)).
-const NICE: i32 = 19;
 
 /// What sessions of one node share.
 pub struct Inside {
@@ -100,10 +99,7 @@ impl Inside {
     }
 
     fn run(&self, told: &Receiver<Word>, say: &SyncSender<Said>, stop: Arc<AtomicBool>) {
-        let thread = rustix::thread::gettid();
-        if let Err(why) = rustix::process::setpriority_process(Some(thread), NICE) {
-            tracing::debug!("a script runs as important as the node: {why}");
-        }
+        background::step_back("a script");
         let mut session = None;
         for word in told {
             let line = match word {

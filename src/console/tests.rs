@@ -29,19 +29,28 @@ fn folder(name: &str) -> Folder {
     Folder(path)
 }
 
+/// A session over a folder, and what it prints.
+fn session(
+    folder: &Folder,
+    ask: Option<Question>,
+    limits: Limits,
+    stop: Arc<AtomicBool>,
+) -> (Session, Arc<Mutex<String>>) {
+    let stored = Stored::open(Params::of(Network::Regtest), &folder.0).unwrap();
+    let said = Arc::new(Mutex::new(String::new()));
+    let print: Print = {
+        let said = said.clone();
+        Arc::new(move |text: &str| said.lock().unwrap().push_str(text))
+    };
+    (Session::new(Arc::new(Shelf::new(stored)), Network::Regtest, ask, print, limits, stop), said)
+}
+
 /// Talks, on a thread like those that sessions have.
 fn talk(name: &str, limits: Limits, ask: Option<Question>, then: impl FnOnce(&mut dyn FnMut(&str) -> String) + Send) {
     let folder = folder(name);
     std::thread::scope(|scope| {
         let run = || {
-            let stored = Stored::open(Params::of(Network::Regtest), &folder.0).unwrap();
-            let said = Arc::new(Mutex::new(String::new()));
-            let print: Print = {
-                let said = said.clone();
-                Arc::new(move |text: &str| said.lock().unwrap().push_str(text))
-            };
-            let shelf = Arc::new(Shelf::new(stored));
-            let mut session = Session::new(shelf, Network::Regtest, ask, print, limits, Arc::default());
+            let (mut session, said) = session(&folder, ask, limits, Arc::default());
             let mut line = |line: &str| -> String {
                 let came = line.split('\n').map(|line| session.line(line)).last().expect("split gives at least one");
                 let text = std::mem::take(&mut *said.lock().unwrap());
@@ -409,14 +418,7 @@ fn memory_is_bounded_beside_all_counts() {
 fn whoever_waits_no_more_stops_it() {
     let stop = Arc::new(AtomicBool::new(false));
     let folder = folder("stop");
-    let stored = Stored::open(Params::of(Network::Regtest), &folder.0).unwrap();
-    let said = Arc::new(Mutex::new(String::new()));
-    let print: Print = {
-        let said = said.clone();
-        Arc::new(move |text: &str| said.lock().unwrap().push_str(text))
-    };
-    let shelf = Arc::new(Shelf::new(stored));
-    let mut session = Session::new(shelf, Network::Regtest, None, print, OFFLINE, stop.clone());
+    let (mut session, said) = session(&folder, None, OFFLINE, stop.clone());
     let waiter = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
         stop.store(true, Relaxed);

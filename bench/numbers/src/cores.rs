@@ -32,8 +32,8 @@ struct Scene {
     tick: Duration,
 }
 
-/// Starts so many pinned executors, and the desk, over this blocks.bin, each with those of the cast whose home it is; they all hear a Tick this
-/// often. Comes back when all run. Kernel trouble later ends the process: nothing could be measured any more.
+/// Starts so many pinned executors, and the desk, over this blocks.bin, each with those of the cast whose home it is; they all
+/// hear a Tick this often. Comes back when all run. Kernel trouble later ends the process: nothing could be measured any more.
 pub fn start(cores: usize, blocks: &Path, tick: Duration, cast: Vec<(ShardId, Make)>) -> io::Result<()> {
     let (news, heard) = mpsc::channel();
     let plan = plan(cores);
