@@ -1,5 +1,5 @@
 //! Tells the processor which memory will be wanted soon, so that many look-ups wait for it together. A hint: without it
-//! everything is the same, only slower. The only unsafe code below the wall.
+//! everything is the same, only slower. Beside the registers of `lanes` the only unsafe code below the wall.
 
 /// Asks for the cache line that this lies in.
 #[cfg(target_arch = "x86_64")]
