@@ -25,6 +25,8 @@ const SAVE_EVERY_MS: u64 = 60_000;
 const CLOCK_S: u64 = 70 * 60;
 /// Peers whose clocks make a majority worth listening to.
 const CLOCKS_MIN: usize = 4;
+/// Outbound connections that may be asked for by hand beyond those kept.
+const BY_HAND_MAX: usize = 16;
 /// An extra outbound connection, made because no block came, is allowed for this long.
 const EXTRA_MS: u64 = 10 * 60_000;
 
@@ -138,6 +140,21 @@ impl Book {
             let shard = self.shard();
             cx.tell(ShardId::Peer(shard), Msg::Dial { address });
         }
+    }
+
+    /// A person wants this connection: once, and not again when it ends.
+    fn meet(&mut self, address: SocketAddr) -> Result<(), String> {
+        let most = self.config.outgoing + BY_HAND_MAX;
+        if self.met.values().any(|(other, inbound, _)| *other == address && !inbound) {
+            return Err(format!("a connection to {address} stands already"));
+        }
+        if self.dialing.contains(&address) {
+            return Err(format!("{address} is being dialed already"));
+        }
+        if self.outbound() >= most {
+            return Err(format!("{most} outbound connections stand already: {BY_HAND_MAX} more than --outgoing"));
+        }
+        Ok(())
     }
 
     fn accepted(&mut self, socket: SocketId, from: SocketAddr, cx: &mut Cx) {
@@ -336,6 +353,17 @@ impl Shard for Book {
                 let mut rng = || cx.rng.bits();
                 let list = self.known.sample(cx.unix, &mut rng);
                 cx.tell(ShardId::Peer(split_peer(peer).0), Msg::Tell { peer, list });
+            }
+            Input::Msg(Msg::Meet { question, address }) => {
+                let met = self.meet(address);
+                let text = match &met {
+                    Ok(()) => format!("{address} is being dialed; \"peers\" shows whether it answers"),
+                    Err(why) => format!("error: {why}"),
+                };
+                cx.tell(ShardId::Status, Msg::Reply { question, text });
+                if met.is_ok() {
+                    self.dial(address, cx);
+                }
             }
             Input::Msg(Msg::OneMore) => self.extra_until_ms = cx.now_ms + EXTRA_MS,
             Input::Tick => self.tick(cx),

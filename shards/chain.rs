@@ -18,6 +18,7 @@
 //!  presync.rs       chains that have not shown enough work
 //!  serve.rs         what peers may have of it
 //!  report.rs        what people may see of it
+//!  trail.rs         how long blocks took on their way, and how far each has come
 //!  deployments.rs   how far changes of the rules have come on a branch
 //! ```
 
@@ -40,6 +41,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod tip;
+mod trail;
 mod world;
 
 pub use history::Snapshot;
@@ -192,6 +194,7 @@ pub struct Chain {
     /// To be told once the block has its verdict and is durable.
     settles: BTreeMap<NodeId, Vec<(PeerId, Seq)>>,
     stats: report::Stats,
+    trails: trail::Trails,
     scripts: scripts::Policy,
     deployed: deployments::Known,
 }
@@ -245,6 +248,7 @@ impl Chain {
             sync: headers::Sync::default(),
             settles: BTreeMap::new(),
             stats: report::Stats::default(),
+            trails: trail::Trails::default(),
             scripts: scripts::Policy::default(),
             deployed: BTreeMap::new(),
         }

@@ -52,6 +52,26 @@ pub enum Stop {
     Pruned,
 }
 
+/// A line of the log, as people are shown it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// When, unix seconds.
+    pub unix: u64,
+    /// How loud.
+    pub level: Level,
+    /// What.
+    pub line: String,
+}
+
+/// What somebody who may change things wants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// A connection to this address.
+    Connect(SocketAddr),
+    /// An end of the node; who says so.
+    Shutdown(String),
+}
+
 /// What a shard asks of the kernel.
 #[allow(missing_docs)] // the sentence above each names its fields
 #[derive(Debug)]
@@ -159,6 +179,10 @@ pub enum Event {
     Kept(Result<(), String>),
     /// chain: all files were indexed; work may begin.
     Begin,
+    /// status: lines that were logged.
+    Said(Vec<Said>),
+    /// status: what somebody wants whose name and password are good; answered in words, as a question is.
+    Ordered { question: u64, order: Order },
     /// status: a question from the monitor or an offline command.
     Asked { question: u64, text: String },
 }

@@ -27,6 +27,62 @@ impl Counter {
     }
 }
 
+/// Ranges that latencies are counted by.
+pub const BUCKETS: usize = 27;
+
+/// How many of something took how long: at `i` those below 2^i microseconds and not below half of it, the last all longer ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Latency(pub [u64; BUCKETS]);
+
+fn bucket(us: u64) -> usize {
+    (u64::BITS - us.leading_zeros()).min(BUCKETS as u32 - 1) as usize
+}
+
+impl Latency {
+    /// Counts one.
+    pub fn add(&mut self, us: u64) {
+        self.0[bucket(us)] += 1;
+    }
+
+    /// Both together.
+    pub fn and(mut self, other: Latency) -> Latency {
+        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
+        self
+    }
+
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Microseconds within which this share of them was done, of 1,000; none if there were none.
+    pub fn within_us(&self, permille: u64) -> Option<u64> {
+        let wanted = (self.count() * permille).div_ceil(1_000);
+        let mut sum = 0;
+        let at = self.0.iter().position(|count| {
+            sum += count;
+            sum >= wanted
+        });
+        at.filter(|_| sum > 0).map(|at| 1 << at)
+    }
+}
+
+/// The same, published.
+#[derive(Debug, Default)]
+pub struct Histogram([Counter; BUCKETS]);
+
+impl Histogram {
+    /// Counts one.
+    pub fn add(&self, us: u64) {
+        self.0[bucket(us)].add(1);
+    }
+
+    /// What was counted so far.
+    pub fn read(&self) -> Latency {
+        Latency(std::array::from_fn(|i| self.0[i].get()))
+    }
+}
+
 /// What a core spends its time with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
@@ -116,6 +172,14 @@ pub struct Core {
     pub queue_max: Counter,
     /// Longest single step, nanoseconds.
     pub step_ns_max: Counter,
+    /// How long steps took.
+    pub step_us: Histogram,
+    /// Bytes of checkpoints handed to the kernel.
+    pub checkpoint_bytes: Counter,
+    /// How long syncs of blocks.bin took.
+    pub sync_us: Histogram,
+    /// Words sent to the shards of each executor, its own among them.
+    pub words: Box<[Counter]>,
 }
 
 /// What the shards counted; each field is written by shards of one core only per page.
@@ -171,7 +235,9 @@ pub struct Pages(Arc<Vec<(Core, Work)>>);
 impl Pages {
     /// Pages for this many executors.
     pub fn new(executors: usize) -> Pages {
-        Pages(Arc::new((0..executors).map(|_| Default::default()).collect()))
+        let words = || (0..executors).map(|_| Counter::default()).collect();
+        let page = || (Core { words: words(), ..Core::default() }, Work::default());
+        Pages(Arc::new((0..executors).map(|_| page()).collect()))
     }
 
     /// Number of executors.
@@ -189,8 +255,38 @@ impl Pages {
         &self.0[executor].1
     }
 
+    /// One histogram of all executors.
+    pub fn latency(&self, of: impl Fn(&Core) -> &Histogram) -> Latency {
+        self.0.iter().map(|(core, _)| of(core).read()).fold(Latency::default(), Latency::and)
+    }
+
+    /// The same of what the executors themselves did.
+    pub fn sum_cores(&self, of: impl Fn(&Core) -> &Counter) -> u64 {
+        self.0.iter().map(|(core, _)| of(core).get()).sum()
+    }
+
     /// One counter summed over all executors.
     pub fn sum(&self, of: impl Fn(&Work) -> &Counter) -> u64 {
         self.0.iter().map(|(_, work)| of(work).get()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_are_counted_by_powers_of_two() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.within_us(500), None);
+        [0, 1, 2, 3, 4, 1_000, 1_023, 1_024, u64::MAX].into_iter().for_each(|us| latency.add(us));
+        let [zero, one, two, three, .., last] = latency.0;
+        assert_eq!((zero, one, two, three, latency.0[10], latency.0[11], last), (1, 1, 2, 1, 2, 1, 1));
+        assert_eq!(latency.and(latency).count(), 18);
+        let within = [1, 111, 112, 500, 777, 888, 1_000].map(|permille| latency.within_us(permille).unwrap());
+        assert_eq!(within, [1, 1, 2, 8, 1_024, 2_048, 1 << 26]);
+        let published = Histogram::default();
+        published.add(3);
+        assert_eq!(published.read().within_us(1_000), Some(4));
     }
 }

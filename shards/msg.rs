@@ -301,7 +301,7 @@ pub enum Msg {
     // ---- status ↔ chain, utxo ----
     /// status → chain: a line typed at the prompt that needs the header tree.
     Query { question: u64, text: String },
-    /// chain → status: its answer.
+    /// chain, book → status: its answer.
     Reply { question: u64, text: String },
     /// status → utxo: a question of coins.
     Look { question: u64, what: Question },
@@ -316,6 +316,8 @@ pub enum Msg {
     Decide { question: u64, block: BlockHash, out: bool },
     /// chain → status: that is done, and the tip's world lives. Comes behind the report that shows it.
     Decided { question: u64, text: String },
+    /// status → book: a person wants a connection to this address. Answered by Reply.
+    Meet { question: u64, address: SocketAddr },
 }
 
 impl Msg {

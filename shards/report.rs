@@ -1,6 +1,7 @@
 //! What shards tell the status shard about themselves, at most four times a second each. The page,
 //! the JSON and the prompt are made from the last report of each and never wait for a shard.
 
+use crate::metrics::Latency;
 use consensus::BlockHash;
 use ledger::worlds::Tally;
 use std::net::SocketAddr;
@@ -89,8 +90,18 @@ pub struct Chain {
     pub asked: usize,
     /// Bytes of blocks in flight, and the most allowed.
     pub window_bytes: (u64, u64),
+    /// Height of the first of `marks`: blocks around the tip, up to the end of the window.
+    pub marks_from: u32,
+    /// How far each has come.
+    pub marks: Vec<Mark>,
+    /// The blocks that became valid and durable last, the last first.
+    pub ways: Vec<Way>,
+    /// How long blocks took from when they had come until they were valid and durable.
+    pub latency: Latency,
     /// Leaves of the header tree near the tip.
     pub tips: Vec<Leaf>,
+    /// Blocks of the last heights that are stored and of which no world lives.
+    pub past: Vec<Past>,
     /// Live worlds without the root, highest first (at most 2,048), …
     pub worlds: Vec<World>,
     /// … and how many there are.
@@ -115,6 +126,19 @@ pub struct Chain {
     pub scripts: String,
 }
 
+/// A stored block of which no world lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// Its height.
+    pub height: u32,
+    /// Its hash.
+    pub hash: BlockHash,
+    /// Its parent.
+    pub parent: BlockHash,
+    /// On the tip's line.
+    pub active: bool,
+}
+
 /// A leaf of the header tree.
 #[derive(Clone, Debug)]
 pub struct Leaf {
@@ -137,6 +161,48 @@ pub struct Deployment {
     pub state: &'static str,
     /// The first height that has it.
     pub since: u32,
+}
+
+/// How far a block of the best header's branch has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Mark {
+    /// Not asked of anybody.
+    Wanted,
+    /// Asked of this peer.
+    Asked(u64),
+    /// Being read from a file of ours.
+    Loading,
+    /// In memory, or on disk without a verdict.
+    Received,
+    /// Its world grows and its scripts are run.
+    Growing,
+    /// Valid, not yet durable.
+    Verified,
+    /// Both.
+    Durable,
+}
+
+/// How long a block took on its way, milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// Its height.
+    pub height: u32,
+    /// Its hash.
+    pub hash: BlockHash,
+    /// Its transactions.
+    pub txs: u32,
+    /// Its bytes.
+    pub bytes: u32,
+    /// From being asked of the peer that sent it until it had come; none for one from a file.
+    pub fetch: Option<u32>,
+    /// In memory until its world was begun.
+    pub wait: u32,
+    /// Until coins, rules and scripts were done.
+    pub check: u32,
+    /// Until its parent was found valid.
+    pub order: u32,
+    /// From when it had come until it was durable.
+    pub disk: u32,
 }
 
 /// A live world.
@@ -200,8 +266,10 @@ pub struct Store {
     pub end: u64,
     /// Up to here it is durable.
     pub durable: u64,
-    /// Bytes written to disk since the start, padding and rewrites included.
+    /// Bytes written to disk since the start, padding and rewrites included, …
     pub written: u64,
+    /// … and those of them that blocks and their frames have.
+    pub appended: u64,
     /// Syncs since the start.
     pub syncs: u64,
     /// Bytes given up, in whole pages.

@@ -5,7 +5,6 @@
 //! and every question is answered exactly once.
 
 pub mod blocks;
-pub mod forks;
 pub mod format;
 pub mod frame;
 pub mod json;
@@ -22,6 +21,7 @@ mod tests;
 
 pub use view::{Setup, View};
 
+use crate::effect::{Order, Stop};
 use crate::msg::{Finding, Question, Which};
 use crate::{Cx, Effect, Event, Input, Msg, Shard, ShardId};
 use consensus::{BlockHash, OutPoint, Txid};
@@ -78,6 +78,12 @@ impl Status {
         let mut words = line.split_whitespace();
         let command = words.next().unwrap_or("help").to_ascii_lowercase();
         let rest: Vec<&str> = words.collect();
+        if let "connect" | "shutdown" = command.as_str() {
+            return match self.order(&command, &rest) {
+                Ok(order) => self.ordered(question, order, cx),
+                Err(why) => answer(question, why, cx),
+            };
+        }
         // Either what it waits for and the word that sets it going, or the answer.
         let waiting = match (command.as_str(), rest.as_slice()) {
             ("block", [block]) => Ok((Waiting::Reply, Msg::Query { question, text: format!("block {block}") })),
@@ -110,15 +116,32 @@ impl Status {
         };
         match waiting {
             Err(text) => answer(question, text, cx),
-            Ok(_) if self.waiting.len() >= QUESTIONS_MAX => {
-                answer(question, format!("error: {QUESTIONS_MAX} questions wait already; ask again in a moment"), cx);
+            Ok((waiting, word)) => self.wait(question, waiting, (ShardId::Chain, word), cx),
+        }
+    }
+
+    /// Has another shard asked, unless too many questions wait.
+    fn wait(&mut self, question: u64, waiting: Waiting, (to, word): (ShardId, Msg), cx: &mut Cx) {
+        if self.waiting.len() >= QUESTIONS_MAX {
+            let why = format!("error: {QUESTIONS_MAX} questions wait already; ask again in a moment");
+            return answer(question, why, cx);
+        }
+        let long = matches!(waiting, Waiting::SurveyWorld(_) | Waiting::Decision);
+        let ms = if long { PART_MS } else { ANSWER_MS };
+        let before = self.waiting.insert(question, (cx.now_ms + ms, waiting));
+        assert!(before.is_none(), "question {question} was asked twice");
+        cx.tell(to, word);
+    }
+
+    /// Does what somebody wants who may have it.
+    fn ordered(&mut self, question: u64, order: Order, cx: &mut Cx) {
+        match order {
+            Order::Connect(address) => {
+                self.wait(question, Waiting::Reply, (ShardId::Book, Msg::Meet { question, address }), cx);
             }
-            Ok((waiting, word)) => {
-                let long = matches!(waiting, Waiting::SurveyWorld(_) | Waiting::Decision);
-                let ms = if long { PART_MS } else { ANSWER_MS };
-                let before = self.waiting.insert(question, (cx.now_ms + ms, waiting));
-                assert!(before.is_none(), "question {question} was asked twice");
-                cx.tell(ShardId::Chain, word);
+            Order::Shutdown(who) => {
+                answer(question, "the node stops".into(), cx);
+                cx.effect(Effect::Stop(Stop::Done, format!("asked to by {who}")));
             }
         }
     }
@@ -133,6 +156,8 @@ impl Status {
             "topology" => text::topology(&self.view),
             "json" => json::json(&self.view),
             "page" => page::html(&self.view),
+            "parts" => page::parts(&self.view),
+            "events" => text::events(&self.view),
             "connections" => tables::connections(&self.view),
             "ledger" => tables::ledger(&self.view),
             "pool" => tables::pool(&self.view),
@@ -158,13 +183,31 @@ impl Status {
         Ok((Waiting::CoinWorld(outpoint), Msg::WhichWorld { question, block }))
     }
 
+    /// Whether this node takes orders at the prompt.
+    fn may_write(&self, command: &str) -> Result<(), Refusal> {
+        match self.view.setup.may_write {
+            true => Ok(()),
+            false => Err(format!("error: {command} changes what the node does; start it with --monitor-write")),
+        }
+    }
+
+    /// An order typed at the prompt.
+    fn order(&self, command: &str, rest: &[&str]) -> Result<Order, Refusal> {
+        self.may_write(command)?;
+        match (command, rest) {
+            ("connect", [address]) => {
+                let address = text::address(address, self.view.setup.params.port);
+                address.map(Order::Connect).ok_or_else(|| "error: say connect IP or connect IP:PORT".into())
+            }
+            ("shutdown", []) => Ok(Order::Shutdown("somebody at the prompt".into())),
+            ("shutdown", _) => Err("error: shutdown takes nothing after it".into()),
+            _ => Err("error: say connect IP or connect IP:PORT".into()),
+        }
+    }
+
     /// `HASH`: a decision, if this node takes any from here.
     fn ask_decision(&self, question: u64, command: &str, rest: &[&str]) -> Result<(Waiting, Msg), Refusal> {
-        if !self.view.setup.may_write {
-            return Err(format!(
-                "error: {command} changes what the node holds to be the chain; start it with --monitor-write"
-            ));
-        }
+        self.may_write(command)?;
         let usage = || format!("error: say {command} HASH, 64 hex digits");
         let [block] = rest else { return Err(usage()) };
         let block = block.parse().map_err(|_| usage())?;
@@ -283,6 +326,8 @@ impl Shard for Status {
         self.view.unix = cx.unix;
         match input {
             Input::Event(Event::Asked { question, text }) => self.asked(question, &text, cx),
+            Input::Event(Event::Ordered { question, order }) => self.ordered(question, order, cx),
+            Input::Event(Event::Said(lines)) => self.view.said(lines),
             Input::Event(Event::Dumped { question, failed }) => self.dumped(question, failed, cx),
             Input::Msg(Msg::Report(report)) => self.view.keep(*report),
             // The report that came before it is what the peer waits to be visible.

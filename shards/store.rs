@@ -108,6 +108,7 @@ impl Store {
         self.tail.push_back(Bytes::copy_from_slice(&head));
         self.tail.push_back(block.clone());
         self.end = place.at + u64::from(len);
+        self.report.appended += (head.len() + block.len()) as u64;
         self.waiting.push_back((node, place, header));
     }
 

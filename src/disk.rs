@@ -18,6 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The block index's names in the folder; the second is of the copy that there is once blocks may be pruned.
 pub const BLOCK_INDEX: [&str; 2] = ["blocks.idx", "blocks.idx.2"];
@@ -139,16 +140,19 @@ impl Disk {
             Effect::Sync => {
                 let (core, file) = (core.clone(), self.writer.clone().expect("the store's core"));
                 glommio::spawn_local(async move {
+                    let begun = Instant::now();
                     let event = match file.fdatasync().await {
                         Ok(()) => Event::Synced,
                         Err(why) => failed("fdatasync of blocks.bin", why),
                     };
+                    core.page().sync_us.add(begun.elapsed().as_micros() as u64);
                     core.event(ShardId::Store, event);
                 })
                 .detach();
             }
             Effect::SaveCheckpoint { side, partition, height, at, bytes, last } => {
                 let folder = checkpoints::folder_of(&self.folder, side);
+                core.page().checkpoint_bytes.add(bytes.len() as u64);
                 let save = move || checkpoints::save(&folder, (partition, height), at, &bytes, last);
                 let saved = move |saved: std::io::Result<()>| {
                     let failed = saved.err().map(|why| why.to_string());

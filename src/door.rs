@@ -71,5 +71,9 @@ pub mod testing {
         async fn ask(&self, text: String) -> String {
             if text == "long" { "x".repeat(64 << 20) } else { format!("[{text}]") }
         }
+
+        async fn order(&self, order: shards::effect::Order) -> String {
+            format!("[{order:?}]")
+        }
     }
 }

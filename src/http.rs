@@ -6,11 +6,14 @@
 //!
 //! `/healthz` alone needs no name and password: whatever restarts a node that does not answer shall know no secret.
 
+mod act;
+mod live;
 mod route;
 
 use crate::ask::Ask;
 use crate::door::Door;
 use crate::pages::{Found, Pages};
+use act::{Act, Form};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use consensus::Network;
@@ -19,13 +22,14 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use glommio::sync::Semaphore;
 use glommio::timer::Timer;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::rt::{self, ReadBufCursor};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
+use live::{Live, Watch};
 use route::Route;
 pub use route::Wanted;
 use shards::status::frame;
@@ -40,12 +44,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// Connections at once; further ones wait in the kernel's queue. With [`HEAD_MAX`] in and out, 2 MiB at most besides answers.
-const GUESTS_MAX: u64 = 64;
+/// Connections at once; further ones wait in the kernel's queue. With [`HEAD_MAX`] in and out, 4 MiB at most besides answers.
+const GUESTS_MAX: u64 = 128;
 /// Bytes a request's line and headers may have; more is answered with 431.
 const HEAD_MAX: usize = 16 << 10;
 /// A connection lives this long after its last whole request (or its start), so this bounds slow senders, slow readers and
-/// idle guests alike. The page asks again every 2 s.
+/// idle guests alike. Who watches has it after each event taken.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long wrong credentials wait for their answer, so that guessing is slow.
 const AFTER_WRONG_PASSWORD: Duration = Duration::from_millis(250);
@@ -72,6 +76,7 @@ const STATIC: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 
 const HTML: &str = "text/html; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
+const EVENTS: &str = "text/event-stream; charset=utf-8";
 /// Prometheus' text format.
 const FIGURES: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -87,7 +92,7 @@ async fn run(listener: TcpListener, users: Vec<(String, String)>, ask: impl Ask,
         Err(error) => return tracing::error!("the status page cannot be served: {error}"),
     };
     let keys = users.into_iter().map(|(name, pass)| format!("{name}:{pass}").into_bytes()).collect();
-    let site = Rc::new(Site { ask, keys, house, patience });
+    let site = Rc::new(Site { ask, keys, house, patience, live: Rc::default() });
     let room = Rc::new(Semaphore::new(GUESTS_MAX));
     loop {
         let place = room.acquire_static_permit(1).await.expect("nobody closes the semaphore");
@@ -109,6 +114,8 @@ pub struct House {
     pub folder: PathBuf,
     /// Where pages about blocks come from.
     pub pages: Pages,
+    /// What our own forms carry, and nobody else can know.
+    pub token: String,
 }
 
 impl House {
@@ -138,17 +145,22 @@ struct Site<A> {
     keys: Vec<Vec<u8>>,
     house: House,
     patience: Duration,
+    live: Rc<Live>,
 }
+
+/// Text, or events without end.
+type Answer = Response<Either<Full<Bytes>, Watch>>;
 
 impl<A: Ask> Site<A> {
     /// Speaks with one guest until either side has had enough.
     async fn receive(&self, stream: TcpStream) {
         // An answer goes out in two sends, head and text; the second must not wait for the first one's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let deadline = Cell::new(Instant::now() + self.patience);
-        let service = service_fn(|request| {
+        let deadline = Rc::new(Cell::new(Instant::now() + self.patience));
+        let service = service_fn(|request: Request<Incoming>| {
             deadline.set(Instant::now() + self.patience);
-            async { Ok::<_, Infallible>(self.answer(request).await) }
+            let deadline = deadline.clone();
+            async { Ok::<_, Infallible>(self.receive_one(request, deadline).await) }
         });
         let mut builder = http1::Builder::new();
         // hyper's own timers would have to be Send; the deadline covers what they do.
@@ -161,33 +173,80 @@ impl<A: Ask> Site<A> {
         or(talk, until(&deadline)).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn receive_one(&self, request: Request<Incoming>, deadline: Rc<Cell<Instant>>) -> Answer {
         glommio::timer::sleep(BREATH).await;
-        let path = request.uri().path();
-        if path == "/healthz" && is_look(&request) {
-            return text(StatusCode::OK, "alive\n");
+        if request.uri().path() == "/healthz" && is_look(&request) {
+            return text(StatusCode::OK, "alive\n").map(Either::Left);
         }
-        if !self.keys.is_empty() {
-            let given = request.headers().get(header::AUTHORIZATION);
-            if !given.is_some_and(|value| self.admits(value.as_bytes())) {
-                if given.is_some() {
+        let given = request.headers().get(header::AUTHORIZATION);
+        let user = match given.map(|value| self.admits(value.as_bytes())) {
+            _ if self.keys.is_empty() => None,
+            Some(Some(user)) => Some(user),
+            wrong => {
+                if wrong.is_some() {
                     glommio::timer::sleep(AFTER_WRONG_PASSWORD).await;
                 }
                 let mut answer = text(StatusCode::UNAUTHORIZED, "name and password, please\n");
                 set(&mut answer, header::WWW_AUTHENTICATE, "Basic realm=\"caesure\", charset=\"UTF-8\"");
-                return answer;
+                return answer.map(Either::Left);
+            }
+        };
+        let route = route::route(request.uri().path(), request.uri().query());
+        match route {
+            Route::Form(act) if request.method() == Method::POST => {
+                self.act(act, request, user).await.map(Either::Left)
+            }
+            _ if !is_look(&request) => {
+                let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "this can only be looked at\n");
+                set(&mut answer, header::ALLOW, "GET, HEAD");
+                answer.map(Either::Left)
+            }
+            Route::Live => match self.live.watch(&self.ask, deadline, self.patience) {
+                Some(watch) => response(StatusCode::OK, EVENTS, watch).map(Either::Right),
+                None => {
+                    text(StatusCode::SERVICE_UNAVAILABLE, "too many watch; ask for status.parts\n").map(Either::Left)
+                }
+            },
+            route => self.look(route, user).await.map(Either::Left),
+        }
+    }
+
+    /// Has something changed, by somebody who may.
+    async fn act(&self, act: Act, request: Request<Incoming>, user: Option<String>) -> Response<Full<Bytes>> {
+        let (house, network) = (&self.house, self.house.network.name());
+        let Some(user) = user else { return html(StatusCode::FORBIDDEN, act.form(network, None)) };
+        let form = act::form(request).await;
+        let port = consensus::Params::of(house.network).port;
+        match form.map_or_else(Form::Bad, |form| act.read(&form, &house.token, port, &user)) {
+            Form::Bad(why) => house.sentence(StatusCode::BAD_REQUEST, "not understood", why),
+            Form::Foreign => {
+                tracing::warn!("a form for {} came without the page's token, in the name of {user}", act.address());
+                glommio::timer::sleep(AFTER_WRONG_PASSWORD).await;
+                let why = "That form is not of this page, or of an earlier run of the node. Load the page again.";
+                house.sentence(StatusCode::FORBIDDEN, "not from here", why)
+            }
+            Form::Confirm(question, to) => {
+                html(StatusCode::OK, frame::confirm(network, act.address(), &question, &to, &house.token))
+            }
+            Form::Ordered(order) => {
+                tracing::info!("{user} on the page: {order:?}");
+                let told = self.ask.order(order).await;
+                html(StatusCode::OK, frame::lines("done", network, &told))
             }
         }
-        if !is_look(&request) {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "this can only be looked at\n");
-            set(&mut answer, header::ALLOW, "GET, HEAD");
-            return answer;
-        }
+    }
+
+    async fn look(&self, route: Route, user: Option<String>) -> Response<Full<Bytes>> {
         let house = &self.house;
-        let (question, kind) = match route::route(path, request.uri().query()) {
+        let (question, kind) = match route {
             Route::Page("page") => ("page".to_owned(), HTML),
             Route::Page(name) => return html(StatusCode::OK, self.ask.ask(name.to_owned()).await),
             Route::Json => ("json".to_owned(), "application/json"),
+            Route::Parts => ("parts".to_owned(), "application/json"),
+            Route::Form(act) => {
+                let token = user.map(|_| house.token.as_str());
+                return html(StatusCode::OK, act.form(house.network.name(), token));
+            }
             // With what only the edge can tell: the kernel has it in memory.
             Route::Metrics => {
                 let free = tuning::free_bytes(&house.folder);
@@ -207,25 +266,27 @@ impl<A: Ask> Site<A> {
                     "A height, the hash of a block, the txid of a transaction, or TXID:N, a coin, can be looked up.";
                 return house.sentence(StatusCode::BAD_REQUEST, "what is that?", what);
             }
-            Route::Unknown => return text(StatusCode::NOT_FOUND, "the page is /admin/status\n"),
+            Route::Unknown | Route::Live => return text(StatusCode::NOT_FOUND, "the page is /admin/status\n"),
         };
-        response(StatusCode::OK, kind, self.ask.ask(question).await)
+        words(StatusCode::OK, kind, self.ask.ask(question).await)
     }
 
     async fn readiness(&self) -> Response<Full<Bytes>> {
         let answer = self.ask.ask("ready".to_owned()).await;
         let status = if answer == READY { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        response(status, PLAIN, answer + "\n")
+        words(status, PLAIN, answer + "\n")
     }
 
-    /// Whether these are the credentials of a user. Takes as long for a near miss as for a far one.
-    fn admits(&self, authorization: &[u8]) -> bool {
-        let Some((scheme, credentials)) = authorization.split_at_checked(6) else { return false };
+    /// The name of the user whose credentials these are. Takes as long for a near miss as for a far one.
+    fn admits(&self, authorization: &[u8]) -> Option<String> {
+        let (scheme, credentials) = authorization.split_at_checked(6)?;
         if !scheme.eq_ignore_ascii_case(b"basic ") {
-            return false;
+            return None;
         }
-        let Ok(given) = BASE64_STANDARD.decode(credentials.trim_ascii()) else { return false };
-        self.keys.iter().fold(false, |found, key| found | same(key, &given))
+        let given = BASE64_STANDARD.decode(credentials.trim_ascii()).ok()?;
+        let known = self.keys.iter().fold(false, |found, key| found | same(key, &given));
+        known
+            .then(|| String::from_utf8_lossy(given.split(|byte| *byte == b':').next().unwrap_or_default()).into_owned())
     }
 }
 
@@ -246,12 +307,12 @@ async fn until(deadline: &Cell<Instant>) {
 }
 
 fn text(status: StatusCode, sentence: &'static str) -> Response<Full<Bytes>> {
-    response(status, PLAIN, sentence)
+    words(status, PLAIN, sentence)
 }
 
 /// A page that carries no script.
 fn html(status: StatusCode, page: String) -> Response<Full<Bytes>> {
-    let mut answer = response(status, HTML, page);
+    let mut answer = words(status, HTML, page);
     set(&mut answer, header::CONTENT_SECURITY_POLICY, STATIC);
     answer
 }
@@ -265,8 +326,12 @@ fn goto(address: String) -> Response<Full<Bytes>> {
     answer
 }
 
-fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn words(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    response(status, kind, Full::new(body.into()))
+}
+
+fn response<B>(status: StatusCode, kind: &'static str, body: B) -> Response<B> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     set(&mut response, header::CONTENT_TYPE, kind);
     for (name, value) in HEADERS {
@@ -275,7 +340,7 @@ fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> R
     response
 }
 
-fn set(response: &mut Response<Full<Bytes>>, name: HeaderName, value: &'static str) {
+fn set<B>(response: &mut Response<B>, name: HeaderName, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
 }
 

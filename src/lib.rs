@@ -15,6 +15,7 @@ mod console;
 mod demo;
 pub mod disk;
 mod door;
+mod events;
 pub mod executor;
 mod exit;
 mod folder;
@@ -54,6 +55,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -105,12 +108,11 @@ fn log_to_stderr(config: &Config, least: Option<&str>) -> Result<(), Fatal> {
     };
     let filter = tracing_subscriber::EnvFilter::try_new(&filter)
         .map_err(|why| Fatal::Usage(format!("--log {filter:?} is no filter: {why}")))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let text = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    tracing_subscriber::registry().with(filter).with(text).with(events::Recent).init();
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::disk::Disk;
 use crate::links::{Links, Parcel};
 use crate::net::Net;
 use glommio::timer::sleep;
-use shards::effect::{Effect, Event, Level, Stop};
+use shards::effect::{Effect, Event, Level, Order, Stop};
 use shards::metrics::{Pages, Stage};
 use shards::{Cx, Input, Plan, Shard, ShardId};
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Steps run at most this long before sockets and files get their turn.
@@ -64,15 +64,19 @@ impl<T> Mailbox<T> {
 
     /// The next item; none once closed and empty.
     pub async fn pop(&self) -> Option<T> {
-        poll_fn(|cx| match self.items.borrow_mut().pop_front() {
+        poll_fn(|cx| self.poll_pop(cx)).await
+    }
+
+    /// The same for whoever polls.
+    pub fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        match self.items.borrow_mut().pop_front() {
             Some(item) => Poll::Ready(Some(item)),
             None if self.closed.get() => Poll::Ready(None),
             None => {
                 *self.waker.borrow_mut() = Some(cx.waker().clone());
                 Poll::Pending
             }
-        })
-        .await
+        }
     }
 }
 
@@ -222,7 +226,7 @@ impl Core {
             return self.parcel(parcel);
         }
         if !self.0.links.send(core, parcel) {
-            self.0.pages.core(self.0.index).link_overrun.add(1);
+            self.page().link_overrun.add(1);
         }
     }
 
@@ -243,7 +247,7 @@ impl Core {
         let ticker = self.clone();
         glommio::spawn_local(async move { ticker.tick().await }).detach();
         self.tell_main(News::Ready);
-        let page = self.0.pages.core(self.0.index);
+        let page = self.page();
         let (mut left, mut stopped) = (0, Instant::now());
         loop {
             let (turn, waited) = (Instant::now(), self.waiting());
@@ -279,8 +283,14 @@ impl Core {
                 let shards: Vec<ShardId> = self.0.shards.borrow().keys().copied().collect();
                 shards.into_iter().for_each(|shard| self.input(shard, Input::Tick));
             }
+            if self.0.index == self.0.plan.desk() {
+                let said = crate::events::take();
+                if !said.is_empty() {
+                    self.event(ShardId::Status, Event::Said(said));
+                }
+            }
             self.0.net.tick();
-            self.0.pages.core(self.0.index).cpu_ns.set(tuning::core_time().as_nanos() as u64);
+            self.page().cpu_ns.set(tuning::core_time().as_nanos() as u64);
         }
     }
 
@@ -331,10 +341,11 @@ impl Core {
             let shard = shards.get_mut(&to).unwrap_or_else(|| panic!("{to} does not live on core {}", self.0.index));
             shard.step(input, &mut cx);
         }
-        let page = self.0.pages.core(self.0.index);
+        let page = self.page();
         let spent = before.elapsed().as_nanos() as u64;
         page.stage_ns[stage as usize].add(spent);
         page.step_ns_max.set(page.step_ns_max.get().max(spent));
+        page.step_us.add(spent / 1_000);
         self.effects();
         spent as i64
     }
@@ -346,6 +357,7 @@ impl Core {
             (std::mem::take(&mut cx.words), std::mem::take(&mut cx.effects))
         };
         for (to, word) in words {
+            self.page().words[self.home(to)].add(1);
             match self.home(to) {
                 core if core == self.0.index => self.input(to, Input::Msg(word)),
                 core => self.send(core, Parcel::Word(to, word)),
@@ -396,6 +408,11 @@ impl Core {
         }
     }
 
+    /// What is published of this core.
+    pub fn page(&self) -> &shards::metrics::Core {
+        self.0.pages.core(self.0.index)
+    }
+
     /// The sockets of this core.
     pub fn net(&self) -> &Net {
         &self.0.net
@@ -418,17 +435,17 @@ impl Core {
 }
 
 impl Core {
-    fn question(&self, text: String) -> (Rc<Mailbox<String>>, Input) {
+    fn question(&self, ask: impl FnOnce(u64) -> Event) -> (Rc<Mailbox<String>>, Input) {
         let question = self.0.next_question.get();
         self.0.next_question.set(question + 1);
         let answer = Rc::new(Mailbox::default());
         self.0.asked.borrow_mut().insert(question, answer.clone());
-        (answer, Input::Event(Event::Asked { question, text }))
+        (answer, Input::Event(ask(question)))
     }
 
     /// Asks behind everything that already waits for the status shard, so that the answer knows it.
     async fn ask_in_turn(&self, text: String) -> String {
-        let (answer, asked) = self.question(text);
+        let (answer, asked) = self.question(|question| Event::Asked { question, text });
         self.0.queue.push((ShardId::Status, asked));
         answer.pop().await.unwrap_or_default()
     }
@@ -437,8 +454,14 @@ impl Core {
 impl Ask for Core {
     /// Asks the status shard of this core. Never waits for another shard longer than that one does.
     async fn ask(&self, text: String) -> String {
-        let (answer, asked) = self.question(text);
+        let (answer, asked) = self.question(|question| Event::Asked { question, text });
         self.input(ShardId::Status, asked);
+        answer.pop().await.unwrap_or_default()
+    }
+
+    async fn order(&self, order: Order) -> String {
+        let (answer, ordered) = self.question(|question| Event::Ordered { question, order });
+        self.input(ShardId::Status, ordered);
         answer.pop().await.unwrap_or_default()
     }
 }

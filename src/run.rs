@@ -443,7 +443,8 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
         let network = blueprint.params.network;
         match pages::Pages::start(network, inside.clone()) {
             Ok(pages) => {
-                let house = http::House { network, folder: blueprint.config.folder.clone(), pages };
+                let token = shards::status::format::hex(&secret());
+                let house = http::House { network, folder: blueprint.config.folder.clone(), pages, token };
                 glommio::spawn_local(http::serve(listener, users, this.clone(), house)).detach();
             }
             Err(why) => tracing::error!("the status page cannot be served: no thread: {why}"),

@@ -11,6 +11,10 @@ impl Chain {
     /// A body came, whole and within the context-free rules.
     pub(super) fn arrived(&mut self, from: From, body: Arc<Body>, cx: &mut Cx) {
         let Some(node) = self.tree.find(&body.block.hash) else { return self.settle_from(from, cx) };
+        let asked = match from {
+            From::Peer(peer, _) => self.fetch.asked_of(node).iter().find(|(of, _)| *of == peer).map(|(_, at)| *at),
+            From::File(_) => None,
+        };
         if !self.accept_arrival(from, node, body.len() as u32, cx) {
             return self.settle_copy(from, node, cx);
         }
@@ -21,7 +25,10 @@ impl Chain {
             mtp_parent: self.tree.median_time(parent),
         };
         match consensus::check_block_context(&body.block, &context) {
-            Ok(()) => self.hold(node, from, body, cx),
+            Ok(()) => {
+                self.trails.arrived(node, asked, (body.block.txs.len(), body.block.bytes.len()), cx.now_ms);
+                self.hold(node, from, body, cx)
+            }
             Err(rule) => {
                 // It was booked as arrived: wanted again, of another.
                 if let From::Peer(peer, _) = from {

@@ -3,6 +3,7 @@
 
 use super::cut::cut;
 use super::refuse::Refusal;
+use super::trail::Point;
 use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::Side;
 use crate::limits::GROWING_MAX;
@@ -99,6 +100,7 @@ impl Chain {
         self.worlds.get_mut(&parent).expect("lives").children.push(world);
         self.set_world(side, node, Some(world));
         self.growing += 1;
+        self.trails.passed(node, Point::Begun, cx.now_ms);
         self.fetch.forget(node);
         let held = self.held.get_mut(&node).expect("just taken from it");
         held.growing = true;
@@ -140,6 +142,7 @@ impl Chain {
             if let Some(held) = self.held.get_mut(&node) {
                 held.appending = false;
             }
+            self.trails.passed(node, Point::Durable, cx.now_ms);
             self.release(node);
             self.note_valid(node, cx);
             self.stored(node, cx);
@@ -225,6 +228,7 @@ impl Chain {
         let result = self.judge(node, growing);
         let net = growing.net;
         self.stats.checked(&growing.job.body.block);
+        self.trails.passed(node, Point::Checked, cx.now_ms);
         self.growing -= 1;
         let held = self.held.get_mut(&node).expect("held while growing");
         held.growing = false;
@@ -295,6 +299,7 @@ impl Chain {
             match result {
                 Ok(()) => {
                     self.life_mut(node).verdict = Verdict::Valid;
+                    self.trails.passed(node, Point::Valid, cx.now_ms);
                     let this = self.worlds.get_mut(&world).expect("just seen");
                     (this.state, this.coins) = (WorldState::Valid, coins);
                     next.extend(&this.children);
@@ -333,12 +338,12 @@ impl Chain {
     /// Tells whoever waits for this block's verdict, once there is one and it is visible.
     pub(super) fn settle_block(&mut self, node: NodeId, cx: &mut Cx) {
         let life = self.life(node);
-        let done = match life.verdict {
-            Verdict::Unknown => false,
-            Verdict::Valid => life.stored == Stored::Durable,
-            Verdict::Refused(_) => true,
-        };
-        if done {
+        let (valid, refused) = (life.verdict == Verdict::Valid, matches!(life.verdict, Verdict::Refused(_)));
+        let ended = valid && life.stored == Stored::Durable;
+        if ended {
+            self.trails.ended(node, cx.now_ms);
+        }
+        if ended || refused {
             self.settle_now(node, cx);
         }
     }

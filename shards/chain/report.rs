@@ -19,6 +19,10 @@ const RATE_MS: u64 = 10_000;
 const LEAVES_MAX: usize = 256;
 /// Worlds listed: two branches of the longest horizon.
 const WORLDS_MAX: usize = 2_048;
+/// Blocks listed whose worlds do not live: heights below the tip, all there may be, headers looked at for them.
+const PAST_BLOCKS: u32 = 144;
+const PAST_MAX: usize = 288;
+const PAST_LOOKS: usize = 4_096;
 /// Leaves this far below the tip are history.
 const LEAF_BLOCKS: u32 = 1_000;
 
@@ -145,6 +149,7 @@ impl Chain {
         let (state, why) = self.state(cx);
         let (blocks_per_s, txs_per_s, bytes_per_s) = self.stats.rates(cx.now_ms);
         let root = self.tree.node(self.worlds[&self.root].node);
+        let ((marks_from, marks), (ways, latency)) = (self.marks(), self.ways());
         let report = report::Chain {
             state,
             why,
@@ -164,8 +169,13 @@ impl Chain {
             loading: self.obtain.loading(),
             asked: self.peers.keys().map(|peer| self.fetch.in_flight(*peer) as usize).sum(),
             window_bytes: (self.pipeline_bytes + self.fetch.parked_bytes(), self.config.budget.window),
+            marks_from,
+            marks,
+            ways,
+            latency,
             tips: self.leaves(),
             worlds: self.list_worlds(),
+            past: self.list_past(),
             live: self.worlds.values().filter(|world| world.side == Side::Tip).count() - 1,
             history: self.history_heights(),
             worlds_bytes: (self.worlds_bytes, self.config.budget.worlds),
@@ -207,6 +217,20 @@ impl Chain {
         };
         let at = self.tree.node(node);
         report::Leaf { height: at.height, hash: at.hash, branch_len: at.height - self.height(fork), status }
+    }
+
+    fn list_past(&self) -> Vec<report::Past> {
+        let lowest = (self.height(self.tip) + 1).saturating_sub(PAST_BLOCKS);
+        let newest_first = (0..self.tree.len() as NodeId).rev().take(PAST_LOOKS);
+        let past = newest_first.filter(|n| {
+            let life = self.life(*n);
+            self.height(*n) >= lowest && life.stored == Stored::Durable && life.world.is_none_or(|w| w == self.root)
+        });
+        let row = |node: NodeId| {
+            let (at, active) = (self.tree.node(node), self.tree.descends(self.tip, node));
+            report::Past { height: at.height, hash: at.hash, parent: at.header.prev, active }
+        };
+        past.take(PAST_MAX).map(row).collect()
     }
 
     fn list_worlds(&self) -> Vec<report::World> {

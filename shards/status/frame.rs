@@ -6,12 +6,14 @@ use super::page::STYLE;
 use std::fmt::Write;
 
 /// The pages: name and path.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 7] = [
     ("status", "/admin/status"),
     ("connections", "/admin/connections"),
     ("block", "/admin/block"),
     ("ledger", "/admin/ledger"),
     ("pool", "/admin/pool"),
+    ("connect", "/admin/connect"),
+    ("shutdown", "/admin/shutdown"),
 ];
 
 /// The ways from one page to the others.
@@ -42,6 +44,50 @@ aria-label=\"look up\"><button>look up</button></form><h1 class=name>{title}</h1
 pub fn close(mut out: String, here: &str) -> String {
     let _ = writeln!(out, "</main><footer>{}</footer></body></html>", ways(here));
     out
+}
+
+/// A page on which something can be changed by those who have a token, or that says why not.
+fn act(network: &str, name: &str, text: &str, form: &str, token: Option<&str>) -> String {
+    let mut out = open(name, network, name);
+    let _ = match token {
+        Some(token) => write!(
+            out,
+            "<section><p>{text}</p><form method=post action=/admin/{name}><input type=hidden name=token value={token}>{form}\
+</form></section>"
+        ),
+        None => write!(
+            out,
+            "<section><p>Nothing can be changed from here: this node was started without a name and password for its pages. \
+Start it with -u NAME:PASSWORD (better in the file than on the command line); or say {name} at the prompt of a node with -m \
+and --monitor-write.</p></section>"
+        ),
+    };
+    close(out, name)
+}
+
+/// The form for a connection.
+pub fn connect(network: &str, token: Option<&str>) -> String {
+    let form = "<input name=to maxlength=80 placeholder=\"IP or IP:PORT\" aria-label=address required><button>connect</button>";
+    let text = "A connection to one more peer, once: it is not made again when it ends. For one that lasts: --connect.";
+    act(network, "connect", text, form, token)
+}
+
+/// The form for an end.
+pub fn shutdown(network: &str, token: Option<&str>) -> String {
+    act(network, "shutdown", "An orderly end of the node: nothing is lost.", "<button>shut down</button>", token)
+}
+
+/// Asks whether that is really meant; `to` is an address, or nothing.
+pub fn confirm(network: &str, action: &str, question: &str, to: &str, token: &str) -> String {
+    let mut out = open("sure?", network, "");
+    let _ = write!(
+        out,
+        "<section><p>{}</p><form method=post action={action}><input type=hidden name=token value={token}><input type=hidden \
+name=to value=\"{}\"><button name=sure value=yes>yes</button><a href=/admin/status>no</a></form></section>",
+        escape(question, 200),
+        escape(to, 80),
+    );
+    close(out, "")
 }
 
 /// A page that says one thing.

@@ -1,13 +1,14 @@
 //! The view as JSON. Fields are written in the order of the structs below, so that `height`, the
 //! validated one, is the first key of that name.
 
+mod cores;
+mod flow;
+
 use super::format::{clean, hex, percent};
 use super::lanes::Lanes;
-use super::view::{Spent, View};
-use crate::metrics::Stage;
-use crate::topology::ShardId;
+use super::view::View;
+use crate::report;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Peers listed; the rest are counted.
 const PEERS_MAX: usize = 1_024;
@@ -48,9 +49,16 @@ struct Status<'a> {
     window: Window,
     network: Network,
     peers: Vec<Peer>,
-    cores: Vec<Core>,
+    cores: Vec<cores::Core>,
     /// The executor of whoever looks in.
-    desk: Core,
+    desk: cores::Core,
+    /// Words that each executor sent to each over the last second, the desk last.
+    words_per_s: &'a [Vec<u64>],
+    latency: flow::Latencies,
+    /// The blocks that became valid and durable last.
+    ways: Vec<flow::Way>,
+    /// Blocks around the tip and in the window.
+    marks: flow::Marks,
     partitions: Vec<u32>,
     root: Block,
     horizon: u32,
@@ -59,6 +67,7 @@ struct Status<'a> {
     tips: Vec<Tip>,
     worlds: Vec<World>,
     blocks_bin: Blocks,
+    events: Vec<flow::Said>,
     checkpoint_failed: Option<&'a str>,
     ledger: Ledger,
     book: Book,
@@ -123,29 +132,6 @@ struct Peer {
 }
 
 #[derive(Serialize)]
-struct Core {
-    core: usize,
-    shards: Vec<String>,
-    busy_percent: f64,
-    /// Of the last second: in each stage, and outside all.
-    spent_percent: BTreeMap<&'static str, f64>,
-    /// Inputs that waited meanwhile, on average.
-    waiting: f64,
-    busy_ns: u64,
-    stage_ns: BTreeMap<&'static str, u64>,
-    cpu_ns: u64,
-    wait_ns: u64,
-    steps: u64,
-    queue_max: u64,
-    step_ns_max: u64,
-    link_overrun: u64,
-    block_parsed: u64,
-    part_verified: u64,
-    world_grown: u64,
-    coin_taken: u64,
-}
-
-#[derive(Serialize)]
 struct Block {
     height: u32,
     hash: String,
@@ -178,6 +164,8 @@ struct Blocks {
     end: u64,
     durable: u64,
     written: u64,
+    appended: u64,
+    checkpoints_written: u64,
     syncs: u64,
     punched: u64,
     pruned_up_to: u32,
@@ -272,8 +260,12 @@ pub fn json(view: &View) -> String {
             buffered_bytes: pages.sum(|work| &work.buffered_bytes),
         },
         peers: peers.into_iter().take(PEERS_MAX).map(peer).collect(),
-        cores: (0..view.setup.plan.cores()).map(|core| self::core(view, core)).collect(),
-        desk: self::core(view, view.setup.plan.desk()),
+        cores: (0..view.setup.plan.cores()).map(|core| cores::core(view, core)).collect(),
+        desk: cores::core(view, view.setup.plan.desk()),
+        words_per_s: &view.load.words,
+        latency: flow::latencies(view),
+        ways: chain.ways.iter().map(flow::way).collect(),
+        marks: flow::marks(chain),
         partitions: view.coins.iter().flat_map(|(_, partitions)| partitions).copied().collect(),
         root: Block { height: chain.root.0, hash: chain.root.1.to_string() },
         horizon: chain.horizon,
@@ -285,11 +277,14 @@ pub fn json(view: &View) -> String {
             end: view.store.end,
             durable: view.store.durable,
             written: view.store.written,
+            appended: view.store.appended,
+            checkpoints_written: pages.sum_cores(|core| &core.checkpoint_bytes),
             syncs: view.store.syncs,
             punched: view.store.punched,
             pruned_up_to: chain.pruned.0,
             prune_size: chain.pruned.2,
         },
+        events: view.events.iter().map(flow::said).collect(),
         checkpoint_failed: view.checkpoint_failed(),
         ledger: ledger(view),
         book: Book {
@@ -310,11 +305,11 @@ pub fn json(view: &View) -> String {
     serde_json::to_string(&status).expect("strings and numbers are always JSON")
 }
 
-fn deployment(&crate::report::Deployment { name, state, since }: &crate::report::Deployment) -> Deployment {
+fn deployment(&report::Deployment { name, state, since }: &report::Deployment) -> Deployment {
     Deployment { name, state, since }
 }
 
-fn peer(peer: &crate::report::Peer) -> Peer {
+fn peer(peer: &report::Peer) -> Peer {
     Peer {
         id: peer.id,
         address: peer.address.to_string(),
@@ -333,34 +328,8 @@ fn peer(peer: &crate::report::Peer) -> Peer {
     }
 }
 
-fn core(view: &View, core: usize) -> Core {
-    let (page, work, spent) = (view.setup.pages.core(core), view.setup.pages.work(core), view.load.spent[core]);
-    Core {
-        core,
-        shards: view.setup.plan.executors[core].iter().map(ShardId::to_string).collect(),
-        busy_percent: f64::from(view.load.now(core)) / 10.0,
-        spent_percent: Spent::names()
-            .map(|(name, _)| name)
-            .zip(spent.parts.map(|part| f64::from(part) / 10.0))
-            .collect(),
-        waiting: spent.waiting as f64 / 1e3,
-        busy_ns: page.busy_ns.get(),
-        stage_ns: Stage::ALL.iter().map(|stage| (stage.word(), page.stage_ns[*stage as usize].get())).collect(),
-        cpu_ns: page.cpu_ns.get(),
-        wait_ns: page.wait_ns.get(),
-        steps: page.step.get(),
-        queue_max: page.queue_max.get(),
-        step_ns_max: page.step_ns_max.get(),
-        link_overrun: page.link_overrun.get(),
-        block_parsed: work.block_parsed.get(),
-        part_verified: work.part_verified.get(),
-        world_grown: work.world_grown.get(),
-        coin_taken: work.coin_taken.get(),
-    }
-}
-
 fn tips(view: &View) -> Vec<Tip> {
-    let tip = |leaf: &crate::report::Leaf| Tip {
+    let tip = |leaf: &report::Leaf| Tip {
         height: leaf.height,
         hash: leaf.hash.to_string(),
         branch_len: leaf.branch_len,
@@ -370,7 +339,7 @@ fn tips(view: &View) -> Vec<Tip> {
 }
 
 fn worlds(view: &View) -> Vec<World> {
-    let world = |world: &crate::report::World| World {
+    let world = |world: &report::World| World {
         height: world.height,
         hash: world.hash.to_string(),
         parent: world.parent.to_string(),

@@ -1,62 +1,110 @@
-//! The status page: one self-contained piece of HTML, made from the view alone. Needs no script (the
-//! few lines it carries refresh it without a flicker, and go on trying while the node is away), asks
-//! for no other file, and shows nothing from outside unescaped.
+//! The status page: one self-contained piece of HTML, made from the view alone. It can be read without its script, which only
+//! puts new parts in the place of old ones; it asks for no other file, and shows nothing from outside unescaped.
 
-use super::forks;
-use super::format::{bytes, duration, escape, percent, percent_text, rate, thousands};
+mod cores;
+mod flow;
+pub(super) mod tree;
+
+use super::format::{bytes, duration, escape, percent, percent_text, rate, thousands, utc};
 use super::lanes::Lanes;
 use super::tables::{WORLDS_HEAD, world_cells};
-use super::view::{SAMPLES, Spent, View};
+use super::view::View;
+use crate::effect::Level;
 use crate::report::Peer;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Peers shown; the rest are counted. All tables are cut so that the page stays below 60 KB.
-const PEERS_MAX: usize = 32;
-/// Cores shown one by one.
-const CORES_MAX: usize = 24;
+const PEERS_MAX: usize = 16;
 /// Worlds shown in words, the highest.
-const WORLDS_MAX: usize = 12;
+const WORLDS_MAX: usize = 6;
 /// Leaves of the header tree shown.
-const TIPS_MAX: usize = 12;
+const TIPS_MAX: usize = 8;
+/// Shards whose partitions are told apart.
+const SHARDS_MAX: usize = 32;
+/// Lines of the log shown.
+const EVENTS_MAX: usize = 8;
 
 /// What all pages wear.
-pub(super) const STYLE: &str = include_str!("page.css");
-/// Fetches the page every two seconds and puts it in place, unless something is being selected.
-const SCRIPT: &str = "setInterval(async()=>{try{const t=await(await fetch(location.href)).text(),\
-d=new DOMParser().parseFromString(t,'text/html');if(!getSelection().isCollapsed)return;\
-document.title=d.title;document.body.innerHTML=d.body.innerHTML;document.body.className=''}\
-catch{document.body.className='lost'}},2000)";
+pub(super) const STYLE: &str = include_str!("page/page.css");
+/// Puts parts in their places as they come, once a second; asks for them where they do not.
+const SCRIPT: &str = include_str!("page/page.js");
+
+/// What writes a part.
+type Part = fn(&View, &mut String);
+
+/// The parts of the page but for its head, row by row, each a list of columns.
+const PARTS: [&[&[(&str, Part)]]; 4] = [
+    &[&[("worlds", worlds)]],
+    &[&[("window", flow::window)]],
+    &[
+        &[("cores", cores::strips)],
+        &[("ways", flow::ways), ("latencies", flow::latencies)],
+        &[("partitions", partitions), ("matrix", cores::matrix), ("file", file), ("tips", tips)],
+    ],
+    &[&[("peers", peers), ("events", events)]],
+];
+
+fn title(view: &View) -> String {
+    let network = view.setup.params.network.name();
+    format!("{} {} · caesure {network}", view.chain.state.word(), thousands(view.chain.height.into()))
+}
+
+fn written(part: Part, view: &View) -> String {
+    let mut out = String::with_capacity(8 << 10);
+    part(view, &mut out);
+    out
+}
 
 /// The page.
 pub fn html(view: &View) -> String {
-    let chain = &view.chain;
-    let network = view.setup.params.network.name();
-    let mut out = String::with_capacity(32 << 10);
+    let mut out = String::with_capacity(64 << 10);
     let _ = write!(
         out,
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-<title>{} {} · caesure {network}</title><link rel=icon href=\"data:,\">\
-<noscript><meta http-equiv=refresh content=2></noscript><style>{STYLE}</style><script>{SCRIPT}</script></head><body>\
-<header><span><b>caesure<i>‖</i>{network}</b></span><span>{}</span><span>up {}</span>{}</header>",
-        chain.state.word(),
-        thousands(chain.height.into()),
+<title>{}</title><link rel=icon href=\"data:,\"><noscript><meta http-equiv=refresh content=2></noscript>\
+<style>{STYLE}</style></head><body><div class=wall><div id=head>{}</div><main>",
+        title(view),
+        written(head, view),
+    );
+    for row in PARTS {
+        let _ = write!(out, "<div class=\"row of{}\">", row.len());
+        for column in row {
+            out.push_str("<div>");
+            for (name, part) in *column {
+                let _ = write!(out, "<section id={name}>{}</section>", written(*part, view));
+            }
+            out.push_str("</div>");
+        }
+        out.push_str("</div>");
+    }
+    let _ = writeln!(
+        out,
+        "</main><footer><a href=status.json>the same as JSON</a></footer></div><script>{SCRIPT}</script></body></html>"
+    );
+    out
+}
+
+/// What is inside of each part, by name, and the title: JSON on one line.
+pub fn parts(view: &View) -> String {
+    let all = PARTS.iter().flat_map(|row| row.iter()).flat_map(|column| column.iter());
+    let mut parts: BTreeMap<&str, String> = all.map(|(name, part)| (*name, written(*part, view))).collect();
+    parts.insert("head", written(head, view));
+    parts.insert("title", title(view));
+    serde_json::to_string(&parts).expect("strings are always JSON")
+}
+
+/// Name, version and ways to the other pages; then the state.
+fn head(view: &View, out: &mut String) {
+    let _ = write!(
+        out,
+        "<header><span><b>caesure<i>‖</i>{}</b></span><span>{}</span><span>up {}</span>{}</header>",
+        view.setup.params.network.name(),
         escape(&view.setup.version, 60),
         duration(view.up_s),
         super::frame::ways("status"),
     );
-    hero(view, &mut out);
-    out.push_str("<main>");
-    worlds(view, &mut out);
-    out.push_str("<div class=columns>");
-    cores(view, &mut out);
-    window(view, &mut out);
-    partitions(view, &mut out);
-    file(view, &mut out);
-    tips(view, &mut out);
-    out.push_str("</div>");
-    peers(view, &mut out);
-    out.push_str("</main><footer><span><a href=status.json>the same as JSON</a></span></footer></body></html>\n");
-    out
+    hero(view, out);
 }
 
 /// State, why, what is not checked, progress, and the numbers everybody looks for.
@@ -93,68 +141,12 @@ fn hero(view: &View, out: &mut String) {
     fact(out, "time left", chain.eta_s.map_or("–".to_string(), duration), "");
     fact(out, "coins", thousands(chain.coins), "");
     fact(out, "age of the tip", view.tip_age_s().map_or("–".to_string(), duration), "");
-    fact(out, "signatures in lanes", Lanes::of(view).text(), "");
+    let _ = write!(out, "<div><dt>signatures in lanes</dt><dd class=text>{}</dd></div>", Lanes::of(view).text());
     out.push_str("</dl>");
 }
 
 fn heading(out: &mut String, name: &str, right: &str) {
-    let _ = write!(out, "<section><h2><b>{name}</b><span>{right}</span></h2>");
-}
-
-fn cores(view: &View, out: &mut String) {
-    let (count, desk) = (view.setup.plan.cores(), view.setup.plan.desk());
-    let percents: Vec<u16> = (0..=desk).map(|core| view.load.now(core) / 10).collect();
-    heading(out, "cores", "last half minute · busy · inputs waiting");
-    let rows = (0..count.min(CORES_MAX)).chain([desk]);
-    for (core, shards) in rows.map(|row| (row, &view.setup.plan.executors[row])) {
-        let name = if core == desk { "desk".into() } else { core.to_string() };
-        let names: Vec<String> = shards.iter().map(|shard| shard.to_string()).collect();
-        let history = &view.load.busy[core];
-        let mut path = String::new();
-        for (i, permille) in history.iter().enumerate().filter(|(_, permille)| **permille > 0) {
-            let _ = write!(path, "M{} 20v-{:.1}", (SAMPLES - history.len() + i) * 3 + 2, f64::from(*permille) / 50.0);
-        }
-        let _ = write!(
-            out,
-            "<div class=core><span>{name}</span><span>{}</span>\
-<svg class=spark viewBox=\"0 0 92 20\" preserveAspectRatio=none><path d=\"{path}\"/></svg><b>{} %</b>",
-            names.join(" "),
-            percents[core],
-        );
-        let spent = view.load.spent[core];
-        parts(&spent, out);
-        let _ = write!(out, "<small>{}</small></div>", rate(spent.waiting as f64 / 1e3));
-    }
-    if count > CORES_MAX {
-        let rest = &percents[CORES_MAX..count];
-        let mean = rest.iter().map(|p| usize::from(*p)).sum::<usize>() / rest.len();
-        let most = rest.iter().max().expect("there are more");
-        let _ = write!(out, "<p class=soft>and {} more, {mean} % busy on average, {most} % at most</p>", rest.len());
-    }
-    legend(view, out);
-    let [received, sent] = view.load.net;
-    let _ = write!(out, "<p class=soft>network: {}/s in, {}/s out</p></section>", bytes(received), bytes(sent));
-}
-
-/// What a core did over the last second, as a bar.
-fn parts(spent: &Spent, out: &mut String) {
-    out.push_str("<div class=spent>");
-    for ((name, _), part) in Spent::names().zip(spent.parts).filter(|(_, part)| *part > 0) {
-        let _ = write!(out, "<i class={name} style=\"width:{:.1}%\"></i>", f64::from(part) / 10.0);
-    }
-    out.push_str("</div>");
-}
-
-/// What the colours mean, and the share of each in what all cores did.
-fn legend(view: &View, out: &mut String) {
-    let sum = |part: usize| view.load.spent.iter().map(|spent| u64::from(spent.parts[part])).sum::<u64>();
-    let all: u64 = (0..Spent::PARTS).map(sum).sum();
-    out.push_str("<p class=legend>");
-    for (part, (name, what)) in Spent::names().enumerate() {
-        let _ =
-            write!(out, "<span title=\"{what}\"><i class={name}></i>{name} {:.0} %</span>", percent(sum(part), all));
-    }
-    out.push_str("</p>");
+    let _ = write!(out, "<h2><b>{name}</b><span>{right}</span></h2>");
 }
 
 /// Coins of each partition as a thin bar; the colour changes where the next shard's range begins.
@@ -164,13 +156,21 @@ fn partitions(view: &View, out: &mut String) {
     let right = format!("{} to {} each", thousands(least.into()), thousands(most.into()));
     heading(out, "coins by partition", &right);
     let mut paths = [String::new(), String::new()];
+    // Two colours by turns tell shards apart, up to as many as can be told apart.
+    let colours = if view.coins.len() <= SHARDS_MAX { 2 } else { 1 };
     for (shard, (_, list)) in view.coins.iter().enumerate() {
-        let first = view.setup.plan.partitions(shard as u16).start;
-        for (i, coins) in list.iter().enumerate().filter(|(_, coins)| **coins > 0) {
-            let up = f64::from(*coins) * 72.0 / f64::from(most);
-            let _ = write!(paths[shard % 2], "M{}.5 72v-{up:.1}", first + i);
+        let path = &mut paths[shard % colours];
+        if path.is_empty() || colours == 2 {
+            let _ = write!(path, "M{} 72", view.setup.plan.partitions(shard as u16).start);
+        }
+        for coins in list {
+            let _ = write!(path, "V{:.0}h1", 72.0 - f64::from(*coins) * 72.0 / f64::from(most.max(1)));
+        }
+        if colours == 2 {
+            path.push_str("V72z");
         }
     }
+    paths[0].push_str("V72z");
     let [even, odd] = paths;
     let _ = write!(
         out,
@@ -184,7 +184,7 @@ role=img aria-label=\"coins in each of 256 partitions\">\
         out,
         "<div class=keys style=\"margin-top:12px\"><span>in the base</span>{} coins, {}\
 <span>in recent worlds</span>{} versions\
-<span>spent before the base</span>{} coins, {}</div></section>",
+<span>spent before the base</span>{} coins, {}</div>",
         thousands(sum(|tally| tally.base_coins)),
         bytes(sum(|tally| tally.base_bytes)),
         thousands(sum(|tally| tally.versions)),
@@ -193,25 +193,26 @@ role=img aria-label=\"coins in each of 256 partitions\">\
     );
 }
 
+/// The last blocks as a picture, and the highest worlds in words.
 fn worlds(view: &View, out: &mut String) {
     let chain = &view.chain;
     let (used, most) = chain.worlds_bytes;
     let root = thousands(chain.root.0.into());
     let right = format!("{} live over the base at {root}, {} of {}", chain.live, bytes(used), bytes(most));
     heading(out, "worlds", &right);
-    let (picture, left) = forks::svg(&chain.worlds);
+    let (picture, left) = tree::svg(&chain.worlds, &chain.past);
     let left = if left > 0 { format!("{left} rivals not drawn · ") } else { String::new() };
     let _ = write!(
         out,
-        "<div class=\"scroll end\">{picture}</div><p class=soft>filled: valid, hollow: growing or being checked · \
-{left}horizon {} blocks · branches left by the tip: {}</p>\
-<p class=tip><span class=soft>tip</span> <code>{}</code></p>",
+        "<div class=\"scroll end\">{picture}</div><p class=soft>the last {} blocks · filled: valid, hollow: growing or being \
+checked, pale: folded into the base or dropped · bars: memory of each world · {left}horizon {} blocks · branches left by the \
+tip: {}</p><p class=tip><span class=soft>tip</span> <code>{}</code></p>",
+        tree::COLUMNS,
         chain.horizon,
         thousands(chain.switches),
         chain.tip,
     );
     world_rows(view, out);
-    out.push_str("</section>");
 }
 
 /// The highest worlds, and what each changes.
@@ -254,31 +255,6 @@ fn tips(view: &View, out: &mut String) {
     if tips.len() > TIPS_MAX {
         let _ = write!(out, "<p class=soft>and {} more</p>", tips.len() - TIPS_MAX);
     }
-    out.push_str("</section>");
-}
-
-/// The blocks in flight and the memory they may take.
-fn window(view: &View, out: &mut String) {
-    let chain = &view.chain;
-    let (used, most) = chain.window_bytes;
-    heading(out, "window", &format!("{} of {}", bytes(used), bytes(most)));
-    let _ = write!(
-        out,
-        "<div class=\"bar thin\"><div style=\"width:{:.2}%\"></div></div><div class=keys>\
-<span>blocks</span>{} growing, {} parked, {} loading, {} asked\
-<span>since the start</span>{} blocks, {} transactions, {}\
-<span>memory</span>{} for all but coins, {} of it in unfinished messages</div></section>",
-        percent(used, most).min(100.0),
-        chain.growing,
-        chain.parked,
-        chain.loading,
-        chain.asked,
-        thousands(chain.done.0),
-        thousands(chain.done.1),
-        bytes(chain.done.2),
-        bytes(view.setup.budget.total),
-        bytes(view.setup.pages.sum(|work| &work.buffered_bytes)),
-    );
 }
 
 fn file(view: &View, out: &mut String) {
@@ -287,9 +263,12 @@ fn file(view: &View, out: &mut String) {
     let _ = write!(
         out,
         "<div class=keys><span>durable</span>{}<span>written since the start</span>{}\
-<span>syncs</span>{}<span>history</span>{}</div></section>",
+<span>that is</span>{}<span>checkpoints written</span>{}\
+<span>syncs</span>{}<span>history</span>{}</div>",
         bytes(store.durable),
         bytes(store.written),
+        view.amplification().map_or("–".into(), |times| format!("{times:.3} bytes for each byte of blocks")),
+        bytes(view.setup.pages.sum_cores(|core| &core.checkpoint_bytes)),
         thousands(store.syncs),
         view.history(),
     );
@@ -316,7 +295,6 @@ fn peers(view: &View, out: &mut String) {
     if all.len() > PEERS_MAX {
         let _ = write!(out, "<p class=soft>and {} more</p>", thousands((all.len() - PEERS_MAX) as u64));
     }
-    out.push_str("</section>");
 }
 
 fn row(peer: &Peer, out: &mut String) {
@@ -335,4 +313,21 @@ fn row(peer: &Peer, out: &mut String) {
         bytes(peer.bytes.1),
         duration(peer.age_s),
     );
+}
+
+/// What was logged last, the newest on top.
+fn events(view: &View, out: &mut String) {
+    heading(out, "events", "UTC");
+    for said in view.events.iter().rev().take(EVENTS_MAX) {
+        let class = if said.level == Level::Warn { " alert" } else { "" };
+        let _ = write!(
+            out,
+            "<p class=\"event{class}\"><code>{}</code> {}</p>",
+            &utc(said.unix)[11..19],
+            escape(&said.line, 130)
+        );
+    }
+    if view.events.is_empty() {
+        out.push_str("<p class=soft>nothing was logged</p>");
+    }
 }

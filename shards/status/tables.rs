@@ -150,7 +150,7 @@ pub(super) fn world_cells(chain: &Chain, world: &World, out: &mut String) {
 
 fn worlds(view: &View, out: &mut String) {
     let chain = &view.chain;
-    let (picture, left) = super::forks::svg(&chain.worlds);
+    let (picture, left) = super::page::tree::svg(&chain.worlds, &chain.past);
     let left = if left > 0 { format!("<p class=soft>{left} rivals not drawn</p>") } else { String::new() };
     let _ = write!(
         out,

@@ -4,11 +4,12 @@ mod explored;
 mod scrape;
 mod shown;
 mod surveys;
+mod wall;
 
 use super::*;
 use crate::limits::Budget;
-use crate::metrics::{Pages, Stage};
-use crate::report::{Book, Chain, Leaf, Peer, Report, State, Store, World};
+use crate::metrics::{BUCKETS, Latency, Pages, Stage};
+use crate::report::{Book, Chain, Leaf, Past, Peer, Report, State, Store, World};
 use consensus::{Network, Params};
 use ledger::PARTITIONS;
 use ledger::worlds::Tally;
@@ -140,6 +141,13 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
                 leaf(700_001, 901, 1, "headers-only"),
                 leaf(99_000, 902, 3, "refused: bad-cb-amount"),
             ],
+            marks_from: 123_431,
+            marks: (0..512).map(wall::mark).collect(),
+            ways: (0..24).map(wall::way).collect(),
+            latency: Latency([3; BUCKETS]),
+            past: (0..44)
+                .map(|i| Past { height: 123_363 - i, hash: hash(5_000 + i), parent: hash(5_001 + i), active: true })
+                .collect(),
             live: worlds.len(),
             worlds,
             worlds_bytes: (714_000_000, 1_073_741_824),
@@ -174,6 +182,7 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             end: 4_310_000_000,
             durable: 4_302_000_000,
             written: 4_330_000_000,
+            appended: 4_310_000_000,
             syncs: 1_212,
             punched: 3_700_000_000,
         }),
@@ -188,6 +197,8 @@ pub(crate) fn sample(cores: usize, peers: u64, agent: &str) -> (Status, Cx) {
             page.busy_ns.add(share * 1_000_000);
             Stage::ALL.iter().for_each(|stage| page.stage_ns[*stage as usize].add((30 + share % 37) * 1_000_000));
             page.wait_ns.add(1_500_000_000);
+            page.words.iter().enumerate().for_each(|(to, words)| words.add(second * 97 + (to * core) as u64));
+            page.step_us.add(1 << (second % 20));
         }
         pages.work(0).received_bytes.add(88_000_000);
         cx.now_ms += 1_000;

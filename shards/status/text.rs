@@ -1,11 +1,13 @@
 //! Answers at the prompt: aligned plain text for a reader at three in the morning, without a final
 //! newline. Made from the view alone.
 
-use super::format::{btc, bytes, clean, duration, hex, percent_text, rate, thousands};
+use super::format::{btc, bytes, clean, duration, hex, percent_text, rate, thousands, utc};
 use super::lanes::Lanes;
 use super::view::{Spent, View};
+use crate::effect::{Level, Said};
 use consensus::{BlockHash, OutPoint};
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 /// Peers listed; the rest are counted.
 const PEERS_MAX: usize = 200;
@@ -13,7 +15,7 @@ const PEERS_MAX: usize = 200;
 const NEAR_MAX: usize = 3;
 
 /// What may be asked: how it is written, and what it tells.
-pub const COMMANDS: [(&str, &str); 10] = [
+pub const COMMANDS: [(&str, &str); 13] = [
     ("help", "this list"),
     ("status", "what the node is at, in one screen"),
     ("peers", "who is connected"),
@@ -21,6 +23,9 @@ pub const COMMANDS: [(&str, &str); 10] = [
     ("block HEIGHT|HASH", "one block of the header tree"),
     ("deployments [HEIGHT|HASH]", "which rules have begun to bind, and what blocks signal for"),
     ("coin TXID:N [@HEIGHT|@HASH]", "is this coin unspent, in the tip's world or in that live one"),
+    ("events", "what was logged last"),
+    ("connect IP[:PORT]", "a connection to that address, once (needs --monitor-write)"),
+    ("shutdown", "an orderly end of the node (needs --monitor-write)"),
     ("invalidate HASH", "take a block out of the running, with all above it (needs --monitor-write)"),
     ("reconsider HASH", "let it in again, with all above and below it (needs --monitor-write)"),
     ("topology", "which shard lives on which core"),
@@ -231,6 +236,21 @@ nursery: {} of {} coins ({}) were spent before they reached the base\nbranches l
         thousands(chain.switches),
     );
     out
+}
+
+/// What was logged last, the last line at the end.
+pub fn events(view: &View) -> String {
+    let line = |said: &Said| {
+        let word = if said.level == Level::Warn { "WARN " } else { "" };
+        format!("{}  {word}{}", utc(said.unix), clean(&said.line, 400))
+    };
+    let lines: Vec<String> = view.events.iter().map(line).collect();
+    if lines.is_empty() { "nothing was logged".into() } else { lines.join("\n") }
+}
+
+/// An address as it is typed.
+pub fn address(text: &str, port: u16) -> Option<SocketAddr> {
+    text.parse().ok().or_else(|| Some(SocketAddr::new(text.trim_matches(['[', ']']).parse().ok()?, port)))
 }
 
 /// Which shard lives where.

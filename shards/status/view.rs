@@ -2,8 +2,9 @@
 //! from their published counters. Never asks a shard anything, never knows how it is rendered.
 
 use super::format::{bytes, thousands};
+use crate::effect::Said;
 use crate::limits::Budget;
-use crate::metrics::{Core, Pages, Stage};
+use crate::metrics::{Core, Counter, Pages, Stage};
 use crate::prover::{Mode, Trust};
 use crate::report::{Book, Chain, Peer, Report, State, Store};
 use crate::topology::Plan;
@@ -55,7 +56,12 @@ pub struct View {
     pub book: Book,
     /// How busy the cores are.
     pub load: Load,
+    /// What was logged last, the newest at the end.
+    pub events: VecDeque<Said>,
 }
+
+/// Lines of the log kept.
+const EVENTS: usize = 64;
 
 impl View {
     /// What is not verified of a node that began with a snapshot.
@@ -77,6 +83,7 @@ impl View {
             unix: 0,
             chain: Chain::default(),
             store: Store::default(),
+            events: VecDeque::new(),
             book: Book::default(),
             setup,
         }
@@ -94,6 +101,13 @@ impl View {
             Report::Store(store) => self.store = store,
             Report::Book(book) => self.book = book,
         }
+    }
+
+    /// Keeps what was logged, the newest of it.
+    pub fn said(&mut self, lines: Vec<Said>) {
+        self.events.extend(lines);
+        let over = self.events.len().saturating_sub(EVENTS);
+        self.events.drain(..over);
     }
 
     /// All peers, longest connected first.
@@ -138,6 +152,11 @@ impl View {
         (spent, spent + sum(|tally| tally.folded))
     }
 
+    /// Bytes written to blocks.bin for each byte of blocks and their frames, since the start.
+    pub fn amplification(&self) -> Option<f64> {
+        (self.store.appended > 0).then(|| self.store.written as f64 / self.store.appended as f64)
+    }
+
     /// Why checkpoints are not written at the moment, if so.
     pub fn checkpoint_failed(&self) -> Option<&str> {
         self.unwritten.iter().flatten().next().map(String::as_str)
@@ -153,7 +172,7 @@ impl View {
 /// Milliseconds between two samples of the load.
 const SAMPLE_MS: u64 = 1_000;
 /// Samples kept.
-pub const SAMPLES: usize = 30;
+pub const SAMPLES: usize = 40;
 
 /// What a core did over the last second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,18 +210,26 @@ fn counts(core: &Core) -> Counts {
 #[derive(Debug)]
 pub struct Load {
     /// When the last sample was taken, and the counters then; none before the first.
-    last: Option<(u64, Vec<Counts>, [u64; 2])>,
+    last: Option<(u64, Vec<Counts>, Vec<Vec<u64>>, [u64; 2])>,
     /// Busy time of each core in thousandths, newest last.
     pub busy: Vec<VecDeque<u16>>,
     /// What each did over the last second.
     pub spent: Vec<Spent>,
+    /// Words that each executor sent to each over the last second.
+    pub words: Vec<Vec<u64>>,
     /// Bytes received from and sent to peers per second.
     pub net: [u64; 2],
 }
 
 impl Load {
     fn new(cores: usize) -> Load {
-        Load { last: None, busy: vec![VecDeque::new(); cores], spent: vec![Spent::default(); cores], net: [0; 2] }
+        Load {
+            last: None,
+            busy: vec![VecDeque::new(); cores],
+            spent: vec![Spent::default(); cores],
+            words: vec![vec![0; cores]; cores],
+            net: [0; 2],
+        }
     }
 
     /// Takes a sample if one is due.
@@ -211,8 +238,10 @@ impl Load {
             return;
         }
         let now: Vec<Counts> = (0..pages.executors()).map(|core| counts(pages.core(core))).collect();
+        let row = |core: usize| pages.core(core).words.iter().map(Counter::get).collect();
+        let words: Vec<Vec<u64>> = (0..pages.executors()).map(row).collect();
         let net = [pages.sum(|work| &work.received_bytes), pages.sum(|work| &work.sent_bytes)];
-        if let Some((at_ms, before, net_before)) = &self.last {
+        if let Some((at_ms, before, words_before, net_before)) = &self.last {
             let ms = now_ms - at_ms;
             for (core, history) in self.busy.iter_mut().enumerate() {
                 self.spent[core] = spent(&before[core], &now[core], ms);
@@ -221,9 +250,12 @@ impl Load {
                     history.pop_front();
                 }
             }
+            for (row, (now, before)) in self.words.iter_mut().zip(words.iter().zip(words_before)) {
+                *row = now.iter().zip(before).map(|(now, before)| now.saturating_sub(*before) * 1_000 / ms).collect();
+            }
             self.net = std::array::from_fn(|i| net[i].saturating_sub(net_before[i]) * 1_000 / ms);
         }
-        self.last = Some((now_ms, now, net));
+        self.last = Some((now_ms, now, words, net));
     }
 
     /// The core's busy share over the last second, thousandths.
@@ -259,11 +291,12 @@ mod tests {
         assert_eq!(load.now(1), 0);
         pages.core(1).busy_ns.add(500_000_000);
         pages.work(0).received_bytes.add(4_000);
+        pages.core(1).words[0].add(60);
         load.sample(&pages, 5_900);
         assert!(load.busy[1].is_empty(), "a second has not passed");
         load.sample(&pages, 7_000);
         assert_eq!((load.now(0), load.now(1)), (0, 250), "half a second in two");
-        assert_eq!(load.net, [2_000, 0]);
+        assert_eq!((load.net, &load.words), ([2_000, 0], &vec![vec![0, 0], vec![30, 0]]));
         pages.core(0).stage_ns[Stage::Verify as usize].add(300_000_000);
         pages.core(0).busy_ns.add(400_000_000);
         pages.core(0).cpu_ns.add(600_000_000);

@@ -3,6 +3,8 @@
 
 use consensus::{BlockHash, OutPoint, Txid};
 
+use super::act::Act;
+
 /// What is to be done about a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Route {
@@ -10,6 +12,12 @@ pub enum Route {
     Page(&'static str),
     /// … or JSON.
     Json,
+    /// The status page's parts, …
+    Parts,
+    /// … and as they change.
+    Live,
+    /// The form for that.
+    Form(Act),
     /// Figures for Prometheus, …
     Metrics,
     /// … of each core.
@@ -52,6 +60,10 @@ pub fn route(path: &str, query: Option<&str>) -> Route {
         "/" | "/admin" | "/admin/" | "/admin/status" => Some(Route::Page("page")),
         // The page names it relative to itself, and the page is at / too.
         "/admin/status.json" | "/status.json" => Some(Route::Json),
+        "/admin/status.parts" | "/status.parts" => Some(Route::Parts),
+        "/admin/status.live" | "/status.live" => Some(Route::Live),
+        "/admin/connect" => Some(Route::Form(Act::Connect)),
+        "/admin/shutdown" => Some(Route::Form(Act::Shutdown)),
         "/admin/connections" => Some(Route::Page("connections")),
         "/admin/ledger" => Some(Route::Page("ledger")),
         "/admin/pool" => Some(Route::Page("pool")),
@@ -109,7 +121,7 @@ fn outpoint(text: &str) -> Option<OutPoint> {
 }
 
 /// The first value of that name in a query (application/x-www-form-urlencoded), decoded; bytes that are not ASCII become `?`.
-fn value(query: &str, name: &str) -> Option<String> {
+pub fn value(query: &str, name: &str) -> Option<String> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let text = pairs.find(|(key, _)| *key == name)?.1;
     let mut rest = text.get(..text.len().min(QUERY_MAX))?.bytes();
@@ -197,7 +209,8 @@ mod tests {
             "/admin/coin/1:0",
             "/ADMIN/block",
             "/admin/block/\0",
-            "/admin/shutdown",
+            "/admin/shutdown/",
+            "/admin/status.live/",
         ] {
             assert_eq!(of(path), Route::Unknown, "{path}");
         }

@@ -21,9 +21,11 @@ fn the_page_is_small_whatever_happens() {
     let agent = "\"".repeat(256);
     for cores in [1, 2, 16, 64, 256] {
         let (mut status, mut cx) = sample(cores, 1_000, &agent);
+        let said = crate::effect::Said { unix: 1, level: crate::effect::Level::Warn, line: agent.clone() };
+        status.step(Input::Event(Event::Said(vec![said; 64])), &mut cx);
         let page = at_once(&mut status, &mut cx, "page");
         assert!(page.len() <= 60_000, "{} bytes with {cores} cores", page.len());
-        assert!(page.contains("and 968 more"), "1,000 less the 32 shown");
+        assert!(page.contains("and 984 more"), "1,000 less the 16 shown");
         assert!(page.contains("8 of 8 out · 3 of 125 in · 14,203 addresses known"));
         for outside in ["http:", "https:", "//", "url(", "@import"] {
             assert!(!page.contains(outside), "{outside} in the page");
