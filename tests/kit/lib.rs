@@ -4,6 +4,7 @@
 //! the simulator.
 
 pub mod binary;
+pub mod browser;
 pub mod core;
 pub mod data;
 pub mod digest;
