@@ -101,8 +101,9 @@ pub(super) fn matrix(view: &View, out: &mut String) {
     let side = shown.len();
     let _ = write!(
         out,
-        "<div class=matrix><span class=soft>from</span><svg viewBox=\"0 0 {side} {side}\" role=img \
-aria-label=\"words a second, a row for each core that sends, a column for each that receives\">"
+        "<div class=matrix><span class=soft>from</span><svg style=\"max-width:{}px\" viewBox=\"0 0 {side} {side}\" role=img \
+aria-label=\"words a second, a row for each core that sends, a column for each that receives\">",
+        side * 24
     );
     let shade =
         |count: u64| (most > 0 && count > 0).then(|| SHADES.saturating_sub((most / count).ilog(4) as usize).max(1));

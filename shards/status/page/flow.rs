@@ -59,8 +59,8 @@ pub(super) fn window(view: &View, out: &mut String) {
     }
     let _ = write!(
         out,
-        "<svg class=marks viewBox=\"0 0 {ROW} {}\" preserveAspectRatio=none role=img aria-label=\"blocks of the window\">",
-        all.len().div_ceil(ROW).max(1) * 10
+        "<svg class=marks style=\"height:{0}px\" viewBox=\"0 0 {ROW} {0}\" preserveAspectRatio=none role=img aria-label=\"blocks of the window\">",
+        all.len().div_ceil(ROW).max(1) * 10,
     );
     let addresses: BTreeMap<u64, &Peer> = view.peers.iter().flatten().map(|peer| (peer.id, peer)).collect();
     for (named, ((stage, peer), (path, count))) in runs.into_iter().enumerate() {
