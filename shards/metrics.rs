@@ -166,6 +166,8 @@ pub struct Core {
     pub wait_ns: Counter,
     /// Steps taken.
     pub step: Counter,
+    /// Ticks, four a second.
+    pub tick: Counter,
     /// Words that found their link full and waited at its mouth (a bug, see `limits`).
     pub link_overrun: Counter,
     /// Highest number of inputs that waited at once.

@@ -151,6 +151,7 @@ impl Status {
         Some(match command {
             "help" => text::help(),
             "status" => text::status(&self.view),
+            "headline" => text::headline(&self.view),
             "peers" => text::peers(&self.view),
             "worlds" => text::worlds(&self.view),
             "topology" => text::topology(&self.view),

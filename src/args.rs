@@ -5,8 +5,10 @@
 use crate::config::{self, Config};
 use crate::exit::{Fatal, STATUSES};
 use crate::settings::{Around, Given, Setting};
+use crate::words;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use consensus::{CoinsHash, Txid};
 use std::path::PathBuf;
 use tuning::Profile;
@@ -36,6 +38,12 @@ A list is taken whole from the strongest that has it.
 Unknown keys and CAESURE_* variables are errors (CAESURE_DATA and CAESURE_FULL are the tests').
 Switches take true and false, as in --verbose=false; webui and monitor \"off\".
 Keep passwords in the file: `ps` shows the command line to everybody.
+@FILE stands for the arguments in a file, one a line.
+
+Signals:
+  TERM, INT  stop in order; the second INT or TERM ends the node at once, and nothing is lost that was durable
+  HUP        open the logs anew, after somebody moved them
+  USR1       write into the log what the node is at
 
 Examples:
   caesure --cores 16 -b /srv/caesure -s 0.0.0.0:8333 -s [::]:8333 -a
@@ -146,6 +154,42 @@ pub enum Command {
     /// Whether this machine gives the node what it needs, and is set as it gains from; sets that, and puts it back
     #[command(subcommand)]
     Tune(Tune),
+    /// Look at all that the node needs of this machine and its folder, and say what mends each thing that is amiss
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the settings as flags, environment and file make them, or only whether they can be obeyed
+    #[command(subcommand)]
+    Config(Shown),
+    /// Print what a shell needs to complete the words of this command line
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual, or write a page for each command
+    Man {
+        /// A folder for them, e.g. /usr/local/share/man/man1
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// What to show of the settings.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Shown {
+    /// Say whether the node could start with them, as far as they go; status 2 if not
+    Check,
+    /// Print each; passwords are not shown
+    Show {
+        /// And where it comes from
+        #[arg(long)]
+        origin: bool,
+        /// As JSON
+        #[arg(long, conflicts_with = "origin")]
+        json: bool,
+    },
 }
 
 /// What to ask of the coins.
@@ -443,8 +487,13 @@ impl Options {
 /// What the program was asked to do (none: run the node) and with which settings. `--help`, `--version` and words unknown
 /// to the command line end the process here, with status 0, 0 and 2.
 pub fn load() -> Result<(Option<Command>, Config), Fatal> {
-    let cli = Cli::parse();
-    read(cli, &Around::of_process()?)
+    let words = words::all(std::env::args_os()).map_err(Fatal::Usage)?;
+    read(Cli::parse_from(words), &Around::of_process()?)
+}
+
+/// The command line itself.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn read(cli: Cli, around: &Around) -> Result<(Option<Command>, Config), Fatal> {
@@ -455,7 +504,6 @@ fn read(cli: Cli, around: &Around) -> Result<(Option<Command>, Config), Fatal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(words: &str) -> Result<(Option<Command>, Config), String> {
         let cli = Cli::try_parse_from(words.split(' ')).map_err(|error| error.to_string())?;

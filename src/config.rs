@@ -2,7 +2,7 @@
 //!
 //! Decides defaults and bounds. Opens nothing, and never knows how a text was found.
 
-use crate::args::Command;
+use crate::args::{Command, Shown};
 use crate::network;
 use crate::settings::{Around, Given, Layers, Setting, Source, path};
 use crate::values::{self, Target, User};
@@ -226,7 +226,7 @@ fn work(text: &str) -> Result<Work, String> {
 
 /// Refuses settings that do not go together, and executors that would have no CPU, where any are to be started.
 fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), String> {
-    use Command::{Blocks, Console, Inspect, Pull, Rules, Topology, Tune, Txmap, Watch};
+    use Command::{Blocks, Completions, Console, Inspect, Man, Pull, Rules, Topology, Tune, Txmap, Watch};
     let starts = !matches!(
         command,
         Some(
@@ -239,6 +239,8 @@ fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), S
                 | Txmap { .. }
                 | Watch { .. }
                 | Pull { .. }
+                | Completions { .. }
+                | Man { .. }
         )
     );
     if config.prune.is_some() && config.checkpoint_bandwidth == 0 {
@@ -285,6 +287,36 @@ impl Config {
             format!("{} = {} (from {})", setting.name(), self.shown(setting), self.source(setting))
         };
         Setting::ALL.iter().map(line).collect()
+    }
+
+    /// What `caesure config` says.
+    pub fn told(&self, what: &Shown) -> String {
+        let rows = Setting::ALL.iter().map(|setting| (setting.name(), self.shown(*setting), self.place(*setting)));
+        match what {
+            Shown::Check => {
+                let warnings: String = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+                format!("{warnings}the settings can be obeyed\n")
+            }
+            Shown::Show { json: true, .. } => {
+                let row = |(name, value, place): (&str, String, String)| {
+                    (name.to_owned(), serde_json::json!({ "value": value, "origin": place }))
+                };
+                format!("{}\n", serde_json::Value::Object(rows.map(row).collect()))
+            }
+            Shown::Show { origin: true, .. } => {
+                rows.map(|(name, value, place)| format!("{:<44}# {place}\n", format!("{name} = {value}"))).collect()
+            }
+            Shown::Show { .. } => rows.map(|(name, value, _)| format!("{name} = {value}\n")).collect(),
+        }
+    }
+
+    /// Where a setting comes from, in the reader's words.
+    fn place(&self, setting: Setting) -> String {
+        match (self.source(setting), &self.config) {
+            (Source::Env, _) => setting.variable(),
+            (Source::File, Some(file)) => file.display().to_string(),
+            (source, _) => source.to_string(),
+        }
     }
 
     fn shown(&self, setting: Setting) -> String {

@@ -68,7 +68,7 @@ pub fn run(config: Config) -> Result<(), Fatal> {
     }
     if config.webui.is_some() {
         println!("the page stays up because you asked for it; Ctrl-C ends the demo");
-        crate::stop_on(crate::signals()?, &syncing);
+        crate::signals::Signals::catch()?.rule(&syncing);
         syncing.wait()?;
     }
     drop(serving);

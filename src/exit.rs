@@ -115,7 +115,11 @@ Exit status:
   8  a write or sync failed
   9  folder written by a newer version
  10  not allowed to read or write: another owner, or mounted read-only
- 11  blocks are needed that were pruned";
+ 11  blocks are needed that were pruned
+130  ended at once by a second INT or TERM";
+
+/// The status of a node that a second signal ended.
+pub const AT_ONCE: u8 = 130;
 
 impl Fatal {
     /// The exit status, 1 to 11.
@@ -150,7 +154,9 @@ impl From<&Check> for Fatal {
         match check.what {
             What::Kernel | What::IoUring => Fatal::Kernel { what, mend },
             What::Memlock | What::Files => Fatal::Limit { what, mend },
-            What::Direct => Fatal::Runtime(format!("{what}\ntry: {mend}")),
+            What::Direct | What::Clock | What::Numa | What::Processor | What::Room | What::Folder | What::Ports => {
+                Fatal::Runtime(format!("{what}\ntry: {mend}"))
+            }
             What::Cpus => Fatal::Usage(format!("{what}\ntry: {mend}")),
         }
     }

@@ -253,7 +253,9 @@ pub fn index(params: &Params, source: &Source, copies: &[&[u8]]) -> Result<block
             said = Instant::now();
             let rate = at as f64 / start.elapsed().as_secs_f64();
             let left = (len - at.min(len)) as f64 / rate.max(1.0);
-            tracing::info!("{}: {} of {} MB looked through, {left:.0} s left", path.display(), at >> 20, len >> 20);
+            let line = format!("{}: {} of {} MB looked through, {left:.0} s left", path.display(), at >> 20, len >> 20);
+            crate::notify::starting(&line);
+            tracing::info!("{line}");
         }
     };
     let opened = block_index::open(params, copies, len, &holes, read, progress).map_err(failed)?;

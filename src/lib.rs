@@ -12,8 +12,10 @@ mod client;
 mod coins;
 mod config;
 mod console;
+mod daemon;
 mod demo;
 pub mod disk;
+mod doctor;
 mod door;
 mod events;
 pub mod executor;
@@ -25,9 +27,11 @@ mod inspect;
 pub mod links;
 mod load;
 mod look;
+mod manual;
 mod monitor;
 pub mod net;
 mod network;
+mod notify;
 mod pages;
 mod progress;
 mod pull;
@@ -35,6 +39,7 @@ pub mod pump;
 mod rules;
 mod run;
 mod settings;
+mod signals;
 mod snapshot;
 mod sparse;
 mod stored;
@@ -44,13 +49,13 @@ mod txmap;
 mod values;
 mod verify;
 mod watch;
+mod words;
 
 use crate::args::{Command, Tune};
 use crate::config::Config;
 use crate::exit::Fatal;
 use crate::run::{Node, Purpose};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use crate::signals::Signals;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -92,6 +97,13 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Inspect { paths, json, verify }) => inspect::run(&config, &paths, json, verify),
         Some(Command::Top { once }) => top::run(&config, once),
         Some(Command::Tune(what)) => tune(&config, what),
+        Some(Command::Doctor { json }) => doctor::run(&config, json),
+        Some(Command::Config(what)) => {
+            print!("{}", config.told(&what));
+            Ok(())
+        }
+        Some(Command::Completions { shell }) => manual::completions(shell),
+        Some(Command::Man { out }) => manual::man(out.as_deref()),
         Some(Command::Txmap { txids, follow }) => txmap::run(&config, &txids, follow),
         Some(Command::Watch { peer, transactions }) => watch::run(&config, &peer, transactions),
         Some(Command::Pull { peer }) => pull::run(&config, &peer),
@@ -124,24 +136,15 @@ fn run(config: Config) -> Result<(), Fatal> {
         }
     }
     let (page, serve) = (config.webui, config.serve.clone());
-    let signals = signals()?;
+    let signals = Signals::catch()?;
     let node = Node::start(config, Purpose::Serve)?;
-    stop_on(signals, &node);
+    signals.rule(&node);
     if let Some(address) = page {
         tracing::info!("status page: http://{address}/admin/status");
     }
     serve.iter().for_each(|address| tracing::info!("listening for peers on {address}"));
+    notify::ready();
     node.wait().map(|_| ())
-}
-
-/// INT and TERM, caught from here on even if nobody listens yet.
-fn signals() -> Result<Signals, Fatal> {
-    Signals::new([SIGINT, SIGTERM]).map_err(|why| Fatal::Runtime(format!("cannot listen for signals: {why}")))
-}
-
-fn stop_on(mut signals: Signals, node: &Node) {
-    let stop = node.stopper();
-    std::thread::spawn(move || signals.forever().for_each(|_| stop()));
 }
 
 /// What an offline job says of the chain at its end.
@@ -154,9 +157,9 @@ struct Outcome {
 
 /// Runs a node without a network to the end of its work; what it says then.
 fn ask(config: Config, purpose: Purpose) -> Result<String, Fatal> {
-    let signals = signals()?;
+    let signals = Signals::catch()?;
     let node = Node::start(config, purpose)?;
-    stop_on(signals, &node);
+    signals.rule(&node);
     node.wait()?.ok_or_else(|| Fatal::Runtime("stopped before the end; what was stored stays".into()))
 }
 

@@ -284,13 +284,28 @@ impl Core {
                 shards.into_iter().for_each(|shard| self.input(shard, Input::Tick));
             }
             if self.0.index == self.0.plan.desk() {
-                let said = crate::events::take();
-                if !said.is_empty() {
-                    self.event(ShardId::Status, Event::Said(said));
-                }
+                self.tick_desk();
             }
             self.0.net.tick();
+            self.page().tick.add(1);
             self.page().cpu_ns.set(tuning::core_time().as_nanos() as u64);
+        }
+    }
+
+    /// Hands over what was logged, and has logged what somebody wants to read there.
+    fn tick_desk(&self) {
+        let said = crate::events::take();
+        if !said.is_empty() {
+            self.event(ShardId::Status, Event::Said(said));
+        }
+        if crate::signals::state_is_wanted() {
+            let core = self.clone();
+            glommio::spawn_local(async move {
+                for question in ["status", "worlds", "peers", "topology"] {
+                    core.ask(question.to_owned()).await.lines().for_each(|line| tracing::info!("{question}: {line}"));
+                }
+            })
+            .detach();
         }
     }
 

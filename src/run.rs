@@ -8,7 +8,7 @@ use crate::links::{self, Ends, Links};
 use crate::net::Net;
 use crate::pump::{Core, News, Parts};
 use crate::values::Target;
-use crate::{checkpoints, console, executor, http, monitor, pages, snapshot, sparse};
+use crate::{checkpoints, console, executor, http, monitor, notify, pages, snapshot, sparse};
 use consensus::Params;
 use ledger::Seed;
 use ledger::record::Index;
@@ -253,6 +253,7 @@ impl Node {
                 News::Broken(core, why) => break Err(kernel(core, &why)),
                 News::Stop(Stop::Done, why) => {
                     tracing::info!("stopping: {why}");
+                    notify::stopping(&why);
                     break Ok(None);
                 }
                 News::Stop(why, line) => break Err(self.fatal(why, line)),
@@ -436,6 +437,9 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
     links::receive(&this, receivers);
     for listener in listeners.peers {
         Net::listen(&this, listener);
+    }
+    if core == blueprint.plan.desk() && !blueprint.offline {
+        glommio::spawn_local(notify::run(this.clone(), blueprint.pages.clone())).detach();
     }
     let inside = console::Inside::new(blueprint.params, blueprint.config.folder.clone());
     if let Some(listener) = listeners.page {

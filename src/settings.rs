@@ -70,7 +70,8 @@ impl Setting {
         Setting::ALL.iter().copied().find(|setting| setting.name() == name)
     }
 
-    fn variable(self) -> String {
+    /// The environment's variable for it.
+    pub fn variable(self) -> String {
         format!("CAESURE_{}", self.name().replace('-', "_").to_uppercase())
     }
 

@@ -66,6 +66,18 @@ fn typing_errors(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// What the node is at, in one line.
+pub fn headline(view: &View) -> String {
+    let chain = &view.chain;
+    let (done, whole) = view.progress();
+    let left = chain
+        .eta_s
+        .map(|s| format!(", {} blocks/s, {} left", rate(chain.blocks_per_s), duration(s)))
+        .unwrap_or_default();
+    let (height, headers) = (thousands(chain.height.into()), thousands(chain.headers.into()));
+    format!("{}: height {height} of {headers} ({}){left}", chain.state.word(), percent_text(done, whole))
+}
+
 /// The node in one screen.
 pub fn status(view: &View) -> String {
     let (chain, store, book) = (&view.chain, &view.store, &view.book);

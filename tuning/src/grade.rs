@@ -5,6 +5,7 @@
 use crate::probe::Written;
 use crate::{Check, Grade, What};
 use std::io;
+use std::path::Path;
 
 /// The oldest kernel on which glommio 0.9 starts (its README), as (major, minor).
 const KERNEL_MIN: (u32, u32) = (5, 8);
@@ -18,6 +19,8 @@ const MEMLOCK_EXECUTOR_MIN: u64 = 215 << 10;
 /// With this much per executor all buffers are registered: with 8 MiB, 16 executors of 128 KiB io_memory, charged once for
 /// each of their three rings, did so (measured). Bytes.
 const MEMLOCK_EXECUTOR_GOOD: u64 = 512 << 10;
+/// With less than this on disk the node does not last a day: three blocks an hour and two checkpoints' growth, bytes.
+const ROOM_MIN: u64 = 1 << 30;
 /// Descriptors beside peers and executors: blocks.bin, index, lock, log, listeners, monitor and page sessions.
 const FILES_OWN: u64 = 64;
 /// Descriptors of one executor: three rings and an eventfd (glommio 0.9), and as many files of its own.
@@ -182,6 +185,50 @@ pub(crate) fn cpus(allowed: Option<&str>, online: Option<&str>, cores: usize, pi
     amiss(What::Cpus, found, wanted, Grade::Fail, mend)
 }
 
+/// Judges the bytes that this user may still write, where so many more are to come.
+pub(crate) fn room(free: Option<u64>, bytes: u64, folder: &Path) -> Check {
+    let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+    let wanted = format!("{} for what is to come", gb(bytes));
+    let look = format!("df -h {}", folder.display());
+    match free {
+        None => amiss(What::Room, "unknown".into(), wanted, Grade::Warn, look),
+        Some(free) if free < ROOM_MIN => amiss(What::Room, gb(free), wanted, Grade::Fail, look),
+        Some(free) if free < bytes => {
+            amiss(What::Room, gb(free), wanted, Grade::Warn, format!("{look}; caesure --prune SIZE keeps fewer blocks"))
+        }
+        Some(free) => ok(What::Room, gb(free), wanted),
+    }
+}
+
+/// Judges what the kernel says of its clock: whether it is synchronised, and its largest error in microseconds. Blocks more than
+/// two hours ahead of it are not taken, and a clock behind makes every new block one of these.
+pub(crate) fn clock(state: io::Result<(bool, i64)>) -> Check {
+    let wanted = "synchronised".to_owned();
+    let mend = || "sudo timedatectl set-ntp true; timedatectl".to_owned();
+    match state {
+        Ok((true, us)) => ok(What::Clock, format!("synchronised within {} ms", us.max(0) / 1_000 + 1), wanted),
+        Ok((false, _)) => amiss(What::Clock, "nobody keeps it right".into(), wanted, Grade::Warn, mend()),
+        Err(why) => amiss(What::Clock, format!("unknown: {why}"), wanted, Grade::Warn, mend()),
+    }
+}
+
+/// Judges /sys/devices/system/node/online: pinned executors find their memory beside them, others may not.
+pub(crate) fn numa(online: Option<&str>, pin: bool) -> Check {
+    let nodes = online.and_then(list_count).unwrap_or(1);
+    let wanted = "one memory, or pinned executors".to_owned();
+    match nodes {
+        1 => ok(What::Numa, "one memory".into(), wanted),
+        nodes if pin => ok(What::Numa, format!("{nodes} memories, executors are pinned"), wanted),
+        nodes => amiss(
+            What::Numa,
+            format!("{nodes} memories, executors wander"),
+            wanted,
+            Grade::Warn,
+            "start without --no-pin".into(),
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +304,32 @@ mod tests {
             assert!(check.mend.as_ref().unwrap().contains(word), "{check}");
         }
         assert_eq!(direct(&(PathBuf::from("/"), Ok(()))).grade, Grade::Ok);
+    }
+
+    #[test]
+    fn room_is_what_is_free_and_what_is_to_come() {
+        let folder = Path::new("/srv/x");
+        let grades =
+            [Some(2 << 40), Some(20 << 30), Some(1 << 20), None].map(|free| room(free, 800_000_000_000, folder));
+        assert_eq!(grades.each_ref().map(|check| check.grade), [Grade::Ok, Grade::Warn, Grade::Fail, Grade::Warn]);
+        assert!(
+            grades[1].mend.as_deref().unwrap().contains("--prune") && grades[2].mend.as_deref() == Some("df -h /srv/x")
+        );
+    }
+
+    #[test]
+    fn a_clock_is_right_if_the_kernel_says_so() {
+        let right = clock(Ok((true, 15_999)));
+        assert_eq!((right.grade, right.found.as_str()), (Grade::Ok, "synchronised within 16 ms"));
+        assert_eq!([clock(Ok((false, 0))), clock(Err(os(libc::EPERM)))].map(|check| check.grade), [Grade::Warn; 2]);
+    }
+
+    #[test]
+    fn several_memories_want_pinned_executors() {
+        let all = [(Some("0"), false), (None, false), (Some("0-1"), true), (Some("0-1,3"), false)];
+        let grades = all.map(|(online, pin)| numa(online, pin).grade);
+        assert_eq!(grades, [Grade::Ok, Grade::Ok, Grade::Ok, Grade::Warn]);
+        assert!(numa(Some("0-1,3"), false).found.starts_with("3 memories"));
     }
 
     #[test]

@@ -48,6 +48,18 @@ pub enum What {
     Direct,
     /// CPUs this process may use.
     Cpus,
+    /// Whether the clock is kept right.
+    Clock,
+    /// How many memories the CPUs have.
+    Numa,
+    /// What the processor has for signatures.
+    Processor,
+    /// Bytes left on the disk.
+    Room,
+    /// The node's folder.
+    Folder,
+    /// Where it would listen.
+    Ports,
 }
 
 impl fmt::Display for What {
@@ -59,6 +71,12 @@ impl fmt::Display for What {
             What::Files => "open files",
             What::Direct => "direct writes",
             What::Cpus => "CPUs",
+            What::Clock => "clock",
+            What::Numa => "NUMA",
+            What::Processor => "processor",
+            What::Room => "room on disk",
+            What::Folder => "folder",
+            What::Ports => "ports",
         })
     }
 }
@@ -125,6 +143,15 @@ pub fn check(wants: &Wants<'_>) -> Vec<Check> {
             wants.pin,
         ),
     ]
+}
+
+/// The same, and what is worth knowing before a night's sleep: clock, memories, and room for `bytes` more.
+pub fn examine(wants: &Wants<'_>, bytes: u64) -> Vec<Check> {
+    let mut checks = check(wants);
+    checks.push(grade::room(probe::free(&probe::nearest(wants.folder)), bytes, wants.folder));
+    checks.push(grade::clock(probe::clock()));
+    checks.push(grade::numa(probe::line("/sys/devices/system/node/online").as_deref(), wants.pin));
+    checks
 }
 
 /// The worst grade of all; [`Grade::Ok`] for no checks.

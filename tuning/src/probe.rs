@@ -37,13 +37,26 @@ pub(crate) fn limit(what: What) -> io::Result<(u64, u64)> {
     let resource = match what {
         What::Memlock => libc::RLIMIT_MEMLOCK,
         What::Files => libc::RLIMIT_NOFILE,
-        What::Kernel | What::IoUring | What::Direct | What::Cpus => panic!("{what} is not a limit"),
+        _ => panic!("{what} is not a limit"),
     };
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: getrlimit writes one rlimit through the pointer, which is valid and exclusive for the length of the call.
     match unsafe { libc::getrlimit(resource, &mut limit) } {
         0 => Ok((limit.rlim_cur, limit.rlim_max)),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Whether the kernel holds its clock to be right, and by how many microseconds it may be wrong (adjtimex(2)).
+#[allow(unsafe_code)]
+pub(crate) fn clock() -> io::Result<(bool, i64)> {
+    let mut state = std::mem::MaybeUninit::<libc::timex>::zeroed();
+    // SAFETY: all zeros are a timex, of which `modes` 0 only asks; the call writes one timex through the pointer, which is
+    // valid and exclusive for its length.
+    let (answer, state) = unsafe { (libc::adjtimex(state.as_mut_ptr()), state.assume_init()) };
+    match answer {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok((answer != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0, state.maxerror)),
     }
 }
 
@@ -94,9 +107,14 @@ struct Page([u8; 4096]);
 /// Where the direct write was tried, and how it went.
 pub(crate) type Written = (PathBuf, io::Result<()>);
 
+/// The folder, or its nearest ancestor that exists.
+pub(crate) fn nearest(folder: &Path) -> PathBuf {
+    folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new(".")).to_owned()
+}
+
 /// Writes one aligned page with O_DIRECT into the folder, or into its nearest ancestor that exists, and removes it.
 pub(crate) fn write_direct(folder: &Path) -> Written {
-    let there = folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new(".")).to_owned();
+    let there = nearest(folder);
     let path = there.join(format!(".caesure-direct-{}", std::process::id()));
     let opened = OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_DIRECT).open(&path);
     let result = match opened {
