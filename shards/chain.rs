@@ -49,6 +49,7 @@ pub use history::Snapshot;
 use crate::effect::{Event, Side};
 use crate::limits::{self, Budget};
 use crate::msg::{From, Msg, PeerId, Place, Seq};
+use crate::note::Note;
 use crate::prover::Mode;
 use crate::{Cx, Input, Shard, ShardId};
 use consensus::{BlockHash, Params, Work};
@@ -283,8 +284,9 @@ impl Chain {
     }
 
     fn punish(&mut self, peer: PeerId, why: String, cx: &mut Cx) {
-        if self.peers.contains_key(&peer) {
-            cx.tell(ShardId::Peer(crate::msg::split_peer(peer).0), Msg::Punish { peer, why });
+        if let Some(known) = self.peers.get(&peer) {
+            cx.note(Note::Punished { peer: known.address, why: why.clone() });
+            self.tell_peer(peer, Msg::Punish { peer, why }, cx);
         }
     }
 
@@ -356,7 +358,7 @@ impl Chain {
             Msg::Announced { peer, seq, hashes } => self.blocks_announced(peer, seq, &hashes, cx),
             Msg::Arrived { from, body } => self.arrived(from, body, cx),
             Msg::Spoiled { from, hash, rule } => self.spoiled(from, hash, rule, cx),
-            Msg::NotFound { peer, hashes } => self.not_found(peer, &hashes),
+            Msg::NotFound { peer, hashes } => self.not_found(peer, &hashes, cx),
             Msg::Locate { peer, want, locator, stop } => self.locate(peer, want, &locator, &stop, cx),
             Msg::Find { peer, hash } => self.find(peer, hash, cx),
             Msg::Grown { world, grown, missing } => self.grown(world, grown, missing, cx),
@@ -385,7 +387,10 @@ impl Chain {
         }
     }
 
-    fn not_found(&mut self, peer: PeerId, hashes: &[BlockHash]) {
+    fn not_found(&mut self, peer: PeerId, hashes: &[BlockHash], cx: &mut Cx) {
+        if let Some(known) = self.peers.get(&peer) {
+            cx.note(Note::Lost { peer: known.address, blocks: hashes.len() });
+        }
         for node in hashes.iter().filter_map(|hash| self.tree.find(hash)) {
             self.fetch.not_found(peer, node);
         }

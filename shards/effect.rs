@@ -1,6 +1,7 @@
 //! Every word spoken with the kernel: an [`Effect`] asks, an [`Event`] answers. The edge (`src/`)
 //! carries them out with io_uring; the simulator with a virtual network and disk.
 
+use crate::note::Note;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -124,6 +125,10 @@ pub enum Effect {
     Punch(Vec<Range<u64>>),
     /// anyone: one line for the log.
     Log(Level, String),
+    /// anyone: something that happened, for the log.
+    Note(Note),
+    /// status: say what the log's filter is, or have it be another one; whoever asked that question is answered by the edge.
+    Filter { question: u64, wanted: Option<String> },
     /// anyone, in offline commands: one line on standard output.
     Print(String),
     /// anyone: stop the node, for this reason, said in these words.

@@ -10,6 +10,7 @@ pub mod effect;
 pub mod limits;
 pub mod metrics;
 pub mod msg;
+pub mod note;
 pub mod peer;
 pub mod prover;
 pub mod replay;
@@ -23,6 +24,7 @@ pub mod verify;
 
 pub use effect::{Effect, Event};
 pub use msg::Msg;
+pub use note::Note;
 pub use topology::{Plan, ShardId, plan};
 
 /// What a shard is stepped with.
@@ -70,6 +72,11 @@ impl Cx {
     /// One line for the log.
     pub fn log(&mut self, level: effect::Level, line: String) {
         self.effects.push(Effect::Log(level, line));
+    }
+
+    /// Something that happened, for the log.
+    pub fn note(&mut self, note: Note) {
+        self.effects.push(Effect::Note(note));
     }
 }
 

@@ -27,6 +27,12 @@ pub fn split_peer(peer: PeerId) -> (u16, u64) {
     ((peer >> 48) as u16, peer & ((1 << 48) - 1))
 }
 
+/// A peer as a person reads it.
+pub fn peer_name(peer: PeerId) -> String {
+    let (shard, conn) = split_peer(peer);
+    format!("{shard}.{conn}")
+}
+
 /// Numbers what a peer made us do, so that a pong can wait for all of it (invariant 9).
 pub type Seq = u64;
 

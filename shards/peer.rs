@@ -15,7 +15,8 @@ use crate::checksums::Checksums;
 use crate::effect::{ConnId, Effect, Event, Level, ReadError, Stop};
 use crate::limits::{Budget, PEER_SEND_BYTES};
 use crate::metrics::Pages;
-use crate::msg::{From, Msg, PeerId, Place, peer_id, split_peer};
+use crate::msg::{From, Msg, PeerId, Place, peer_id};
+use crate::note::Note;
 use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
 use bytes::Bytes;
@@ -252,7 +253,7 @@ impl Peer {
         let peer = self.id(conn);
         let Some(link) = self.links.get_mut(&conn) else { return };
         if link.closing.is_none() {
-            cx.log(Level::Info, format!("peer {} ({}) is let go: {why}", peer_name(peer), link.address));
+            cx.note(Note::LetGo { peer, address: link.address, why: why.clone() });
             link.closing = Some(why);
             link.inbox = VecDeque::new();
             link.serving = Default::default();
@@ -273,9 +274,8 @@ impl Peer {
         page.peers.set(self.links.len() as u64);
         page.buffered_bytes.set(self.memory.buffered as u64);
         let met = link.up;
-        if link.closing.is_none() {
-            cx.log(Level::Debug, format!("peer {} ({}) is gone: {why}", peer_name(peer), link.address));
-        }
+        let why = link.closing.as_deref().unwrap_or(why);
+        cx.note(link.gone(peer, why, cx.now_ms));
         if met {
             cx.tell(ShardId::Chain, Msg::PeerGone { peer });
         }
@@ -360,12 +360,6 @@ impl Peer {
             cx.tell(ShardId::Status, Msg::Report(Box::new(report)));
         }
     }
-}
-
-/// A peer as a person reads it.
-fn peer_name(peer: PeerId) -> String {
-    let (shard, conn) = split_peer(peer);
-    format!("{shard}.{conn}")
 }
 
 impl Shard for Peer {

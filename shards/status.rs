@@ -107,6 +107,15 @@ impl Status {
                 Ok(free) => scrape::node(&self.view, Some(free)),
                 Err(_) => "error: after metrics goes nothing, or the bytes that the disk has left".into(),
             }),
+            ("log", rest) => {
+                return match rest.join(" ") {
+                    wanted if !wanted.is_empty() && !self.view.setup.may_write => {
+                        let why = "error: log FILTER changes what is logged; start the node with --monitor-write";
+                        answer(question, why.into(), cx);
+                    }
+                    wanted => cx.effect(Effect::Filter { question, wanted: Some(wanted).filter(|w| !w.is_empty()) }),
+                };
+            }
             ("invalidate" | "reconsider", rest) => self.ask_decision(question, &command, rest),
             (command, rest) => Err(match self.at_once(command) {
                 None => text::unknown(command),

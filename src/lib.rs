@@ -26,6 +26,7 @@ mod http;
 mod inspect;
 pub mod links;
 mod load;
+mod log;
 mod look;
 mod manual;
 mod monitor;
@@ -56,12 +57,9 @@ use crate::config::Config;
 use crate::exit::Fatal;
 use crate::run::{Node, Purpose};
 use crate::signals::Signals;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -78,7 +76,7 @@ fn caesure() -> Result<(), Fatal> {
     let (command, config) = args::load()?;
     // The demo tells its own story.
     let least = matches!(command, Some(Command::Demo)).then_some("error");
-    log_to_stderr(&config, least)?;
+    log::start(&config, least)?;
     match command {
         None => run(config),
         Some(Command::Topology) => {
@@ -110,22 +108,6 @@ fn caesure() -> Result<(), Fatal> {
         Some(Command::Verify { replay: Some(line), trace, .. }) => verify::again(&line, trace),
         Some(Command::Verify { from, to, .. }) => verify::audit(config, from, to),
     }
-}
-
-fn log_to_stderr(config: &Config, least: Option<&str>) -> Result<(), Fatal> {
-    let filter = match (config.verbose, least) {
-        (true, _) => format!("{},caesure=debug", config.log),
-        (false, Some(least)) => least.to_owned(),
-        (false, None) => config.log.clone(),
-    };
-    let filter = tracing_subscriber::EnvFilter::try_new(&filter)
-        .map_err(|why| Fatal::Usage(format!("--log {filter:?} is no filter: {why}")))?;
-    let text = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    tracing_subscriber::registry().with(filter).with(text).with(events::Recent).init();
-    Ok(())
 }
 
 fn run(config: Config) -> Result<(), Fatal> {

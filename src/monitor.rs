@@ -259,6 +259,8 @@ fn is_command(line: &str) -> bool {
     let is_word = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '@');
     match second {
         None => is_known,
+        // A filter has signs that words have not.
+        Some(second) if first.eq_ignore_ascii_case("log") => second.starts_with(|c: char| c.is_ascii_alphabetic()),
         Some(second) => is_word(first) && is_word(second) && !CODE.contains(&first) && second != "in",
     }
 }

@@ -4,9 +4,10 @@
 use crate::ask::Ask;
 use crate::disk::Disk;
 use crate::links::{Links, Parcel};
+use crate::log;
 use crate::net::Net;
 use glommio::timer::sleep;
-use shards::effect::{Effect, Event, Level, Order, Stop};
+use shards::effect::{Effect, Event, Order, Stop};
 use shards::metrics::{Pages, Stage};
 use shards::{Cx, Input, Plan, Shard, ShardId};
 use std::cell::{Cell, RefCell};
@@ -243,7 +244,7 @@ impl Core {
 
     /// The loop. Never returns.
     pub async fn run(self) {
-        self.effects();
+        self.effects(None);
         let ticker = self.clone();
         glommio::spawn_local(async move { ticker.tick().await }).detach();
         self.tell_main(News::Ready);
@@ -361,12 +362,12 @@ impl Core {
         page.stage_ns[stage as usize].add(spent);
         page.step_ns_max.set(page.step_ns_max.get().max(spent));
         page.step_us.add(spent / 1_000);
-        self.effects();
+        self.effects(Some(to));
         spent as i64
     }
 
-    /// Routes what the last step said and asked for.
-    fn effects(&self) {
+    /// Routes what the last step, of that shard, said and asked for.
+    fn effects(&self, from: Option<ShardId>) {
         let (words, effects) = {
             let mut cx = self.0.cx.borrow_mut();
             (std::mem::take(&mut cx.words), std::mem::take(&mut cx.effects))
@@ -379,11 +380,11 @@ impl Core {
             }
         }
         for effect in effects {
-            self.carry_out(effect);
+            self.carry_out(from, effect);
         }
     }
 
-    fn carry_out(&self, effect: Effect) {
+    fn carry_out(&self, from: Option<ShardId>, effect: Effect) {
         match effect {
             Effect::Connect { .. }
             | Effect::Receive { .. }
@@ -406,20 +407,22 @@ impl Core {
             | Effect::LoadCheckpoint { .. }
             | Effect::EndSnapshot
             | Effect::Remember(_) => self.0.disk.carry_out(self, effect),
-            Effect::Log(Level::Warn, line) => tracing::warn!("{line}"),
-            Effect::Log(Level::Info, line) => tracing::info!("{line}"),
-            Effect::Log(Level::Debug, line) => tracing::debug!("{line}"),
+            Effect::Log(level, line) => log::sentence(from, level, &line),
+            Effect::Note(note) => log::note(note),
+            Effect::Filter { question, wanted } => self.answer(question, log::filter(wanted.as_deref())),
             Effect::Print(line) => println!("{line}"),
             Effect::Stop(Stop::Done, _) if self.0.question.is_some() => {
                 let question = self.0.question.clone().expect("just seen");
                 self.send(self.home(ShardId::Status), Parcel::Ask(question));
             }
             Effect::Stop(why, line) => self.tell_main(News::Stop(why, line)),
-            Effect::Answer { question, text } => {
-                if let Some(answer) = self.0.asked.borrow_mut().remove(&question) {
-                    answer.push(text);
-                }
-            }
+            Effect::Answer { question, text } => self.answer(question, text),
+        }
+    }
+
+    fn answer(&self, question: u64, text: String) {
+        if let Some(asked) = self.0.asked.borrow_mut().remove(&question) {
+            asked.push(text);
         }
     }
 

@@ -583,11 +583,10 @@ fn lanes_here(wanted: Mode) -> Result<Mode, Fatal> {
 /// What nobody should have to look up later.
 fn greet(config: &Config, plan: &Plan, budget: &Budget, lanes: Mode) {
     let pinned = if config.pin { "each pinned to a CPU" } else { "not pinned" };
+    let (version, chain, cores) = (env!("CARGO_PKG_VERSION"), config.chain, config.cores);
     tracing::info!(
-        "caesure {} on {}, {} core(s), {pinned}, and a desk",
-        env!("CARGO_PKG_VERSION"),
-        config.chain,
-        config.cores
+        name: "start", version, chain = %chain, cores, pin = config.pin, folder = %config.folder.display(),
+        process = std::process::id(), "caesure {version} on {chain}, {cores} core(s), {pinned}, and a desk"
     );
     plan.to_string().lines().for_each(|line| tracing::info!("{line}"));
     tracing::info!("memory {budget}");

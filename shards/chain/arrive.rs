@@ -3,6 +3,7 @@
 use super::{Chain, Held, Stored};
 use crate::Cx;
 use crate::msg::From;
+use crate::note::Note;
 use consensus::{BlockHash, Rule};
 use ledger::{Body, NodeId};
 use std::sync::Arc;
@@ -17,6 +18,10 @@ impl Chain {
         };
         if !self.accept_arrival(from, node, body.len() as u32, cx) {
             return self.settle_copy(from, node, cx);
+        }
+        if let Some(peer) = self.address(from) {
+            let (height, hash, bytes) = (self.height(node), body.block.hash, body.len() as u32);
+            cx.note(Note::Received { peer, height, hash, bytes });
         }
         let parent = self.tree.node(node).parent;
         let context = consensus::BlockCx {
@@ -37,6 +42,12 @@ impl Chain {
                 self.spoiled(from, body.block.hash, rule, cx);
             }
         }
+    }
+
+    /// Where the peer is that a body came from, if it is still there.
+    pub(super) fn address(&self, from: From) -> Option<std::net::SocketAddr> {
+        let From::Peer(peer, _) = from else { return None };
+        self.peers.get(&peer).map(|peer| peer.address)
     }
 
     /// Keeps a body that is welcome until it grows and is durable.

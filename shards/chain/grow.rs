@@ -8,6 +8,7 @@ use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::Side;
 use crate::limits::GROWING_MAX;
 use crate::msg::{From, Job, Msg, Place, ScriptFailure, Scripts};
+use crate::note::{Effort, Note};
 use crate::{Cx, ShardId};
 use consensus::{Rule, Spends, check_coinbase_value, check_totals, time_lock_ok};
 use ledger::worlds::Grown;
@@ -22,6 +23,7 @@ const VERSION_BYTES_PER_BYTE: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Growing {
     job: Arc<Job>,
+    begun_ms: u64,
     utxos_left: u16,
     parts_left: usize,
     net: i64,
@@ -84,6 +86,7 @@ impl Chain {
             cx.tell(ShardId::Verify(*verify), Msg::Check { job: job.clone(), part });
         }
         let growing = Growing {
+            begun_ms: cx.now_ms,
             utxos_left: workers,
             parts_left: job.parts.len(),
             verdicts: job.parts.iter().map(|_| None).collect(),
@@ -94,9 +97,9 @@ impl Chain {
         let state = WorldState::Growing(Box::new(growing));
         let bytes = self.held.get(&node).map_or(0, |held| held.bytes) * VERSION_BYTES_PER_BYTE;
         self.worlds_bytes += bytes;
-        let taken = taken as i64;
-        self.worlds
-            .insert(world, World { side, node, parent, children: Vec::new(), state, coins: 0, taken, net: 0, bytes });
+        let (taken, children) = (taken as i64, Vec::new());
+        let fresh = World { side, node, parent, children, state, coins: 0, taken, net: 0, bytes, effort: None };
+        self.worlds.insert(world, fresh);
         self.worlds.get_mut(&parent).expect("lives").children.push(world);
         self.set_world(side, node, Some(world));
         self.growing += 1;
@@ -226,16 +229,23 @@ impl Chain {
         }
         let node = self.worlds[&world].node;
         let result = self.judge(node, growing);
-        let net = growing.net;
-        self.stats.checked(&growing.job.body.block);
+        let (net, block, ms) = (growing.net, &growing.job.body.block, cx.now_ms - growing.begun_ms);
+        self.stats.checked(block);
         self.trails.passed(node, Point::Checked, cx.now_ms);
         self.growing -= 1;
         let held = self.held.get_mut(&node).expect("held while growing");
         held.growing = false;
         let from = held.from;
+        let effort = Effort {
+            txs: block.txs.len() as u32,
+            inputs: block.inputs.len().saturating_sub(1) as u32,
+            bytes: block.bytes.len() as u32,
+            ms,
+            peer: self.address(from),
+        };
         self.release(node);
         let this = self.worlds.get_mut(&world).expect("just seen");
-        (this.state, this.net) = (WorldState::Checked(result, from), net);
+        (this.state, this.net, this.effort) = (WorldState::Checked(result, from), net, Some(effort));
         self.retire(world, cx);
     }
 
@@ -289,7 +299,8 @@ impl Chain {
         while let Some(world) = next.pop() {
             let Some(this) = self.worlds.get(&world) else { continue };
             let (node, side) = (this.node, this.side);
-            let WorldState::Checked(result, from) = this.state else { continue };
+            let (WorldState::Checked(result, from), Some(effort)) = (&this.state, this.effort) else { continue };
+            let (result, from) = (*result, *from);
             // Its world, not its life: that may be valid from before all coins were rebuilt.
             let parent = &self.worlds[&this.parent];
             if !matches!(parent.state, WorldState::Valid) {
@@ -303,6 +314,8 @@ impl Chain {
                     let this = self.worlds.get_mut(&world).expect("just seen");
                     (this.state, this.coins) = (WorldState::Valid, coins);
                     next.extend(&this.children);
+                    let (height, hash) = (self.height(node), self.tree.node(node).hash);
+                    cx.note(Note::Connected { height, hash, effort });
                     self.note_valid(node, cx);
                     match side {
                         Side::History => self.history_grew(node, cx),

@@ -5,6 +5,7 @@ use super::{Chain, Life, Peer, UNBORN};
 use crate::Cx;
 use crate::limits::{EARLY_MAX, HEADERS_MAX, UNCONNECTED_MAX};
 use crate::msg::{Msg, PeerId, Seq};
+use crate::note::Note;
 use consensus::{BlockHash, Header, HeaderCx, Kind, Rule, Work, check_header};
 use ledger::NodeId;
 use std::collections::{BTreeMap, VecDeque};
@@ -145,6 +146,8 @@ impl Chain {
         }
         match self.store_headers(start, &headers[known..], cx) {
             Ok(last) => {
+                let (count, height) = (headers.len() - known, self.height(last));
+                cx.note(Note::Headers { peer: self.peers[&peer].address, count, height });
                 self.peer_has(peer, last);
                 if full {
                     self.ask_on(peer, self.tree.locator(last), cx);

@@ -7,7 +7,8 @@
 use super::{Chain, Stored, Verdict};
 use crate::effect::{FileId, Level, Side};
 use crate::limits::{BACKLOG_SHARE, GROWING_MAX, WINDOW_BLOCKS};
-use crate::msg::{Msg, Place, split_peer};
+use crate::msg::{Msg, PeerId, Place, split_peer};
+use crate::note::Note;
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
 use ledger::NodeId;
@@ -331,13 +332,22 @@ impl Chain {
             best.is_some_and(|best| self.tree.descends(best, node))
         };
         self.fetch.assign(cx.now_ms, &has, &mut asks);
-        let mut by_peer: BTreeMap<_, Vec<BlockHash>> = BTreeMap::new();
+        let mut by_peer: BTreeMap<_, Vec<NodeId>> = BTreeMap::new();
         for (peer, node) in asks {
-            by_peer.entry(peer).or_default().push(self.tree.node(node).hash);
+            by_peer.entry(peer).or_default().push(node);
         }
-        for (peer, hashes) in by_peer {
+        for (peer, nodes) in by_peer {
+            self.note_asked(peer, &nodes, cx);
+            let hashes = nodes.iter().map(|node| self.tree.node(*node).hash).collect();
             cx.tell(ShardId::Peer(split_peer(peer).0), Msg::Ask { peer, hashes });
         }
+    }
+
+    fn note_asked(&self, peer: PeerId, nodes: &[NodeId], cx: &mut Cx) {
+        let heights = || nodes.iter().map(|node| self.height(*node));
+        let (lowest, highest) = (heights().min().unwrap_or(0), heights().max().unwrap_or(0));
+        let again = nodes.iter().filter(|node| self.fetch.was_asked(**node)).count();
+        cx.note(Note::Asked { peer: self.peers[&peer].address, blocks: nodes.len(), again, lowest, highest });
     }
 
     pub(super) fn tick_obtain(&mut self, cx: &mut Cx) {

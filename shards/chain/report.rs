@@ -3,6 +3,7 @@
 use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::{Level, Side};
 use crate::msg::Msg;
+use crate::note::Note;
 use crate::report::{self, Report, State};
 use crate::{Cx, ShardId};
 use consensus::{Block, BlockHash, Network};
@@ -81,18 +82,16 @@ impl Chain {
         }
         if now >= self.stats.said_ms + 5_000 && self.tip != self.best {
             self.stats.said_ms = now;
-            let (blocks, txs, bytes) = self.stats.rates(now);
-            let eta = self.eta(blocks).map(|s| format!(", {} left", duration(s))).unwrap_or_default();
-            cx.log(
-                Level::Info,
-                format!(
-                    "{}: height {} of {}, {blocks:.0} blocks/s, {txs:.0} tx/s, {:.1} MB/s{eta}",
-                    state.word(),
-                    self.height(self.tip),
-                    self.height(self.best),
-                    bytes / 1e6
-                ),
-            );
+            let (blocks_per_s, txs_per_s, bytes_per_s) = self.stats.rates(now);
+            cx.note(Note::Syncing {
+                state,
+                height: self.height(self.tip),
+                headers: self.height(self.best),
+                blocks_per_s,
+                txs_per_s,
+                bytes_per_s,
+                eta_s: self.eta(blocks_per_s),
+            });
         }
     }
 

@@ -5,6 +5,7 @@ use super::{Chain, Stored, Verdict, World, WorldState};
 use crate::effect::{Level, Side};
 use crate::limits::{FAR_BLOCKS, HORIZON_SYNC_BLOCKS, WORLDS_HARD};
 use crate::msg::{Msg, Which};
+use crate::note::Note;
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
 use ledger::{NodeId, WorldId};
@@ -96,15 +97,9 @@ impl Chain {
         if !self.tree.descends(node, old) && !self.obtain.replaying() {
             self.stats.switches += 1;
             let fork = self.tree.fork_of(old, node);
-            cx.log(
-                Level::Warn,
-                format!(
-                    "the tip leaves a branch of {} block(s) above height {} for one of {} with more work",
-                    self.height(old) - self.height(fork),
-                    self.height(fork),
-                    self.height(node) - self.height(fork)
-                ),
-            );
+            let fork = self.height(fork);
+            let (left, taken) = (self.height(old) - fork, self.height(node) - fork);
+            cx.note(Note::Reorg { fork, left, taken, hash: self.tree.node(node).hash });
         }
         self.fold(node, node, cx);
         if self.tip == self.best {
@@ -118,21 +113,34 @@ impl Chain {
             return;
         }
         let fresh = self.tip == self.best && !self.obtain.replaying() && !self.config.offline;
-        if fresh {
-            let node = self.tree.node(self.tip);
-            cx.log(Level::Info, format!("tip {} {} ({} coins)", node.height, node.hash, self.tip_coins()));
-        }
-        let (mut at, mut headers) = (self.tip, Vec::new());
-        while headers.len() < ANNOUNCE_MAX && at != 0 && !self.tree.descends(self.announced, at) {
-            headers.push(self.tree.node(at).header);
+        let (mut at, mut nodes) = (self.tip, Vec::new());
+        while nodes.len() < ANNOUNCE_MAX && at != 0 && !self.tree.descends(self.announced, at) {
+            nodes.push(at);
             at = self.tree.node(at).parent;
         }
-        headers.reverse();
+        nodes.reverse();
+        if fresh {
+            nodes.iter().for_each(|node| self.note_tip(*node, cx));
+        }
+        let headers: Vec<_> = nodes.iter().map(|node| self.tree.node(*node).header).collect();
         self.announced = self.tip;
         let (height, headers) = (self.height(self.tip), Arc::new(headers));
         for peer in 0..self.config.workers {
             cx.tell(ShardId::Peer(peer), Msg::TipMoved { height, headers: headers.clone(), fresh });
         }
+    }
+
+    fn note_tip(&self, node: NodeId, cx: &mut Cx) {
+        let at = self.tree.node(node);
+        let world = self.life(node).world.and_then(|world| self.worlds.get(&world));
+        cx.note(Note::Tip {
+            height: at.height,
+            hash: at.hash,
+            time: at.header.time,
+            age_s: cx.unix.saturating_sub(at.header.time.into()),
+            coins: world.map_or(0, |world| world.coins.max(0) as u64),
+            effort: world.and_then(|world| world.effort),
+        });
     }
 
     pub(super) fn tip_coins(&self) -> i64 {

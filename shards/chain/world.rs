@@ -4,6 +4,7 @@ use super::grow::Growing;
 use super::refuse::Refusal;
 use crate::effect::Side;
 use crate::msg::From;
+use crate::note::Effort;
 use ledger::{NodeId, WorldId};
 
 /// A live world above the root, or the root itself.
@@ -21,13 +22,16 @@ pub(super) struct World {
     pub(super) net: i64,
     /// Estimate of the memory its versions take.
     pub(super) bytes: u64,
+    /// What its block held, once that is checked.
+    pub(super) effort: Option<Effort>,
 }
 
 impl World {
     /// The one over the base, that of this block.
     pub(super) fn root(node: NodeId, name: WorldId, side: Side) -> World {
         let state = WorldState::Valid;
-        World { side, node, parent: name, children: Vec::new(), state, coins: 0, taken: 0, net: 0, bytes: 0 }
+        let effort = None;
+        World { side, node, parent: name, children: Vec::new(), state, coins: 0, taken: 0, net: 0, bytes: 0, effort }
     }
 }
 

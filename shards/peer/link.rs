@@ -4,6 +4,7 @@
 use super::serve::Serving;
 use crate::limits::{PEER_SEND_BYTES, PEER_WORDS_MAX};
 use crate::msg::{PeerId, Seq};
+use crate::note::Note;
 use crate::report;
 use consensus::BlockHash;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -164,6 +165,20 @@ impl Link {
         }
         let out = self.sending - self.sending_file + self.conn.queued_bytes() + self.serving.bytes();
         Memory { buffered: self.conn.buffered(), out, lists: self.serving.list_bytes() }
+    }
+
+    /// What is told of it once it has ended.
+    pub(super) fn gone(&self, peer: PeerId, why: &str, now_ms: u64) -> Note {
+        let counters = self.conn.counters();
+        Note::Gone {
+            peer,
+            address: self.address,
+            inbound: self.inbound,
+            why: why.to_owned(),
+            bytes: (counters.bytes_in, counters.bytes_out),
+            blocks: self.blocks,
+            age_s: (now_ms - self.opened_ms) / 1_000,
+        }
     }
 
     /// Its row on the status page.

@@ -1,8 +1,9 @@
 //! What each message of a peer means, and what each word of another shard means for a peer.
 
-use super::{Made, Peer, Reading, peer_name};
+use super::{Made, Peer, Reading};
 use crate::effect::{ConnId, Effect, Level};
-use crate::msg::{From, Msg, Seq, Want, split_peer};
+use crate::msg::{From, Msg, Seq, Want, peer_name, split_peer};
+use crate::note::Note;
 use crate::{Cx, ShardId};
 use bytes::Bytes;
 use consensus::{BlockHash, Header};
@@ -56,15 +57,7 @@ impl Peer {
         }
         link.up = true;
         let info = Arc::new(info);
-        cx.log(
-            Level::Info,
-            format!(
-                "peer {} is {address}{}, height {}",
-                peer_name(peer),
-                if info.inbound { " (inbound)" } else { "" },
-                info.start_height
-            ),
-        );
+        cx.note(Note::Met { peer, address, info: info.clone() });
         cx.tell(ShardId::Book, Msg::Met { peer, info: info.clone(), address });
         cx.tell(ShardId::Chain, Msg::PeerUp { peer, info, address });
     }

@@ -297,6 +297,18 @@ fn decisions_are_passed_on_only_where_the_prompt_may_write() {
 }
 
 #[test]
+fn the_logs_filter_is_shown_and_set_by_the_edge() {
+    let (mut status, mut cx) = node(2, Network::Main);
+    assert!(at_once(&mut status, &mut cx, "log debug").contains("--monitor-write"));
+    status.view.setup.may_write = true;
+    for (line, filter) in [("log", None), ("LOG info,caesure::net=Debug", Some("info,caesure::net=Debug"))] {
+        ask(&mut status, &mut cx, 4, line);
+        let Some(Effect::Filter { question: 4, wanted }) = cx.effects.pop() else { panic!("{line}") };
+        assert_eq!(wanted.as_deref(), filter);
+    }
+}
+
+#[test]
 fn deployments_are_asked_of_the_chain_and_shown_in_the_json() {
     let (mut status, mut cx) = sample(2, 0, "");
     let json: serde_json::Value = serde_json::from_str(&at_once(&mut status, &mut cx, "json")).unwrap();

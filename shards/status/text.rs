@@ -15,7 +15,7 @@ const PEERS_MAX: usize = 200;
 const NEAR_MAX: usize = 3;
 
 /// What may be asked: how it is written, and what it tells.
-pub const COMMANDS: [(&str, &str); 13] = [
+pub const COMMANDS: [(&str, &str); 14] = [
     ("help", "this list"),
     ("status", "what the node is at, in one screen"),
     ("peers", "who is connected"),
@@ -28,6 +28,7 @@ pub const COMMANDS: [(&str, &str); 13] = [
     ("shutdown", "an orderly end of the node (needs --monitor-write)"),
     ("invalidate HASH", "take a block out of the running, with all above it (needs --monitor-write)"),
     ("reconsider HASH", "let it in again, with all above and below it (needs --monitor-write)"),
+    ("log [FILTER]", "what is logged; or what shall be from now on, as for --log (needs --monitor-write)"),
     ("topology", "which shard lives on which core"),
 ];
 

@@ -6,6 +6,7 @@
 
 use crate::effect::{Effect, Level, Side};
 use crate::msg::{Files, Msg};
+use crate::note::Note;
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
 use ledger::Worlds;
@@ -181,6 +182,7 @@ impl Checkpoints {
             self.failed = Some(why);
         } else {
             let Some(gone) = writing.gone.take() else { return self.piece(worlds, cx) };
+            cx.note(Note::Checkpoint { partition, height, bytes: writing.at });
             self.failed = None;
             let files = &mut self.files[index];
             files.kept.insert(height);

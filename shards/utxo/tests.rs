@@ -3,6 +3,7 @@
 use super::*;
 use crate::effect::Effect;
 use crate::msg::{Files, Job};
+use crate::note::Note;
 use bytes::Bytes;
 use consensus::script::uncompressed;
 use consensus::{Block, Txid};
@@ -82,8 +83,15 @@ impl Rig {
         self.step(Input::Tick);
         let mut written = Vec::new();
         while let Some(effect) = self.cx.effects.pop() {
-            let Effect::SaveCheckpoint { side, partition, height, at, bytes, last } = effect else {
-                panic!("{effect:?}")
+            let (side, partition, height, at, bytes, last) = match effect {
+                Effect::SaveCheckpoint { side, partition, height, at, bytes, last } => {
+                    (side, partition, height, at, bytes, last)
+                }
+                Effect::Note(Note::Checkpoint { partition, height, bytes }) => {
+                    assert_eq!(self.files[&(partition, height)].len() as u64, bytes);
+                    continue;
+                }
+                other => panic!("{other:?}"),
             };
             assert_eq!(self.fresh.len() as u64, at, "pieces come in order, one at a time");
             self.fresh.extend_from_slice(&bytes);

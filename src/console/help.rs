@@ -1,7 +1,7 @@
 //! What the console has, a sentence each. A test calls each of them.
 
 /// How it is written, and what it tells. `h` is a height, `n` a name: a hash, as text or as any block or transaction.
-pub const ALL: [(&str, &str); 62] = [
+pub const ALL: [(&str, &str); 63] = [
     ("_", "the last value, also called it"),
     ("help()", "this list"),
     ("print(x)", "shows a value in the middle of a script"),
@@ -75,6 +75,7 @@ pub const ALL: [(&str, &str); 62] = [
     ),
     ("G.ledger.world(n).coin(tx.name, 0)", "a coin in the world of a recent block, nothing if it is not unspent there"),
     ("G.ledger.coin(tx.name, 0)", "the same at the tip (a running node)"),
+    ("G.log('info,caesure::net=debug')", "what is logged from now on (--monitor-write); G.log() tells what is"),
     ("G.invalidate(n)", "takes a block out of the running (--monitor-write); G.reconsider(n) lets it in again"),
 ];
 

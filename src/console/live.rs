@@ -166,6 +166,8 @@ pub fn register(engine: &mut Engine) {
     engine.register_fn("coin", |world: &mut World, txid: Dynamic, vout: i64| {
         world.reach.coin(&txid, vout, Some(world.name))
     });
+    engine.register_fn("log", |node: &mut Node| node.0.asked("log"));
+    engine.register_fn("log", |node: &mut Node, filter: &str| node.0.asked(&format!("log {filter}")));
     for what in ["invalidate", "reconsider"] {
         engine.register_fn(what, move |node: &mut Node, name: Dynamic| -> Came<String> {
             node.0.asked(&format!("{what} {}", Txid(named(&name)?.0)))

@@ -70,9 +70,19 @@ fn lines_are_asked_and_answers_printed() {
 
 #[test]
 fn questions_are_told_from_code() {
-    for question in
-        ["status", "help", "Status", "block 5", "coin 00:1 @7", "coin 00:1", "blok 3", "json", "deployments"]
-    {
+    for question in [
+        "status",
+        "help",
+        "Status",
+        "block 5",
+        "coin 00:1 @7",
+        "coin 00:1",
+        "blok 3",
+        "json",
+        "deployments",
+        "log",
+        "log info,caesure::net=debug",
+    ] {
         assert!(is_command(question), "{question}");
     }
     for code in [
@@ -81,6 +91,7 @@ fn questions_are_told_from_code() {
         "let x = 1",
         "x",
         "block = 5",
+        "log = 5",
         "block.dump()",
         "for tx in b",
         "if x { 1 }",

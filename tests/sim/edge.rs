@@ -144,6 +144,11 @@ impl Sim {
                     self.log.push(line);
                 }
             }
+            Effect::Note(note) => {
+                if self.verbose {
+                    eprintln!("{:>8} ms {shard} {note:?}", self.now_ms);
+                }
+            }
             Effect::Stop(why, line) => {
                 let right = self.checks.wounds.contains(&why) || self.may_stop == Some(why);
                 assert!(right, "the node stops, {why:?}: {line}");

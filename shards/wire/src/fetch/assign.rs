@@ -11,6 +11,12 @@ use std::ops::Range;
 type Has<'a> = &'a dyn Fn(PeerId, BlockId) -> bool;
 
 impl Fetch {
+    /// Whether more than one of those who are there was asked for this block, or is not asked for it any more.
+    pub fn was_asked(&self, block: BlockId) -> bool {
+        let asked = |known: &Wanted| known.asked.len() > 1 || !known.late.is_empty() || !known.barred.is_empty();
+        self.wanted.get(&block).is_some_and(asked)
+    }
+
     /// Missing from now on and, unless somebody is being asked for it, open to every peer.
     pub(super) fn reopen(&mut self, block: BlockId) {
         let Some(known) = self.wanted.get(&block).filter(|known| !known.arrived) else { return };
