@@ -4,6 +4,7 @@
 
 use crate::config::{self, Config};
 use crate::exit::{Fatal, STATUSES};
+use crate::log::format::LEVELS;
 use crate::settings::{Around, Given, Setting};
 use crate::words;
 use clap::builder::PossibleValuesParser;
@@ -76,6 +77,10 @@ pub enum Command {
     /// Look through blocks.bin, count and print what it holds, mend it or cut blocks off it
     #[command(subcommand)]
     Blocks(Blocks),
+    /// Print a binary log (--logfile), while it is written or later
+    ///
+    /// Times are UTC. What is no record is passed over, and said. -a is --ago here.
+    Catlog(Catlog),
     /// A prompt: blocks, transactions and scripts of the folder, and all parts of the node that runs there (started with -m)
     ///
     /// `help()` lists what there is. Lines come from a terminal, a pipe or --eval; the status is 1 if one of those failed.
@@ -304,6 +309,38 @@ pub enum Form {
     Dump,
 }
 
+/// What to print of a binary log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Catlog {
+    /// The file, or - for standard input [default: that of --logfile]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Go on with what is appended, and with the next file when another is begun
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Begin that long ago: 90s, 3m, 1h, 2d, 2w; in older files, too
+    #[arg(long, value_name = "TIME")]
+    pub ago: Option<String>,
+    /// An object a line, with all bytes
+    #[arg(long)]
+    pub json: bool,
+    /// What is at least this loud: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
+    pub level: Option<String>,
+    /// What comes from there: chain, peer, caesure::net, …
+    #[arg(long, value_name = "NAME")]
+    pub facility: Option<String>,
+    /// What happened: tip, connected, met, gone, …
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// What concerns this peer: its address, with or without port, or the connection's name, 0.3
+    #[arg(long, value_name = "ADDRESS|NAME")]
+    pub peer: Option<String>,
+    /// Bytes as digits, however many
+    #[arg(long)]
+    pub big: bool,
+}
+
 /// What to do with the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Tune {
@@ -381,6 +418,12 @@ struct Options {
     /// What to log: error, warn, info, debug, trace, or per target such as `info,caesure::net=debug` [default: info]
     #[arg(long, global = true, value_name = "FILTER", help_heading = "Looking in")]
     log: Option<String>,
+    /// Keep a binary log in this file, which `caesure catlog` prints; SIGHUP has it opened anew
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Looking in")]
+    logfile: Option<String>,
+    /// Bytes after which it becomes PATH.1, that PATH.2, and so on up to PATH.5; 0 for never [default: 100M]
+    #[arg(long, global = true, value_name = "BYTES", help_heading = "Looking in")]
+    logfile_size: Option<String>,
 
     /// Folder for everything the node keeps; chains but main have a folder below it [default: ~/.caesure]
     #[arg(short, long, global = true, value_name = "PATH", help_heading = "Data")]
@@ -458,6 +501,8 @@ impl Options {
             (Setting::User, self.user),
             (Setting::Verbose, one(self.verbose)),
             (Setting::Log, one(self.log)),
+            (Setting::Logfile, one(self.logfile)),
+            (Setting::LogfileSize, one(self.logfile_size)),
             (Setting::Base, one(self.base)),
             (Setting::Chain, one(self.chain)),
             (Setting::MinChainWork, one(self.min_chain_work)),
@@ -496,7 +541,11 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn read(cli: Cli, around: &Around) -> Result<(Option<Command>, Config), Fatal> {
+fn read(mut cli: Cli, around: &Around) -> Result<(Option<Command>, Config), Fatal> {
+    // The flag of the page, which has no use there, is the one that says how long ago, as in 2014.
+    if let Some(Command::Catlog(what)) = &mut cli.command {
+        what.ago = cli.options.webui.take().or(what.ago.take());
+    }
     let config = config::resolve(cli.options.given(), cli.command.as_ref(), around).map_err(Fatal::Usage)?;
     Ok((cli.command, config))
 }

@@ -27,6 +27,8 @@ const CHECKPOINT_INTERVAL: u32 = 144;
 const CHECKPOINT_GAP: u32 = 1_000;
 /// The last 290 blocks, some stale ones, and what comes until they are given up (Core `MIN_DISK_SPACE_FOR_BLOCK_FILES`).
 const PRUNE_MIN: u64 = 550 << 20;
+/// Bytes after which the binary log begins another file.
+const LOGFILE_SIZE: u64 = 100 << 20;
 const BLOCKS_MAX: usize = 1_000_000;
 /// The default budget: this, and [`MEMORY_CORE`] for each executor, bytes.
 const MEMORY_BASE: u64 = 1 << 30;
@@ -72,6 +74,10 @@ pub struct Config {
     pub verbose: bool,
     /// What to log, a filter that [`EnvFilter`] has read without complaint.
     pub log: String,
+    /// Where the binary log goes, absolute; none is none.
+    pub logfile: Option<PathBuf>,
+    /// Bytes that a file of it may have; 0 is any number.
+    pub logfile_size: u64,
     /// Executors, at least one; where they are to be started and pinned, no more than CPUs allowed.
     pub cores: usize,
     /// Pin each executor to a CPU of its own.
@@ -128,6 +134,8 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         webui: l.one(Setting::Webui, None, |text| values::webui(text, page_ip))?,
         verbose: l.one(Setting::Verbose, false, values::switch)?,
         log: l.one(Setting::Log, "info".to_owned(), log)?,
+        logfile: l.one(Setting::Logfile, None, |text| path(text, around).map(Some))?,
+        logfile_size: l.one(Setting::LogfileSize, LOGFILE_SIZE, values::bytes)?,
         pin: !l.one(Setting::NoPin, false, values::switch)?,
         memory: l.one(Setting::Memory, MEMORY_BASE + MEMORY_CORE * cores as u64, memory)?,
         checkpoint_bandwidth: l.one(Setting::CheckpointBandwidth, CHECKPOINT_BANDWIDTH, values::bytes)?,
@@ -226,7 +234,7 @@ fn work(text: &str) -> Result<Work, String> {
 
 /// Refuses settings that do not go together, and executors that would have no CPU, where any are to be started.
 fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), String> {
-    use Command::{Blocks, Completions, Console, Inspect, Man, Pull, Rules, Topology, Tune, Txmap, Watch};
+    use Command::{Blocks, Catlog, Completions, Console, Inspect, Man, Pull, Rules, Topology, Tune, Txmap, Watch};
     let starts = !matches!(
         command,
         Some(
@@ -234,6 +242,7 @@ fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), S
                 | Rules
                 | Tune(_)
                 | Blocks(_)
+                | Catlog(_)
                 | Console { .. }
                 | Inspect { .. }
                 | Txmap { .. }
@@ -342,6 +351,8 @@ impl Config {
             Setting::User => list(&self.users, |user| format!("{user:?}")),
             Setting::Verbose => self.verbose.to_string(),
             Setting::Log => self.log.clone(),
+            Setting::Logfile => path(&self.logfile, "none"),
+            Setting::LogfileSize => format!("{} ({} MiB)", self.logfile_size, self.logfile_size >> 20),
             Setting::Cores => self.cores.to_string(),
             Setting::NoPin => (!self.pin).to_string(),
             Setting::Memory => format!("{} ({} MiB)", self.memory, self.memory >> 20),

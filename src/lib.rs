@@ -7,6 +7,7 @@ mod ask;
 mod background;
 mod blocks;
 mod cache;
+mod catlog;
 mod checkpoints;
 mod client;
 mod coins;
@@ -64,8 +65,12 @@ use std::time::Instant;
 /// The whole program.
 pub fn main() -> ExitCode {
     match caesure() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            log::end("", 0);
+            ExitCode::SUCCESS
+        }
         Err(fatal) => {
+            log::end(&fatal.to_string(), fatal.status());
             eprintln!("caesure: {fatal}");
             ExitCode::from(&fatal)
         }
@@ -76,7 +81,8 @@ fn caesure() -> Result<(), Fatal> {
     let (command, config) = args::load()?;
     // The demo tells its own story.
     let least = matches!(command, Some(Command::Demo)).then_some("error");
-    log::start(&config, least)?;
+    let node = matches!(command, None | Some(Command::Import { .. }));
+    log::start(&config, least, node)?;
     match command {
         None => run(config),
         Some(Command::Topology) => {
@@ -89,6 +95,7 @@ fn caesure() -> Result<(), Fatal> {
         }
         Some(Command::Import { paths, json }) => import(config, paths, json),
         Some(Command::Demo) => demo::run(config),
+        Some(Command::Catlog(what)) => catlog::run(&config, &what),
         Some(Command::Coins(what)) => coins::run(config, what),
         Some(Command::Blocks(what)) => blocks::run(config, what),
         Some(Command::Console { offline, eval, seconds }) => console::run(&config, offline, eval, seconds),

@@ -47,6 +47,8 @@ settings! {
     User "user",
     Verbose "verbose",
     Log "log",
+    Logfile "logfile",
+    LogfileSize "logfile-size",
     Cores "cores",
     NoPin "no-pin",
     Memory "memory",

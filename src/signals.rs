@@ -1,8 +1,8 @@
 //! Signals of people and of systemd, from before the node starts until it has ended. Decides what each means; the node does it.
 
 use crate::exit::{AT_ONCE, Fatal};
-use crate::notify;
 use crate::run::Node;
+use crate::{log, notify};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals as Caught;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -34,6 +34,7 @@ impl Signals {
                 match signal {
                     SIGHUP => {
                         notify::reloading();
+                        log::reopen();
                         tracing::info!("logs are opened anew");
                         notify::ready();
                     }
@@ -41,6 +42,7 @@ impl Signals {
                     _ if stopping => {
                         // What is durable stays so; the next start finds the rest as after a loss of power.
                         eprintln!("caesure: ended at once by a second signal");
+                        log::end("ended at once by a second signal", AT_ONCE);
                         std::process::exit(AT_ONCE.into());
                     }
                     _ => {
