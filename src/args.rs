@@ -327,18 +327,24 @@ pub struct Catlog {
     /// What is at least this loud: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
     pub level: Option<String>,
-    /// What comes from there: chain, peer, caesure::net, …
+    /// What comes from there: chain, peer, packet, caesure::net, …
     #[arg(long, value_name = "NAME")]
     pub facility: Option<String>,
-    /// What happened: tip, connected, met, gone, …
+    /// What happened: tip, connected, met, gone, in, out, …
     #[arg(long, value_name = "NAME")]
     pub event: Option<String>,
     /// What concerns this peer: its address, with or without port, or the connection's name, 0.3
     #[arg(long, value_name = "ADDRESS|NAME")]
     pub peer: Option<String>,
-    /// Bytes as digits, however many
+    /// Without messages that hold blocks
+    #[arg(long)]
+    pub no_blocks: bool,
+    /// Bytes as digits, however many; blocks that were sent out of blocks.bin are read from there
     #[arg(long)]
     pub big: bool,
+    /// Send to this node what came over one logged connection (--packet), in its order; --peer says which
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["follow", "json"])]
+    pub replay: Option<String>,
 }
 
 /// What to do with the machine.
@@ -424,6 +430,9 @@ struct Options {
     /// Bytes after which it becomes PATH.1, that PATH.2, and so on up to PATH.5; 0 for never [default: 100M]
     #[arg(long, global = true, value_name = "BYTES", help_heading = "Looking in")]
     logfile_size: Option<String>,
+    /// Keep every message to and from peers in the binary log, with its payload
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Looking in")]
+    packet: Option<String>,
 
     /// Folder for everything the node keeps; chains but main have a folder below it [default: ~/.caesure]
     #[arg(short, long, global = true, value_name = "PATH", help_heading = "Data")]
@@ -503,6 +512,7 @@ impl Options {
             (Setting::Log, one(self.log)),
             (Setting::Logfile, one(self.logfile)),
             (Setting::LogfileSize, one(self.logfile_size)),
+            (Setting::Packet, one(self.packet)),
             (Setting::Base, one(self.base)),
             (Setting::Chain, one(self.chain)),
             (Setting::MinChainWork, one(self.min_chain_work)),

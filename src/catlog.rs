@@ -1,6 +1,8 @@
-//! `caesure catlog`: prints a binary log as text or JSON, from anywhere in it, while it is written or later. Needs no node and no folder.
+//! `caesure catlog`: prints a binary log as text or JSON, from anywhere in it, while it is written or later; or sends what
+//! came over one connection to a node once more. Needs no node and no folder.
 
 mod read;
+mod replay;
 mod show;
 
 use crate::args::Catlog;
@@ -16,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Between two looks at what was appended.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Prints, and follows.
+/// Prints, follows, or replays.
 pub fn run(config: &Config, what: &Catlog) -> Result<(), Fatal> {
     let since = what.ago.as_deref().map(ago).transpose().map_err(Fatal::Usage)?;
     let path = what.file.as_ref().or(config.logfile.as_ref());
@@ -28,7 +30,13 @@ pub fn run(config: &Config, what: &Catlog) -> Result<(), Fatal> {
         _ => trouble::fatal(path, "reading", why),
     };
     let piped = path == Path::new("-");
-    let mut show = Show::new(what, since);
+    if let Some(to) = &what.replay {
+        if piped {
+            return Err(Fatal::Usage("--replay reads the log twice, and standard input can be read once".into()));
+        }
+        return replay::run(config, path, what, to);
+    }
+    let mut show = Show::new(config, what, since);
     let result = match piped {
         true => {
             let mut reader = Reader::of_stdin();

@@ -78,6 +78,8 @@ pub struct Config {
     pub logfile: Option<PathBuf>,
     /// Bytes that a file of it may have; 0 is any number.
     pub logfile_size: u64,
+    /// Whether it has all that goes over connections with peers.
+    pub packet: bool,
     /// Executors, at least one; where they are to be started and pinned, no more than CPUs allowed.
     pub cores: usize,
     /// Pin each executor to a CPU of its own.
@@ -136,6 +138,7 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         log: l.one(Setting::Log, "info".to_owned(), log)?,
         logfile: l.one(Setting::Logfile, None, |text| path(text, around).map(Some))?,
         logfile_size: l.one(Setting::LogfileSize, LOGFILE_SIZE, values::bytes)?,
+        packet: l.one(Setting::Packet, false, values::switch)?,
         pin: !l.one(Setting::NoPin, false, values::switch)?,
         memory: l.one(Setting::Memory, MEMORY_BASE + MEMORY_CORE * cores as u64, memory)?,
         checkpoint_bandwidth: l.one(Setting::CheckpointBandwidth, CHECKPOINT_BANDWIDTH, values::bytes)?,
@@ -257,6 +260,11 @@ fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), S
                      --checkpoint-bandwidth 0 makes none; try: --checkpoint-bandwidth 16M"
             .to_owned());
     }
+    if config.packet && config.logfile.is_none() {
+        return Err(
+            "--packet: messages are logged in the binary log, and there is none; try: --logfile PATH".to_owned()
+        );
+    }
     match starts && config.pin && config.cores > cpus {
         false => Ok(()),
         true => Err(format!(
@@ -353,6 +361,7 @@ impl Config {
             Setting::Log => self.log.clone(),
             Setting::Logfile => path(&self.logfile, "none"),
             Setting::LogfileSize => format!("{} ({} MiB)", self.logfile_size, self.logfile_size >> 20),
+            Setting::Packet => self.packet.to_string(),
             Setting::Cores => self.cores.to_string(),
             Setting::NoPin => (!self.pin).to_string(),
             Setting::Memory => format!("{} ({} MiB)", self.memory, self.memory >> 20),

@@ -5,11 +5,13 @@
 //! ```text
 //! tracing::info!(…) ─┬─ sentence → standard error
 //!  note.rs → notes ──┴─ fields   → layer.rs → writer.rs → the file, in the form of format.rs
+//!  packets.rs (--packet) ────────────────────────┘
 //! ```
 
 pub mod format;
 mod layer;
 mod notes;
+pub mod packets;
 mod writer;
 
 use crate::config::Config;

@@ -427,7 +427,7 @@ async fn run_core(core: usize, blueprint: Arc<Blueprint>, ends: Ends, listeners:
         pages: blueprint.pages.clone(),
         seed: entropy(),
         links,
-        net: Net::default(),
+        net: Net::new(blueprint.config.packet),
         disk,
         news,
         start: blueprint.start,

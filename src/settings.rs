@@ -49,6 +49,7 @@ settings! {
     Log "log",
     Logfile "logfile",
     LogfileSize "logfile-size",
+    Packet "packet",
     Cores "cores",
     NoPin "no-pin",
     Memory "memory",
