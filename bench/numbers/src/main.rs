@@ -11,7 +11,9 @@ mod lanes;
 mod limit;
 mod links;
 mod load;
+mod log;
 mod machine;
+mod pairs;
 mod peers;
 mod process;
 mod pump;
@@ -75,6 +77,8 @@ enum Command {
     Links(links::LinksArgs),
     /// Measure signatures proven in lanes of AVX-512 IFMA, beside libsecp256k1
     Lanes(lanes::LanesArgs),
+    /// Measure what the binary log costs: syncs with and without, in turns
+    Log(log::LogArgs),
     /// Measure blocks served to many clients, beside the pump, and Bitcoin Core where BITCOIND names one
     Serve(serve::ServeArgs),
     /// Measure how fast page and JSON answer during a sync
@@ -167,6 +171,7 @@ fn main() -> ExitCode {
         Command::Read(args) => read::run(&args).map(|table| table.print(args.json)),
         Command::Links(args) => links::run(&args).map(|table| table.print(args.json)),
         Command::Lanes(args) => lanes::run(&args).map(|table| table.print(args.json)),
+        Command::Log(args) => log::run(&args).map(|table| table.print(args.json)),
         Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
         Command::Status(args) => status::run(&args).map(|table| table.print(args.json)),
         Command::Peers(args) => peers::run(&args).map(|table| table.print(args.json)),

@@ -72,14 +72,8 @@ pub enum Side {
 impl Side {
     /// Starts caesure, if no bitcoind is named, and waits until it answers.
     pub fn start(bitcoind: Option<&PathBuf>, folder: Folder, how: &How) -> Side {
+        let Some(bitcoind) = bitcoind else { return Side::ours(folder, how, &[]) };
         let by = how.by();
-        let Some(bitcoind) = bitcoind else {
-            let by: Vec<&str> = by.iter().map(String::as_str).collect();
-            let peers: Vec<SocketAddr> = how.peer.into_iter().collect();
-            let setup = Setup::regtest(&peers).cores(how.cores).incoming(PEERS_MAX).by(&by);
-            let setup = setup.with(&["--assumevalid", &how.assumed, "--lanes", how.lanes.word()]);
-            return Side::Ours(Box::new(Node::start(&folder, &setup)), folder);
-        };
         // Its best on a machine of some cores with memory to spare. Off is what only regtest checks, and trying BIP324 first.
         let more = [
             format!("-par={}", how.cores),
@@ -93,6 +87,16 @@ impl Side {
             "-minimumchainwork=0".into(),
         ];
         Side::Core(Core::within(folder, &by, "regtest", bitcoind, &more))
+    }
+
+    /// Starts caesure with more flags, and waits until it answers.
+    pub fn ours(folder: Folder, how: &How, more: &[&str]) -> Side {
+        let by = how.by();
+        let by: Vec<&str> = by.iter().map(String::as_str).collect();
+        let peers: Vec<SocketAddr> = how.peer.into_iter().collect();
+        let setup = Setup::regtest(&peers).cores(how.cores).incoming(PEERS_MAX).by(&by).with(more);
+        let setup = setup.with(&["--assumevalid", &how.assumed, "--lanes", how.lanes.word()]);
+        Side::Ours(Box::new(Node::start(&folder, &setup)), folder)
     }
 
     /// Starts it, and gives it a whole chain.
