@@ -270,11 +270,14 @@ pub enum Blocks {
         #[arg(long = "as", value_name = "FORM", default_value = "dump")]
         form: Form,
     },
-    /// Write the best chain to files as Bitcoin Core's: blk00000.dat, …
+    /// Write blocks to files for Bitcoin Core, or as tables for DuckDB, Polars or Spark
     Export {
-        /// Where to; the folder is made, and must hold no blk*.dat
+        /// Where to; the folder is made, and must hold no blk*.dat, or no such tables
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
+        /// blk (blk00000.dat, …: the best chain) or parquet (blocks, transactions, inputs, outputs: forks too)
+        #[arg(long = "as", value_name = "FORM", default_value = "blk")]
+        form: Export,
         #[command(flatten)]
         heights: Heights,
     },
@@ -296,6 +299,15 @@ pub struct Heights {
     /// Height of the last [default: the tip]
     #[arg(long, value_name = "HEIGHT")]
     pub to: Option<u32>,
+}
+
+/// What blocks are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Export {
+    /// Bitcoin Core's files.
+    Blk,
+    /// Four tables; only in a build with the feature of that name.
+    Parquet,
 }
 
 /// How a block or a transaction is printed.

@@ -7,11 +7,13 @@
 mod cat;
 mod export;
 pub mod file;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod stats;
 mod truncate;
 pub mod walk;
 
-use crate::args::Blocks as What;
+use crate::args::{Blocks as What, Export};
 use crate::config::Config;
 use crate::disk::{BLOCK_INDEX, put_in_place, replace};
 use crate::exit::Fatal;
@@ -35,7 +37,13 @@ pub fn run(config: Config, what: What) -> Result<(), Fatal> {
         What::Repair => repair(&config),
         What::Stats { heights, find, json } => stats::run(&config, &heights, find.as_deref(), json),
         What::Cat { what, tx, form } => cat::run(&config, &what, tx.as_deref(), form),
-        What::Export { folder, heights } => export::run(&config, &folder, &heights),
+        What::Export { folder, form: Export::Blk, heights } => export::run(&config, &folder, &heights),
+        #[cfg(feature = "parquet")]
+        What::Export { folder, form: Export::Parquet, heights } => parquet::run(&config, &folder, &heights),
+        #[cfg(not(feature = "parquet"))]
+        What::Export { form: Export::Parquet, .. } => Err(Fatal::Usage(
+            "this caesure was built without Parquet; with it: cargo build --release --features parquet".into(),
+        )),
         What::Truncate { height } => truncate::run(&config, height, config.yes),
     }
 }

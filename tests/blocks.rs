@@ -120,6 +120,9 @@ fn an_export_is_imported_again() {
     assert_eq!(fs::read(folder.join("blk00000.dat")).unwrap(), whole);
     let (status, _, err) = tool(&base, &["blocks", "export", folder.to_str().unwrap()]);
     assert!(status == 2 && err.contains("holds blk*.dat already"), "{err}");
+    // Tables are what others build it for: `tests/tables.rs` has those.
+    let (status, _, err) = tool(&base, &["blocks", "export", "--as", "parquet", base.join("sql").to_str().unwrap()]);
+    assert!(status == 2 && err.contains("cargo build --release --features parquet"), "{err}");
     let import = ["import", folder.to_str().unwrap(), "--no-pin", "--cores", "2", "--min-chain-work", "0"];
     assert!(well(&other, &import).contains(&made.tip));
     assert_eq!(coins_digest(&other, "regtest"), made.digest);
