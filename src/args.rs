@@ -445,6 +445,12 @@ struct Options {
     /// Keep every message to and from peers in the binary log, with its payload
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Looking in")]
     packet: Option<String>,
+    /// Go to the background once the node is ready; with --logfile, for nobody reads what is said there
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Machine")]
+    daemon: Option<String>,
+    /// Write the process into this file [default with --daemon: caesure.pid in the network's folder]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Machine")]
+    pid: Option<String>,
 
     /// Folder for everything the node keeps; chains but main have a folder below it [default: ~/.caesure]
     #[arg(short, long, global = true, value_name = "PATH", help_heading = "Data")]
@@ -525,6 +531,8 @@ impl Options {
             (Setting::Logfile, one(self.logfile)),
             (Setting::LogfileSize, one(self.logfile_size)),
             (Setting::Packet, one(self.packet)),
+            (Setting::Daemon, one(self.daemon)),
+            (Setting::Pid, one(self.pid)),
             (Setting::Base, one(self.base)),
             (Setting::Chain, one(self.chain)),
             (Setting::MinChainWork, one(self.min_chain_work)),

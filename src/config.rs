@@ -80,6 +80,10 @@ pub struct Config {
     pub logfile_size: u64,
     /// Whether it has all that goes over connections with peers.
     pub packet: bool,
+    /// Go to the background once ready.
+    pub daemon: bool,
+    /// The file that says which process runs, absolute; none is none.
+    pub pid: Option<PathBuf>,
     /// Executors, at least one; where they are to be started and pinned, no more than CPUs allowed.
     pub cores: usize,
     /// Pin each executor to a CPU of its own.
@@ -139,6 +143,8 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         logfile: l.one(Setting::Logfile, None, |text| path(text, around).map(Some))?,
         logfile_size: l.one(Setting::LogfileSize, LOGFILE_SIZE, values::bytes)?,
         packet: l.one(Setting::Packet, false, values::switch)?,
+        daemon: l.one(Setting::Daemon, false, values::switch)?,
+        pid: l.one(Setting::Pid, None, |text| path(text, around).map(Some))?,
         pin: !l.one(Setting::NoPin, false, values::switch)?,
         memory: l.one(Setting::Memory, MEMORY_BASE + MEMORY_CORE * cores as u64, memory)?,
         checkpoint_bandwidth: l.one(Setting::CheckpointBandwidth, CHECKPOINT_BANDWIDTH, values::bytes)?,
@@ -161,6 +167,9 @@ pub fn resolve(flags: Given, command: Option<&Command>, around: &Around) -> Resu
         cores,
     };
     fits(&config, command, around.cpus)?;
+    if config.daemon && config.pid.is_none() {
+        config.pid = Some(config.folder.join("caesure.pid"));
+    }
     if config.lanes == Mode::All && chain == Network::Main && !config.yes {
         return Err(
             "--lanes all: at the tip of main libsecp256k1 decides, whose word other nodes go by; try: --lanes auto, \
@@ -259,6 +268,11 @@ fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), S
         return Err("--prune: blocks are given up once two checkpoints of the coins stand above them, and \
                      --checkpoint-bandwidth 0 makes none; try: --checkpoint-bandwidth 16M"
             .to_owned());
+    }
+    if config.daemon && config.logfile.is_none() {
+        return Err(
+            "--daemon: in the background nobody reads what is said; try: --logfile PATH, and caesure catlog".to_owned()
+        );
     }
     if config.packet && config.logfile.is_none() {
         return Err(
@@ -362,6 +376,8 @@ impl Config {
             Setting::Logfile => path(&self.logfile, "none"),
             Setting::LogfileSize => format!("{} ({} MiB)", self.logfile_size, self.logfile_size >> 20),
             Setting::Packet => self.packet.to_string(),
+            Setting::Daemon => self.daemon.to_string(),
+            Setting::Pid => path(&self.pid, "none"),
             Setting::Cores => self.cores.to_string(),
             Setting::NoPin => (!self.pin).to_string(),
             Setting::Memory => format!("{} ({} MiB)", self.memory, self.memory >> 20),

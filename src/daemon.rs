@@ -2,9 +2,11 @@
 //! the words of what kept it from starting. Decides when the terminal is let go; never knows what the node does.
 
 use crate::exit::Fatal;
+use crate::trouble;
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Set for the process in the background.
@@ -58,4 +60,22 @@ pub fn ready() -> Result<(), Fatal> {
     told.map_err(|why| failed(&why))?;
     let nowhere = OpenOptions::new().write(true).open("/dev/null").map_err(|why| failed(&why))?;
     dup2_stdout(&nowhere).and_then(|()| dup2_stderr(&nowhere)).map_err(|why| failed(&why))
+}
+
+/// A file that says which process runs. Goes when this does; what a killed node leaves is written over.
+pub struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Writes it.
+    pub fn write(path: PathBuf) -> Result<PidFile, Fatal> {
+        let written = std::fs::write(&path, format!("{}\n", std::process::id()));
+        written.map_err(|why| trouble::fatal(&path, "write to", why))?;
+        Ok(PidFile(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }

@@ -65,9 +65,9 @@ use std::time::Instant;
 /// The whole program.
 pub fn main() -> ExitCode {
     match caesure() {
-        Ok(()) => {
+        Ok(status) => {
             log::end("", 0);
-            ExitCode::SUCCESS
+            status
         }
         Err(fatal) => {
             log::end(&fatal.to_string(), fatal.status());
@@ -77,12 +77,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn caesure() -> Result<(), Fatal> {
+fn caesure() -> Result<ExitCode, Fatal> {
     let (command, config) = args::load()?;
+    if config.daemon && command.is_none() && !daemon::is_here() {
+        return daemon::start();
+    }
     // The demo tells its own story.
     let least = matches!(command, Some(Command::Demo)).then_some("error");
     let node = matches!(command, None | Some(Command::Import { .. }));
     log::start(&config, least, node)?;
+    obey(command, config).map(|()| ExitCode::SUCCESS)
+}
+
+fn obey(command: Option<Command>, config: Config) -> Result<(), Fatal> {
     match command {
         None => run(config),
         Some(Command::Topology) => {
@@ -124,15 +131,22 @@ fn run(config: Config) -> Result<(), Fatal> {
             false => tracing::info!("{line}"),
         }
     }
-    let (page, serve) = (config.webui, config.serve.clone());
+    if daemon::is_here() {
+        daemon::leave()?;
+    }
+    let (page, serve, pid) = (config.webui, config.serve.clone(), config.pid.clone());
     let signals = Signals::catch()?;
     let node = Node::start(config, Purpose::Serve)?;
     signals.rule(&node);
+    let _written = pid.map(daemon::PidFile::write).transpose()?;
     if let Some(address) = page {
         tracing::info!("status page: http://{address}/admin/status");
     }
     serve.iter().for_each(|address| tracing::info!("listening for peers on {address}"));
     notify::ready();
+    if daemon::is_here() {
+        daemon::ready()?;
+    }
     node.wait().map(|_| ())
 }
 

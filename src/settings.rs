@@ -50,6 +50,8 @@ settings! {
     Logfile "logfile",
     LogfileSize "logfile-size",
     Packet "packet",
+    Daemon "daemon",
+    Pid "pid",
     Cores "cores",
     NoPin "no-pin",
     Memory "memory",

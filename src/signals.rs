@@ -40,9 +40,8 @@ impl Signals {
                     }
                     SIGUSR1 => WANTED.store(true, Relaxed),
                     _ if stopping => {
-                        // What is durable stays so; the next start finds the rest as after a loss of power.
-                        eprintln!("caesure: ended at once by a second signal");
-                        log::end("ended at once by a second signal", AT_ONCE);
+                        // What is durable stays so; the next start finds the rest as after a loss of power. Nothing is said:
+                        // that may be what it waits for.
                         std::process::exit(AT_ONCE.into());
                     }
                     _ => {

@@ -1,10 +1,11 @@
 //! How the program behaves towards whoever keeps it running: signals, systemd, the background, settings, its manual.
 
 use caesure_tests::binary::{command, run};
+use caesure_tests::node::free_port;
 use caesure_tests::{Folder, Node, Setup, poll};
 use serde_json::Value;
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -161,4 +162,89 @@ fn the_doctor_finds_what_is_amiss_and_what_mends_it() {
     std::fs::write(base.join("regtest/VERSION"), "77\n").unwrap();
     let (status, rows, why) = look(base.text(), &[]);
     assert!(status == 9 && why.contains("format 77") && row(&rows, "folder")["grade"] == "FAIL", "{status} {why}");
+}
+
+#[test]
+fn the_background_is_entered_once_the_node_is_ready() {
+    let base = Folder::new();
+    let (page, log) = (format!("127.0.0.1:{}", free_port()), base.join("log"));
+    let words =
+        ["--chain", "regtest", "-b", base.text(), "--no-pin", "--cores", "1", "-o", "0", "-a", &page, "--daemon"];
+    let (status, _, why) = run(&words);
+    assert!(status == 2 && why.contains("try: --logfile PATH"), "{why}");
+    let words = [&words[..], &["--logfile", log.to_str().unwrap()]].concat();
+    let (status, said, why) = run(&words);
+    assert_eq!((status, said.starts_with("caesure runs in the background, process ")), (0, true), "{said} {why}");
+    let pid_file = base.join("regtest/caesure.pid");
+    let pid = std::fs::read_to_string(&pid_file).unwrap().trim().to_owned();
+    assert!(said.trim_end().ends_with(&format!("process {pid}")), "{said}");
+    // It is ready, of a session of its own, and says nothing to anybody's terminal.
+    assert!(TcpStream::connect(&page).is_ok());
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let session = stat.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap();
+    assert_eq!(session, pid);
+    for out in ["1", "2"] {
+        assert_eq!(std::fs::read_link(format!("/proc/{pid}/fd/{out}")).unwrap().to_str(), Some("/dev/null"));
+    }
+    // A second one does not start, and this terminal is told why, with its status.
+    let (status, _, why) = run(&words);
+    assert!(status == 3 && why.contains(&format!("in use by another caesure (process {pid})")), "{status} {why}");
+    signal("TERM", pid.parse().unwrap());
+    poll(30, || (!pid_file.exists()).then_some(())).expect("it ends, and its file goes");
+    poll(30, || (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())).expect("it ends");
+    let (status, text, _) = run(&["catlog", log.to_str().unwrap()]);
+    assert!(status == 0 && text.contains("stopping"), "{text}");
+}
+
+#[test]
+fn a_second_signal_ends_a_node_that_cannot_end_in_order() {
+    let base = Folder::new();
+    let (monitor, page) = (base.join("bd"), free_port());
+    let words = [
+        "--chain",
+        "regtest",
+        "-b",
+        base.text(),
+        "--no-pin",
+        "--cores",
+        "1",
+        "-o",
+        "0",
+        "-a",
+        &page.to_string(),
+        "--log",
+        "off",
+        "--monitor-write",
+        "-m",
+        monitor.to_str().unwrap(),
+    ];
+    // Nobody reads what it says, and there is no room for more.
+    let (_reader, writer) = std::io::pipe().unwrap();
+    fill(&writer);
+    let mut node = command(&words).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    let mut prompt = poll(60, || std::os::unix::net::UnixStream::connect(&monitor).ok()).expect("it is up");
+    prompt.write_all(b"log info\n").unwrap();
+    let answers = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", page)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
+        (stream.read(&mut [0; 16]).ok()? > 0).then_some(())
+    };
+    poll(60, || answers().is_none().then_some(())).expect("it waits for somebody to read");
+    signal("INT", node.id());
+    // That signal was taken once it is pending no more.
+    let pending = || std::fs::read_to_string(format!("/proc/{}/status", node.id())).unwrap();
+    poll(30, || pending().contains("ShdPnd:\t0000000000000000").then_some(())).expect("the first is taken");
+    let ended = poll(60, || {
+        signal("INT", node.id());
+        node.try_wait().unwrap()
+    });
+    assert_eq!(ended.expect("it ends").code(), Some(130));
+}
+
+/// Writes into a pipe until it takes no more.
+fn fill(pipe: &std::io::PipeWriter) {
+    let mut own = pipe.try_clone().unwrap();
+    // Its size, which a pipe takes without waiting (pipe(7)).
+    own.write_all(&[b'x'; 65_536]).unwrap();
 }

@@ -198,6 +198,9 @@ impl Spent {
     }
 }
 
+/// From each executor to each.
+type Words = Vec<Vec<u64>>;
+
 /// Counters of a core: each stage, turns of the loop, CPU, waiting.
 type Counts = ([u64; Stage::ALL.len()], u64, u64, u64);
 
@@ -210,13 +213,13 @@ fn counts(core: &Core) -> Counts {
 #[derive(Debug)]
 pub struct Load {
     /// When the last sample was taken, and the counters then; none before the first.
-    last: Option<(u64, Vec<Counts>, Vec<Vec<u64>>, [u64; 2])>,
+    last: Option<(u64, Vec<Counts>, Words, [u64; 2])>,
     /// Busy time of each core in thousandths, newest last.
     pub busy: Vec<VecDeque<u16>>,
     /// What each did over the last second.
     pub spent: Vec<Spent>,
     /// Words that each executor sent to each over the last second.
-    pub words: Vec<Vec<u64>>,
+    pub words: Words,
     /// Bytes received from and sent to peers per second.
     pub net: [u64; 2],
 }
@@ -239,7 +242,7 @@ impl Load {
         }
         let now: Vec<Counts> = (0..pages.executors()).map(|core| counts(pages.core(core))).collect();
         let row = |core: usize| pages.core(core).words.iter().map(Counter::get).collect();
-        let words: Vec<Vec<u64>> = (0..pages.executors()).map(row).collect();
+        let words: Words = (0..pages.executors()).map(row).collect();
         let net = [pages.sum(|work| &work.received_bytes), pages.sum(|work| &work.sent_bytes)];
         if let Some((at_ms, before, words_before, net_before)) = &self.last {
             let ms = now_ms - at_ms;

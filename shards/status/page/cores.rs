@@ -10,10 +10,13 @@ const CORES_MAX: usize = 16;
 /// Shades of a strip and of the matrix.
 const SHADES: usize = 5;
 
+/// Cells side by side: the first, its row, how many.
+type Run = (usize, usize, usize);
+
 /// Cells of unit size in each of their shades, `(x, y, shade)` with shades from 1 on, in order; neighbours in a row are one.
 fn shaded(cells: impl Iterator<Item = (usize, usize, usize)>, out: &mut String) {
-    let mut paths: [(String, Option<(usize, usize, usize)>); SHADES] = Default::default();
-    let draw = |path: &mut String, (x, y, long): (usize, usize, usize)| {
+    let mut paths: [(String, Option<Run>); SHADES] = Default::default();
+    let draw = |path: &mut String, (x, y, long): Run| {
         let _ = write!(path, "M{x} {y}.5h{long}");
     };
     for (x, y, shade) in cells.filter(|cell| cell.2 > 0) {

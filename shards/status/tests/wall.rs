@@ -10,7 +10,7 @@ pub(super) fn mark(i: u64) -> Mark {
         ..32 => Mark::Durable,
         32 => Mark::Verified,
         33..49 => Mark::Growing,
-        _ if i % 5 == 0 => Mark::Received,
+        _ if i.is_multiple_of(5) => Mark::Received,
         _ if i < 400 => Mark::Asked(i / 7),
         _ => Mark::Wanted,
     }
