@@ -66,7 +66,7 @@ fn the_status_page_lives() {
     browser.run(MARK);
     let height = |text: &str| text.replace(',', "").parse::<u32>().unwrap_or(0);
     browser.wait(".height b", 120, |text| height(text) > 190);
-    browser.picture(&pictures().join("syncing.png"));
+    browser.picture(&pictures().join("day.png"));
     SLOW_MS.store(0, Relaxed);
     browser.wait("h1", 120, |text| text == "synced");
     browser.wait(".height b", 30, |text| text == "236");

@@ -28,6 +28,7 @@ mod start;
 mod status;
 mod steps;
 mod table;
+mod watched;
 mod writes;
 
 use clap::{Args, Parser, Subcommand};
@@ -79,6 +80,8 @@ enum Command {
     Lanes(lanes::LanesArgs),
     /// Measure what the binary log costs: syncs with and without, in turns
     Log(log::LogArgs),
+    /// Measure what it costs a sync to be looked at: watchers, a script at the prompt, Prometheus
+    Watched(watched::WatchedArgs),
     /// Measure blocks served to many clients, beside the pump, and Bitcoin Core where BITCOIND names one
     Serve(serve::ServeArgs),
     /// Measure how fast page and JSON answer during a sync
@@ -172,6 +175,7 @@ fn main() -> ExitCode {
         Command::Links(args) => links::run(&args).map(|table| table.print(args.json)),
         Command::Lanes(args) => lanes::run(&args).map(|table| table.print(args.json)),
         Command::Log(args) => log::run(&args).map(|table| table.print(args.json)),
+        Command::Watched(args) => watched::run(&args).map(|table| table.print(args.json)),
         Command::Serve(args) => serve::run(&args).map(|table| table.print(args.json)),
         Command::Status(args) => status::run(&args).map(|table| table.print(args.json)),
         Command::Peers(args) => peers::run(&args).map(|table| table.print(args.json)),

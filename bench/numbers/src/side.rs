@@ -99,6 +99,14 @@ impl Side {
         Side::Ours(Box::new(Node::start(&folder, &setup)), folder)
     }
 
+    /// Where its prompt is, if it has one.
+    pub fn prompt(&self) -> Option<PathBuf> {
+        match self {
+            Side::Ours(node, _) => Some(node.folder.join("caesure.bd")),
+            _ => None,
+        }
+    }
+
     /// Starts it, and gives it a whole chain.
     pub fn synced(bitcoind: Option<&PathBuf>, how: &How, chain: &Arc<Chain>, load: &Load) -> Side {
         let pump = Pump::start(chain.clone(), Options::default()).expect("a free port");
