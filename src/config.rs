@@ -290,6 +290,12 @@ fn fits(config: &Config, command: Option<&Command>, cpus: usize) -> Result<(), S
 }
 
 impl Config {
+    /// What the node is about to ask of the machine.
+    pub fn wants(&self) -> tuning::Wants<'_> {
+        let peers = self.outgoing + self.incoming + self.connect.len();
+        tuning::Wants { cores: self.cores, pin: self.pin, peers, folder: &self.base }
+    }
+
     /// Who said so.
     pub fn source(&self, setting: Setting) -> Source {
         self.sources.get(&setting).copied().unwrap_or(Source::Default)

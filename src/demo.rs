@@ -5,13 +5,14 @@ use crate::config::Config;
 use crate::exit::Fatal;
 use crate::look;
 use crate::run::{Node, Purpose};
+use crate::scratch::Scratch;
 use crate::values::Target;
 use caesure_bench::chain::{Factory, Spec};
 use caesure_bench::records::write_record;
 use consensus::{Network, Params};
 use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The chain that is made: thousands of transactions of every common type.
@@ -20,15 +21,6 @@ const SPEC: Spec = Spec { seed: 2014, blocks: 400, txs: 20_000, empty_tail: 10 }
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How often both nodes are looked at.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// A folder that goes when this does.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// What a node says of itself.
 #[derive(serde::Deserialize)]
@@ -42,7 +34,8 @@ struct Status {
 
 /// Runs the demo; an error if both nodes do not end with the same coins.
 pub fn run(config: Config) -> Result<(), Fatal> {
-    let scratch = Scratch(std::env::temp_dir().join(format!("caesure-demo-{}", std::process::id())));
+    let scratch =
+        Scratch::new("demo").map_err(|why| Fatal::Runtime(format!("no folder can be made for the demo: {why}")))?;
     let (serving, syncing) = (scratch.0.join("serving"), scratch.0.join("syncing"));
     make_chain(&serving.join("regtest"))?;
 

@@ -4,9 +4,9 @@
 use crate::config::Config;
 use crate::exit::Fatal;
 use crate::folder::Folder;
-use crate::holder;
+use crate::{holder, run as node};
 use consensus::Network;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use tuning::{Check, Grade, What};
 
 /// What all blocks of main take by the end of 2026, and the others, roughly, bytes.
@@ -16,8 +16,7 @@ const SMALL_BYTES: u64 = 30_000_000_000;
 
 /// Prints all; ends with the status of the first that fails.
 pub fn run(config: &Config, json: bool) -> Result<(), Fatal> {
-    let peers = config.outgoing + config.incoming + config.connect.len();
-    let wants = tuning::Wants { cores: config.cores, pin: config.pin, peers, folder: &config.folder };
+    let wants = tuning::Wants { folder: &config.folder, ..config.wants() };
     let mut checks = tuning::examine(&wants, to_come(config));
     let (folder, running, failed) = folder(config);
     checks.extend([processor(), folder]);
@@ -87,7 +86,7 @@ fn folder(config: &Config) -> (Check, bool, Option<Fatal>) {
 /// Whether a node could listen there.
 fn port(address: SocketAddr, running: bool) -> Check {
     let wanted = format!("{address} is free");
-    let (found, grade, mend) = match TcpListener::bind(address) {
+    let (found, grade, mend) = match node::bind(address) {
         Ok(_) => ("free".to_owned(), Grade::Ok, None),
         Err(_) if running => ("taken, and a node runs here".to_owned(), Grade::Ok, None),
         Err(why) => (why.to_string(), Grade::Fail, Some(format!("ss -ltnp 'sport = :{}'", address.port()))),

@@ -40,6 +40,7 @@ mod pull;
 pub mod pump;
 mod rules;
 mod run;
+mod scratch;
 mod settings;
 mod signals;
 mod snapshot;
@@ -199,9 +200,7 @@ fn tune(config: &Config, what: Tune) -> Result<(), Fatal> {
 }
 
 fn check(config: &Config, tree: &tuning::Tree, profile: tuning::Profile) -> Result<(), Fatal> {
-    let peers = config.outgoing + config.incoming + config.connect.len();
-    let wants = tuning::Wants { cores: config.cores, pin: config.pin, peers, folder: &config.base };
-    let checks = tuning::check(&wants);
+    let checks = tuning::check(&config.wants());
     print!("{}\n{}", tuning::table(&checks), tuning::settings(tree, profile));
     let failed = checks.iter().find(|check| check.grade == tuning::Grade::Fail);
     failed.map_or(Ok(()), |check| Err(Fatal::from(check)))

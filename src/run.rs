@@ -328,9 +328,7 @@ fn free_bytes(path: &std::path::Path) -> u64 {
 
 fn check_machine(config: &Config, read_only: bool) -> Result<(), Fatal> {
     tuning::raise_open_files();
-    let peers = config.outgoing + config.incoming + config.connect.len();
-    let wants = tuning::Wants { cores: config.cores, pin: config.pin, peers, folder: &config.base };
-    for check in tuning::check(&wants) {
+    for check in tuning::check(&config.wants()) {
         let direct = check.what == tuning::What::Direct;
         match check.grade {
             tuning::Grade::Fail if direct && read_only => {}
@@ -392,7 +390,7 @@ fn patiently<T>(bind: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
 }
 
 /// A listener without SO_REUSEPORT, so that a second node on the same port is noticed.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() && !address.ip().is_unspecified() {

@@ -6,13 +6,13 @@ use caesure_bench::chain::Spec;
 use caesure_bench::records::{Chain, Fork};
 use caesure_bench::rng::Rng;
 use caesure_tests::binary::run;
-use caesure_tests::{Folder, Made, Node, Server, Session, Setup, Step, coins_digest, full, made};
+use caesure_tests::server::far_away;
+use caesure_tests::{Folder, Made, Node, Server, Setup, coins_digest, full, made};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::message::Message;
 
 const SEED: u64 = 71;
 /// The shortest horizon there is, and checkpoints as soon as there is anything new to write down.
@@ -105,16 +105,6 @@ fn gaps(node: &Node) -> BTreeSet<u64> {
         before.rsplit_once("at offset ")?.1.parse().ok()
     };
     node.lines().into_iter().filter_map(place).collect()
-}
-
-/// A peer far away: each block takes its time.
-fn far_away(session: &Session, message: &Message) -> Step {
-    let Message::GetData(invs) = message else { return Step::Honest };
-    for inv in invs {
-        thread::sleep(Duration::from_millis(2));
-        session.honest(&Message::GetData(vec![*inv]));
-    }
-    Step::Done
 }
 
 /// Forks of which some are deeper than the horizon.

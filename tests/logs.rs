@@ -5,15 +5,18 @@ use ::wire::message::Message;
 use bytes::Bytes;
 use caesure_bench::chain::Spec;
 use caesure_tests::binary::{command, run};
+use caesure_tests::data::hex;
+use caesure_tests::node::signal;
+use caesure_tests::server::far_away;
 use caesure_tests::wire::{REGTEST, get_data};
-use caesure_tests::{Folder, Made, Node, Server, Session, Setup, Step, Wire, made, poll};
+use caesure_tests::{Folder, Made, Node, Server, Setup, Step, Wire, made, poll};
 use consensus::BlockHash;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,24 +44,6 @@ fn numbers(records: &[Value]) -> Vec<u64> {
 /// Fields of those of one name.
 fn named<'a>(records: &'a [Value], name: &'a str) -> impl Iterator<Item = &'a Value> {
     records.iter().filter(move |record| record["event"] == name).map(|record| &record["fields"])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A peer far away: each block takes its time.
-fn far_away(session: &Session, message: &Message) -> Step {
-    let Message::GetData(invs) = message else { return Step::Honest };
-    for inv in invs {
-        thread::sleep(Duration::from_millis(2));
-        session.honest(&Message::GetData(vec![*inv]));
-    }
-    Step::Done
-}
-
-fn signal(node: &Node, name: &str) {
-    assert!(Command::new("kill").args([name, &node.pid().to_string()]).status().unwrap().success());
 }
 
 #[test]
@@ -165,6 +150,8 @@ fn files_that_are_put_aside_or_moved_away_lose_nothing_and_are_followed() {
         let seen = || named(&followed.lock().unwrap(), event).count() == times;
         poll(30, || seen().then_some(())).unwrap_or_else(|| panic!("{event}, {times} times"));
     };
+    // Whoever begins to follow after a file was put aside sees what is in the next.
+    poll(30, || (!followed.lock().unwrap().is_empty()).then_some(())).expect("it follows");
     // Blocks that nobody asked for are in the log, too.
     let send = |blocks: &[(BlockHash, Bytes)]| {
         let wire = Wire::regtest(node.p2p, 0);
@@ -176,7 +163,7 @@ fn files_that_are_put_aside_or_moved_away_lose_nothing_and_are_followed() {
     follows_up_to("gone", 1);
     assert!(base.join("log.1").exists(), "a file is put aside");
     fs::rename(&log, base.join("moved")).unwrap();
-    signal(&node, "-HUP");
+    signal("HUP", node.pid());
     poll(20, || log.exists().then_some(())).expect("it is opened anew");
     send(&line.blocks[140..170]);
     assert_eq!(node.stop(), 0);

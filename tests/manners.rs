@@ -1,7 +1,7 @@
 //! How the program behaves towards whoever keeps it running: signals, systemd, the background, settings, its manual.
 
 use caesure_tests::binary::{command, run};
-use caesure_tests::node::free_port;
+use caesure_tests::node::{free_port, signal};
 use caesure_tests::{Folder, Node, Setup, poll};
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -9,10 +9,6 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-fn signal(name: &str, pid: u32) {
-    assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
-}
 
 #[test]
 fn usr1_has_the_state_written_into_the_log() {

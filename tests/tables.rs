@@ -43,6 +43,15 @@ fn export(base: &Path, folder: &Path, more: &[&str]) -> (i32, String, String) {
     caesure(base, &[&["blocks", "export", "--as", "parquet", folder.to_str().unwrap()], more].concat())
 }
 
+/// A new base, and the folder of all its tables.
+fn exported(name: &str) -> (PathBuf, PathBuf) {
+    let base = base(name);
+    let folder = base.join("out");
+    let (status, out, err) = export(&base, &folder, &[]);
+    assert_eq!(status, 0, "{out}{err}");
+    (base, folder)
+}
+
 /// Rows of a table in the order of its files, by the names of its columns.
 fn read(folder: &Path, table: &str) -> Vec<Value> {
     let files = fs::read_dir(folder.join(table)).unwrap().map(|entry| entry.unwrap().path());
@@ -174,10 +183,7 @@ fn rows(height: u64, best: bool, block: &Block, tables: &mut [Vec<Value>; 4]) {
 
 #[test]
 fn every_parquet_row_says_what_is_stored() {
-    let base = base("rows");
-    let folder = base.join("out");
-    let (status, out, err) = export(&base, &folder, &[]);
-    assert_eq!(status, 0, "{out}{err}");
+    let (base, folder) = exported("rows");
     let mut wanted = [const { Vec::new() }; 4];
     let blocks = stored(&base);
     blocks.iter().for_each(|(height, best, block)| rows(*height, *best, block, &mut wanted));
@@ -251,10 +257,7 @@ fn sql(folder: &Path, statements: &[&str]) -> Option<Vec<Value>> {
 
 #[test]
 fn duckdb_counts_in_parquet_what_stats_counts() {
-    let base = base("sql");
-    let folder = base.join("out");
-    let (status, out, err) = export(&base, &folder, &[]);
-    assert_eq!(status, 0, "{out}{err}");
+    let (base, folder) = exported("sql");
     let (_, stats, _) = caesure(&base, &["blocks", "stats", "--json"]);
     let stats: Value = serde_json::from_str(&stats).unwrap();
     let from = |table: &str, what: &str| format!("SELECT {what} FROM '{table}/*.parquet' WHERE best");

@@ -3,11 +3,12 @@
 use caesure_bench::chain::Spec;
 use caesure_bench::records::Fork;
 use caesure_tests::binary::{command, run};
+use caesure_tests::node::signal;
 use caesure_tests::{Folder, Line, Made, Node, Server, Setup, blocks, made, poll};
 use consensus::{Block, Header};
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 fn chain() -> Made {
     made(&Spec { seed: 71, blocks: 200, txs: 4_000, empty_tail: 0 }, &[Fork { at: 150, length: 2, txs: 20 }])
@@ -110,7 +111,7 @@ fn it_keeps_up_with_a_node_while_others_look() {
         let line = line.replace("height 0", &format!("height {height}"));
         poll(60, || (txmap(&base, &[&txid]).1.trim_end() == line).then_some(())).unwrap_or_else(|| panic!("{line}"));
     }
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    signal("TERM", child.id());
     assert!(child.wait().unwrap().success());
     assert_eq!(node.stop(), 0);
 }

@@ -209,24 +209,8 @@ fn halve(path: &Path, since: u64) -> io::Result<u64> {
 mod tests {
     use super::*;
     use crate::log::format::Draft;
+    use crate::scratch::Scratch;
     use std::fs;
-
-    /// A folder that goes when this does.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Scratch {
-            let path = std::env::temp_dir().join(format!("caesure-catlog-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Scratch(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
 
     /// Records of these seconds.
     fn records(seconds: Range<u64>) -> Vec<u8> {
@@ -243,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_time_is_found_in_a_damaged_file_without_reading_all_of_it() {
-        let scratch = Scratch::new("halve");
+        let scratch = Scratch::new("catlog-halve").unwrap();
         let path = scratch.0.join("log");
         let mut bytes = records(0..100_000);
         // A magic where no record begins, and a long damage around the middle.
@@ -264,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_time_before_the_file_begins_is_found_in_those_put_aside() {
-        let scratch = Scratch::new("aside");
+        let scratch = Scratch::new("catlog-aside").unwrap();
         let path = scratch.0.join("log");
         for (n, seconds) in [(2, 100..200), (1, 200..300)] {
             fs::write(older(&path, n), records(seconds)).unwrap();
@@ -278,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_next_file_is_the_one_that_was_begun_next() {
-        let scratch = Scratch::new("next");
+        let scratch = Scratch::new("catlog-next").unwrap();
         let path = scratch.0.join("log");
         fs::write(&path, records(0..10)).unwrap();
         let mut reader = Reader::open(&path, 0).unwrap();
@@ -303,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_is_torn_waits_for_more_and_is_passed_over_at_the_end() {
-        let scratch = Scratch::new("torn");
+        let scratch = Scratch::new("catlog-torn").unwrap();
         let path = scratch.0.join("log");
         let whole = records(0..2);
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();

@@ -67,13 +67,17 @@ impl Live {
             let changed: BTreeMap<_, _> =
                 parts.iter().filter(|(name, text)| before.get(*name) != Some(*text)).collect();
             let changed = event(&serde_json::to_string(&changed).expect("strings are always JSON"));
-            let whole = event(&whole);
+            // Made only if somebody needs it.
+            let mut all = None;
             for watcher in self.watchers.borrow_mut().iter_mut() {
                 let Some(events) = watcher.events.upgrade() else { continue };
                 // One that has not taken the last event yet gets none more, and all once it has.
                 let room = events.len() == 0;
                 if room {
-                    events.push(if watcher.follows { changed.clone() } else { whole.clone() });
+                    events.push(match watcher.follows {
+                        true => changed.clone(),
+                        false => all.get_or_insert_with(|| event(&whole)).clone(),
+                    });
                 }
                 watcher.follows = room;
             }

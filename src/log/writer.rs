@@ -223,25 +223,9 @@ impl Writer {
 mod tests {
     use super::super::format::{Front, Record, front};
     use super::*;
+    use crate::scratch::Scratch;
     use std::io::Read;
     use std::time::Instant;
-
-    /// A folder that goes when this does.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Scratch {
-            let path = std::env::temp_dir().join(format!("caesure-log-{}-{name}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
-            Scratch(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
 
     fn record(payload: usize) -> Draft {
         let mut draft = Draft::new(3, "test", "");
@@ -266,7 +250,7 @@ mod tests {
 
     #[test]
     fn files_are_put_aside_by_size_and_nothing_is_lost() {
-        let scratch = Scratch::new("size");
+        let scratch = Scratch::new("log-size").unwrap();
         let path = scratch.0.join("log");
         let log = Log::open(&path, 300_000).unwrap();
         for _ in 0..100 {
@@ -285,7 +269,7 @@ mod tests {
 
     #[test]
     fn no_more_than_five_are_kept() {
-        let scratch = Scratch::new("kept");
+        let scratch = Scratch::new("log-kept").unwrap();
         let path = scratch.0.join("log");
         let mut writer = Writer::open(path.clone(), 0).unwrap();
         for n in 0..KEPT + 3 {
@@ -299,7 +283,7 @@ mod tests {
 
     #[test]
     fn whoever_moves_the_file_gets_the_rest_in_a_new_one() {
-        let scratch = Scratch::new("moved");
+        let scratch = Scratch::new("log-moved").unwrap();
         let (path, moved) = (scratch.0.join("log"), scratch.0.join("moved"));
         let log = Log::open(&path, 0).unwrap();
         log.push(record(10));
@@ -337,7 +321,7 @@ mod tests {
     /// A pipe that nobody reads is a disk that does not answer.
     #[test]
     fn a_disk_that_does_not_answer_holds_nobody_up_and_the_lost_are_counted() {
-        let scratch = Scratch::new("stuck");
+        let scratch = Scratch::new("log-stuck").unwrap();
         let path = scratch.0.join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         let log = Log::open(&path, 1_000).unwrap();

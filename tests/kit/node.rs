@@ -34,6 +34,12 @@ pub fn poll<T>(seconds: u64, mut done: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
+/// Sends a signal to a process.
+pub fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "{name} did not reach {process}");
+}
+
 /// A port that nobody listens on, below those the kernel gives to outgoing connections.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -261,8 +267,7 @@ impl Node {
 
     /// Asks it to end, and waits: its exit status.
     pub fn stop(mut self) -> i32 {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(asked.expect("kill can be started").success());
+        signal("TERM", self.child.id());
         self.ended(30)
     }
 

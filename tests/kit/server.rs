@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 use wire::message::{HEADERS_MAX, InvKind, Message};
 
 /// What a hook did with a message.
@@ -24,6 +25,16 @@ pub enum Step {
 }
 
 type Hook = dyn Fn(&Session, &Message) -> Step + Send + Sync;
+
+/// The hook of a peer far away: each block takes its time.
+pub fn far_away(session: &Session, message: &Message) -> Step {
+    let Message::GetData(invs) = message else { return Step::Honest };
+    for inv in invs {
+        thread::sleep(Duration::from_millis(2));
+        session.honest(&Message::GetData(vec![*inv]));
+    }
+    Step::Done
+}
 
 /// One connection, as a hook sees it.
 pub struct Session {
