@@ -43,13 +43,13 @@ fn export(base: &Path, folder: &Path, more: &[&str]) -> (i32, String, String) {
     caesure(base, &[&["blocks", "export", "--as", "parquet", folder.to_str().unwrap()], more].concat())
 }
 
-/// A new base, and the folder of all its tables.
-fn exported(name: &str) -> (PathBuf, PathBuf) {
+/// A new base, the folder of all its tables, and what was said of them.
+fn exported(name: &str) -> (PathBuf, PathBuf, String) {
     let base = base(name);
     let folder = base.join("out");
     let (status, out, err) = export(&base, &folder, &[]);
     assert_eq!(status, 0, "{out}{err}");
-    (base, folder)
+    (base, folder, out)
 }
 
 /// Rows of a table in the order of its files, by the names of its columns.
@@ -183,7 +183,7 @@ fn rows(height: u64, best: bool, block: &Block, tables: &mut [Vec<Value>; 4]) {
 
 #[test]
 fn every_parquet_row_says_what_is_stored() {
-    let (base, folder) = exported("rows");
+    let (base, folder, out) = exported("rows");
     let mut wanted = [const { Vec::new() }; 4];
     let blocks = stored(&base);
     blocks.iter().for_each(|(height, best, block)| rows(*height, *best, block, &mut wanted));
@@ -257,7 +257,7 @@ fn sql(folder: &Path, statements: &[&str]) -> Option<Vec<Value>> {
 
 #[test]
 fn duckdb_counts_in_parquet_what_stats_counts() {
-    let (base, folder) = exported("sql");
+    let (base, folder, _) = exported("sql");
     let (_, stats, _) = caesure(&base, &["blocks", "stats", "--json"]);
     let stats: Value = serde_json::from_str(&stats).unwrap();
     let from = |table: &str, what: &str| format!("SELECT {what} FROM '{table}/*.parquet' WHERE best");

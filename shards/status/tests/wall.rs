@@ -82,9 +82,17 @@ fn each_block_of_the_window_has_its_mark() {
         let title = format!("<title>{} asked of 203.0.113.{peer}:8333</title>", asked_of(peer));
         assert!(window.contains(&title), "{title}");
     }
-    // A run ends with its row.
-    let wanted = window.split("<path class=wanted d=\"").nth(1).unwrap().split('"').next().unwrap();
-    assert!(wanted.ends_with("h1") || wanted.contains("M0 34"), "{wanted}");
+    // Each block is drawn once, a hundred and twenty-eight in a row; no run leaves its row.
+    let mut drawn = [[0; 128]; 4];
+    for run in window.split("<path class=").skip(1).flat_map(|path| path.split('"').nth(1).unwrap().split('M').skip(1))
+    {
+        let (x, rest) = run.split_once(' ').unwrap();
+        let (y, long) = rest.split_once('h').unwrap();
+        let [x, y, long]: [usize; 3] = [x, y, long].map(|number| number.parse().unwrap());
+        assert_eq!(y % 10, 4, "{run}");
+        drawn[y / 10][x..x + long].iter_mut().for_each(|times| *times += 1);
+    }
+    assert_eq!(drawn, [[1; 128]; 4]);
     assert!(window.contains("123,431 to 123,942"), "{window}");
 }
 
