@@ -64,18 +64,20 @@ impl Live {
             let whole = ask.ask("parts".to_owned()).await;
             // One JSON object on one line.
             let parts: BTreeMap<String, String> = serde_json::from_str(&whole).unwrap_or_default();
-            let changed: BTreeMap<_, _> =
-                parts.iter().filter(|(name, text)| before.get(*name) != Some(*text)).collect();
-            let changed = event(&serde_json::to_string(&changed).expect("strings are always JSON"));
-            // Made only if somebody needs it.
-            let mut all = None;
+            let changed = || {
+                let changed = parts.iter().filter(|(name, text)| before.get(*name) != Some(*text));
+                let changed: BTreeMap<_, _> = changed.collect();
+                event(&serde_json::to_string(&changed).expect("strings are always JSON"))
+            };
+            // Each made only if somebody needs it.
+            let (mut all, mut some) = (None, None);
             for watcher in self.watchers.borrow_mut().iter_mut() {
                 let Some(events) = watcher.events.upgrade() else { continue };
                 // One that has not taken the last event yet gets none more, and all once it has.
                 let room = events.len() == 0;
                 if room {
                     events.push(match watcher.follows {
-                        true => changed.clone(),
+                        true => some.get_or_insert_with(changed).clone(),
                         false => all.get_or_insert_with(|| event(&whole)).clone(),
                     });
                 }
