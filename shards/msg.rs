@@ -3,8 +3,9 @@
 use crate::effect::{FileId, Side};
 use crate::prover::Curve;
 use consensus::script::{Flags, ScriptError};
-use consensus::{BlockHash, Header, OutPoint, Rule, Spends};
+use consensus::{BlockHash, Header, OutPoint, Rule, Spends, Txid};
 use ledger::survey::{Aim, Part};
+use ledger::worlds::Fate;
 use ledger::{Body, CoinDigest, NodeId, WorldId};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -124,6 +125,8 @@ pub struct CoinRow {
 pub enum Question {
     /// Was this coin unspent in that world?
     Coin(OutPoint, WorldId),
+    /// What has become, in that world, of so many outputs of each of these transactions, the first ones? All are of one utxo shard.
+    Fates(Vec<(Txid, u32)>, WorldId),
     /// What the coins of a partition in that world come to.
     Part { partition: usize, world: WorldId, aim: Aim },
 }
@@ -142,6 +145,8 @@ pub enum Which {
 pub enum Finding {
     /// The coin, if it is there: value, height, coinbase, script.
     Coin(Option<(u64, u32, bool, Box<[u8]>)>),
+    /// Of each transaction that was asked about, in order, and its outputs; none where the world is not alive any more.
+    Fates(Option<Vec<(Txid, Vec<Fate>)>>),
     /// The partition, and what its coins come to; none where the world is not alive any more.
     Part(usize, Option<Box<Part>>),
 }

@@ -5,6 +5,7 @@
 //! and every question is answered exactly once.
 
 pub mod blocks;
+mod fates;
 pub mod format;
 pub mod frame;
 pub mod json;
@@ -25,6 +26,7 @@ use crate::effect::{Order, Stop};
 use crate::msg::{Finding, Question, Which};
 use crate::{Cx, Effect, Event, Input, Msg, Shard, ShardId};
 use consensus::{BlockHash, OutPoint, Txid};
+use fates::Fates;
 use ledger::survey::Aim;
 use ledger::{WorldId, partition_of};
 use std::collections::BTreeMap;
@@ -49,6 +51,10 @@ enum Waiting {
     CoinWorld(OutPoint),
     /// The coin itself, in the world of this block.
     Coin(OutPoint, (u32, BlockHash)),
+    /// A world in which to look for the outputs of these transactions.
+    FatesWorld(Vec<(Txid, u32)>),
+    /// What has become of them.
+    Fates(Fates),
     /// The tip's world, for a survey of its coins.
     SurveyWorld(Aim),
     /// The survey.
@@ -94,6 +100,9 @@ impl Status {
             }
             ("deployments", _) => Err("error: say deployments, deployments HEIGHT or deployments HASH".to_string()),
             ("coin", rest) => self.ask_coin(question, rest),
+            ("fates", rest) => {
+                fates::asked(rest).map(|(block, txs)| (Waiting::FatesWorld(txs), Msg::WhichWorld { question, block }))
+            }
             (survey @ ("digest" | "stats" | "dump"), []) => {
                 let aim = match survey {
                     "digest" => Aim::Digest,
@@ -237,6 +246,7 @@ impl Status {
                 cx.tell(owner, Msg::Look { question, what: Question::Coin(outpoint, world) });
                 Waiting::Coin(outpoint, (height, hash))
             }
+            Waiting::FatesWorld(txs) => Waiting::Fates(Fates::ask(question, txs, (world, height, hash), plan, cx)),
             Waiting::SurveyWorld(aim) => {
                 let mut survey = Box::new(Survey::new(aim, (world, height, hash), cx));
                 survey.ask(question, plan, cx);
@@ -248,7 +258,7 @@ impl Status {
     }
 
     fn seen(&mut self, question: u64, finding: Finding, cx: &mut Cx) {
-        let Some((_, waiting)) = self.waiting.remove(&question) else { return };
+        let Some((until_ms, waiting)) = self.waiting.remove(&question) else { return };
         match (waiting, finding) {
             (Waiting::Coin(outpoint, world), Finding::Coin(coin)) => {
                 answer(question, text::coin(&outpoint, world, coin), cx)
@@ -257,7 +267,11 @@ impl Status {
                 survey.came(partition, *part);
                 self.go_on(question, survey, cx);
             }
-            (waiting @ Waiting::Survey(_), Finding::Part(_, None)) => {
+            (Waiting::Fates(mut fates), Finding::Fates(Some(part))) => match fates.came(part) {
+                Some(text) => answer(question, text, cx),
+                None => drop(self.waiting.insert(question, (until_ms, Waiting::Fates(fates)))),
+            },
+            (waiting @ (Waiting::Survey(_) | Waiting::Fates(_)), Finding::Part(_, None) | Finding::Fates(None)) => {
                 // A world may be folded or dropped while the question travels.
                 answer(question, waiting.failed("the world was gone before all of it was read; ask again"), cx);
             }

@@ -7,6 +7,7 @@
 //! Knows terminals and pipes; the language lies in `session.rs` and below.
 
 mod client;
+mod feed;
 mod help;
 mod inside;
 mod language;

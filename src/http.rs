@@ -123,9 +123,15 @@ impl House {
         html(status, frame::sentence(title, self.network.name(), text))
     }
 
-    fn found(&self, found: Found) -> Response<Full<Bytes>> {
+    async fn found(&self, found: Found, ask: &impl Ask) -> Response<Full<Bytes>> {
         match found {
-            Found::Page(page) => html(StatusCode::OK, page),
+            Found::Page(draft) => {
+                let answer = match draft.question() {
+                    Some(question) => ask.ask(question).await,
+                    None => String::new(),
+                };
+                html(StatusCode::OK, draft.page(&answer))
+            }
             Found::Goto(address) => goto(address),
             Found::Nothing(why) => self.sentence(StatusCode::NOT_FOUND, "not here", &why),
             Found::Failed(why) => self.sentence(StatusCode::INTERNAL_SERVER_ERROR, "it could not be read", &why),
@@ -254,7 +260,7 @@ impl<A: Ask> Site<A> {
             }
             Route::Cores => ("metrics/cores".to_owned(), FIGURES),
             Route::Ready => return self.readiness().await,
-            Route::Read(wanted) => return house.found(house.pages.get(wanted).await),
+            Route::Read(wanted) => return house.found(house.pages.get(wanted).await, &self.ask).await,
             Route::Coin(outpoint) => {
                 let name = format!("coin {}:{}", outpoint.txid, outpoint.vout);
                 let told = self.ask.ask(name.clone()).await;

@@ -38,10 +38,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// glommio looks at sockets and timers only when no task is runnable.
 const BREATH: Duration = Duration::from_micros(10);
 
-/// Between two looks at what a script has come to; it doubles up to the second.
-const LOOKS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(4)];
+/// Between two looks at what a script has come to; it grows fourfold up to the second. Each look costs the executor a round of its rings.
+const LOOKS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(16)];
 /// Questions that are no commands for people.
-const OTHERS: [&str; 8] = ["json", "page", "digest", "stats", "dump", "metrics", "metrics/cores", "ready"];
+const OTHERS: [&str; 9] = ["json", "page", "digest", "stats", "dump", "metrics", "metrics/cores", "ready", "fates"];
 /// Words with which code begins where another word follows.
 const CODE: [&str; 10] = ["let", "const", "if", "for", "while", "do", "return", "fn", "switch", "throw"];
 
@@ -199,7 +199,7 @@ impl Session {
                 Ok(Said::Ended(came)) => return Ok(came),
                 Err(TryRecvError::Empty) => {
                     glommio::timer::sleep(pause).await;
-                    pause = (pause * 2).min(LOOKS[1]);
+                    pause = (pause * 4).min(LOOKS[1]);
                     continue;
                 }
                 Err(TryRecvError::Disconnected) => return Err(io::Error::other("a script's thread has ended")),

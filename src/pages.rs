@@ -9,7 +9,7 @@ use crate::stored::Stored;
 use crate::txmap;
 use consensus::{Network, Txid};
 use ledger::headers::NodeId;
-use shards::status::blocks::{self, Place};
+use shards::status::blocks::{self, Draft, Place};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +25,8 @@ const LOOKS: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis(
 /// What came of a question.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
-    /// A page.
-    Page(String),
+    /// A page, but for what the node is yet to be asked.
+    Page(Draft),
     /// The page with this address.
     Goto(String),
     /// There is no such thing, in words.
@@ -141,7 +141,7 @@ fn find(network: Network, stored: &mut Stored, wanted: Wanted) -> Result<Found, 
     }
 }
 
-fn page(network: Network, stored: &Stored, id: NodeId, from: usize) -> String {
+fn page(network: Network, stored: &Stored, id: NodeId, from: usize) -> Draft {
     let node = *stored.node(id);
     let hash = |id: NodeId| stored.node(id).hash;
     let on_best = |id: NodeId| stored.on_best(stored.node(id).height) == Some(id);

@@ -4,7 +4,7 @@ use caesure_bench::chain::Spec;
 use caesure_bench::records::Fork;
 use caesure_tests::binary::run;
 use caesure_tests::{Folder, Made, Node, Server, Setup, made, poll};
-use consensus::{Block, Network};
+use consensus::{Block, Network, OutPoint};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -180,6 +180,31 @@ fn blocks_are_walked_from_the_first_to_the_last_and_into_forks() {
             assert!(page.contains(&address.text(Network::Regtest)), "{page}");
         }
     }
+    // And what it says of their fate is what the blocks say.
+    let blocks: Vec<Block> = line.blocks.iter().map(|(_, bytes)| Block::parse(bytes.clone()).unwrap()).collect();
+    let mut spent = BTreeMap::new();
+    for (height, block) in blocks.iter().enumerate() {
+        spent.extend(block.inputs.iter().map(|input| (block.outpoint(input), height)));
+    }
+    let mut seen = BTreeMap::new();
+    for (height, block) in blocks.iter().enumerate().skip(1) {
+        let page = node.get(&format!("/admin/block/{height}")).unwrap();
+        let mut cells = page.split("<td class=fate>").skip(1).map(|rest| rest.split("</tr>").next().unwrap());
+        for tx in block.txs.iter().take(100) {
+            for (vout, output) in block.view(tx).outputs.iter().enumerate() {
+                let (cell, at) = (cells.next().unwrap(), OutPoint { txid: tx.txid, vout: vout as u32 });
+                let fate = match spent.get(&at) {
+                    _ if consensus::is_unspendable(block.script(output.script)) => "never a coin".to_owned(),
+                    None => "<b>unspent</b>".to_owned(),
+                    Some(by) => format!("spent in <a href=/admin/block/{by}>{by}</a>"),
+                };
+                assert_eq!(cell, fate, "{at:?} of block {height}");
+                *seen.entry(fate.split(' ').next().unwrap().to_owned()).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(cells.next(), None);
+    }
+    assert!(seen.len() == 3, "unspent, spent, and never a coin: {seen:?}");
     // Every link of every kind of page leads somewhere.
     let pages = ["/admin/status", "/admin/connections", "/admin/ledger", "/admin/pool", "/admin/block/150"];
     let all: BTreeSet<String> = pages.iter().flat_map(|page| links(&node.get(page).unwrap())).collect();

@@ -1,9 +1,11 @@
 //! Pages about one block or one transaction: how what was read is shown. Never sees a file; what is known of a block's place
-//! among others comes as an argument. A page is bounded, however large a block is.
+//! among others comes as an argument, and what has become of outputs as the node's answer to the page's question. A page is
+//! bounded, however large a block is.
 
+use super::fates::{self, Fated};
 use super::format::{btc, bytes, escape, hex, thousands, utc};
 use super::frame::{close, open};
-use consensus::{Block, BlockHash, Header, Network, TxView, Txid};
+use consensus::{Block, BlockHash, Header, Network, TxView, Txid, is_unspendable};
 use std::fmt::Write;
 
 /// Transactions on a page …
@@ -14,6 +16,70 @@ const ROWS_MAX: usize = 1_000;
 const SCRIPT_MAX: usize = 400;
 /// Forks and places that are listed.
 const LINKS_MAX: usize = 16;
+
+/// Where it stands in a page what has become of the next output. Nothing that is shown has such characters.
+const FATE: char = '\u{1}';
+/// The same for one that never is a coin.
+const NO_COIN: char = '\u{2}';
+/// Where it stands what world that is.
+const WORLD: char = '\u{3}';
+
+/// A page but for what only the node can tell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Draft {
+    text: String,
+    height: u32,
+    /// On another branch: the block in whose world to look.
+    block: Option<BlockHash>,
+    /// The transactions shown, and how many outputs of each.
+    txs: Vec<(Txid, u32)>,
+}
+
+impl Draft {
+    /// What the node is to be asked, if anything.
+    pub fn question(&self) -> Option<String> {
+        (!self.txs.is_empty()).then(|| fates::question(self.block, &self.txs))
+    }
+
+    /// The page, with the node's answer.
+    pub fn page(self, answer: &str) -> String {
+        let fated = Fated::read(answer).and_then(|fated| match fated.height < self.height {
+            true => Err(format!("the chain is checked up to block {} so far", thousands(fated.height.into()))),
+            false => Ok(fated),
+        });
+        let mut words = fated.iter().flat_map(|fated| &fated.words);
+        let mut page = String::with_capacity(self.text.len() + 64 * self.txs.len());
+        for c in self.text.chars() {
+            match (c, &fated) {
+                (WORLD, Ok(fated)) => {
+                    let tip = if self.block.is_none() { "the tip's, " } else { "" };
+                    let _ = write!(page, "Coins as in the world of {tip}block {}.", thousands(fated.height.into()));
+                }
+                (WORLD, Err(why)) => {
+                    let _ = write!(page, "What is spent is not shown: {}.", escape(why, 400));
+                }
+                (FATE, Err(_)) => {}
+                (NO_COIN, _) => {
+                    words.next();
+                    page.push_str("never a coin");
+                }
+                (FATE, Ok(_)) => match words.next().copied() {
+                    Some("u") => page.push_str("<b>unspent</b>"),
+                    Some(height) if height.parse::<u32>().is_ok() && self.block.is_none() => {
+                        let _ = write!(page, "spent in <a href=/admin/block/{height}>{height}</a>");
+                    }
+                    Some(height) if height.parse::<u32>().is_ok() => {
+                        let _ = write!(page, "spent in {height}");
+                    }
+                    Some("-") => page.push_str("spent"),
+                    _ => {}
+                },
+                (c, _) => page.push(c),
+            }
+        }
+        page
+    }
+}
 
 /// A block by its place.
 #[derive(Clone, Debug)]
@@ -47,7 +113,7 @@ fn link(hash: &BlockHash, name: &str) -> String {
 }
 
 /// A block, with its transactions from number `from` on; or why it cannot be read.
-pub fn block(place: &Place, block: Result<&Block, &str>, from: usize) -> String {
+pub fn block(place: &Place, block: Result<&Block, &str>, from: usize) -> Draft {
     let network = place.network.name();
     let mut out = open(&format!("block {}", thousands(place.height.into())), network, "");
     walk(place, &mut out);
@@ -72,6 +138,7 @@ pub fn block(place: &Place, block: Result<&Block, &str>, from: usize) -> String 
         header.bits,
         header.nonce,
     );
+    let mut shown = Vec::new();
     match block {
         Ok(block) => {
             let _ = write!(
@@ -80,14 +147,15 @@ pub fn block(place: &Place, block: Result<&Block, &str>, from: usize) -> String 
                 thousands(block.txs.len() as u64),
                 bytes(block.bytes.len() as u64),
             );
-            txs(place, block, from, &mut out);
+            shown = txs(place, block, from, &mut out);
         }
         Err(why) => {
             let _ = write!(out, "</div></section><section><p>{}</p></section>", escape(why, 400));
         }
     }
     walk(place, &mut out);
-    close(out, "")
+    let block = (!place.best).then_some(place.hash);
+    Draft { text: close(out, ""), height: place.height, block, txs: shown }
 }
 
 /// The ways to the blocks around it.
@@ -111,12 +179,12 @@ fn walk(place: &Place, out: &mut String) {
     out.push_str("</p>");
 }
 
-/// As many transactions as fit, and the ways to the rest.
-fn txs(place: &Place, block: &Block, from: usize, out: &mut String) {
+/// As many transactions as fit, and the ways to the rest; which they are, with the number of outputs shown of each.
+fn txs(place: &Place, block: &Block, from: usize, out: &mut String) -> Vec<(Txid, u32)> {
     let count = block.txs.len();
     let from = from.min(count.saturating_sub(1));
     let (mut number, mut rows) = (from, 0);
-    let mut text = String::new();
+    let (mut text, mut shown) = (String::new(), Vec::new());
     while number < count && number < from + TXS_MAX {
         let tx = block.view(&block.txs[number]);
         let more = tx.inputs.len() + tx.outputs.len();
@@ -124,7 +192,7 @@ fn txs(place: &Place, block: &Block, from: usize, out: &mut String) {
             break;
         }
         rows += more;
-        one(place.network, &tx, Some(number), place.indexed, &mut text);
+        shown.push(one(place.network, &tx, Some(number), (place.indexed, place.height == 0), &mut text));
         number += 1;
     }
     let mut pages = String::new();
@@ -138,11 +206,19 @@ fn txs(place: &Place, block: &Block, from: usize, out: &mut String) {
     if number < count {
         let _ = write!(pages, "<a href=\"/admin/block/{}?from={number}\">later</a>", place.hash);
     }
-    let _ = write!(out, "<p>{pages}</p>{text}<p>{pages}</p>");
+    let _ = write!(out, "<p>{WORLD}</p><p>{pages}</p>{text}<p>{pages}</p>");
+    shown
 }
 
-/// A transaction: its inputs, its outputs, what each of them says.
-fn one(network: Network, tx: &TxView, number: Option<usize>, indexed: bool, out: &mut String) {
+/// A transaction: its inputs, its outputs, what each of them says; its name, and how many outputs are shown. Outputs of the genesis
+/// block are no coins.
+fn one(
+    network: Network,
+    tx: &TxView,
+    number: Option<usize>,
+    (indexed, genesis): (bool, bool),
+    out: &mut String,
+) -> (Txid, u32) {
     let txid = tx.tx.txid;
     let number = number.map(|number| format!("{number} ")).unwrap_or_default();
     let name = |txid: Txid| match indexed {
@@ -175,20 +251,22 @@ fn one(network: Network, tx: &TxView, number: Option<usize>, indexed: bool, out:
     }
     more(out, tx.inputs.len(), txid);
     out.push_str(
-        "</table></div><div class=scroll><table class=tx><tr><th class=n>out<th class=n>BTC<th>kind<th>to</tr>",
+        "</table></div><div class=scroll><table class=tx><tr><th class=n>out<th class=n>BTC<th>kind<th>to<th>coin</tr>",
     );
     for (number, output) in tx.outputs.iter().enumerate().take(ROWS_MAX / 2) {
         let script = tx.slice(output.script);
         let _ = write!(
             out,
-            "<tr><td class=n><a href=/admin/coin/{txid}:{number}>{number}</a><td class=n>{}<td>{}<td>{}</tr>",
+            "<tr><td class=n><a href=/admin/coin/{txid}:{number}>{number}</a><td class=n>{}<td>{}<td>{}<td class=fate>{}</tr>",
             btc(output.value),
             describe::Kind::of(script).name(),
             escape(&told(script, network), SCRIPT_MAX),
+            if genesis || is_unspendable(script) { NO_COIN } else { FATE },
         );
     }
     more(out, tx.outputs.len(), txid);
     out.push_str("</table></div></section>");
+    (txid, tx.outputs.len().min(ROWS_MAX / 2) as u32)
 }
 
 /// An output in words; of data no more than can be shown is written out.
@@ -204,13 +282,13 @@ fn told(script: &[u8], network: Network) -> String {
 fn more(out: &mut String, all: usize, txid: Txid) {
     if all > ROWS_MAX / 2 {
         let left = thousands((all - ROWS_MAX / 2) as u64);
-        let _ = write!(out, "<tr><td><td colspan=3>and {left} more: caesure blocks cat {txid}</tr>");
+        let _ = write!(out, "<tr><td><td colspan=4>and {left} more: caesure blocks cat {txid}</tr>");
     }
 }
 
 /// A transaction, the block that holds it, its number there, and whether that is on the best chain; the first place is the one
 /// that is shown.
-pub fn tx(network: Network, txid: Txid, places: &[(BlockHash, Option<u32>, usize, bool)], block: &Block) -> String {
+pub fn tx(network: Network, txid: Txid, places: &[(BlockHash, Option<u32>, usize, bool)], block: &Block) -> Draft {
     let mut out = open("transaction", network.name(), "");
     let _ = write!(out, "<section><div class=keys><span>name</span><code>{txid}</code>");
     for (hash, height, number, best) in places.iter().take(LINKS_MAX) {
@@ -223,8 +301,13 @@ pub fn tx(network: Network, txid: Txid, places: &[(BlockHash, Option<u32>, usize
         );
     }
     out.push_str("</div></section>");
-    if let Some(found) = places.first().and_then(|(_, _, number, _)| block.txs.get(*number)) {
-        one(network, &block.view(found), None, true, &mut out);
+    let _ = write!(out, "<p>{WORLD}</p>");
+    let (mut at, mut shown) = ((0, None), Vec::new());
+    if let Some((hash, height, number, best)) = places.first()
+        && let Some(found) = block.txs.get(*number)
+    {
+        at = (height.unwrap_or(0), (!best).then_some(*hash));
+        shown.push(one(network, &block.view(found), None, (true, *height == Some(0)), &mut out));
     }
-    close(out, "")
+    Draft { text: close(out, ""), height: at.0, block: at.1, txs: shown }
 }

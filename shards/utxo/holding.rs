@@ -10,7 +10,7 @@ use crate::msg::{CoinRow, Coins, Files, Finding, Job, Msg, Question};
 use crate::{Cx, ShardId};
 use bytes::Bytes;
 use consensus::script::uncompressed;
-use consensus::{BlockHash, CoinView};
+use consensus::{BlockHash, CoinView, OutPoint};
 use ledger::survey::{Aim, Part};
 use ledger::worlds::Grown;
 use ledger::{WorldId, Worlds};
@@ -172,6 +172,11 @@ impl Holding {
             Question::Coin(outpoint, world) => {
                 let coin = self.worlds.coin(world, &outpoint);
                 Finding::Coin(coin.map(|c| (c.value, c.height(), c.coinbase(), c.script)))
+            }
+            Question::Fates(txs, world) => {
+                let of = |txid, count| (0..count).map(move |vout| OutPoint { txid, vout });
+                let fates = |(txid, count)| (txid, self.worlds.fates(world, of(txid, count)));
+                Finding::Fates(self.worlds.alive(world).then(|| txs.into_iter().map(fates).collect()))
             }
             Question::Part { partition, world, aim } => {
                 let part = || Part::of(&self.worlds, partition - self.first, world, aim, uncompressed);

@@ -1,7 +1,7 @@
 //! What the console has, a sentence each. A test calls each of them.
 
 /// How it is written, and what it tells. `h` is a height, `n` a name: a hash, as text or as any block or transaction.
-pub const ALL: [(&str, &str); 63] = [
+pub const ALL: [(&str, &str); 66] = [
     ("_", "the last value, also called it"),
     ("help()", "this list"),
     ("print(x)", "shows a value in the middle of a script"),
@@ -23,6 +23,7 @@ pub const ALL: [(&str, &str); 63] = [
     ("db.get_header(n)", "the 80 bytes of its header"),
     ("db.len()", "how many blocks there are, forks included; len(db) too"),
     ("db.refresh()", "takes in what was appended meanwhile, and tells how many; every line does so by itself"),
+    ("db.subscribe().pop()", "the next block that comes from then on; nothing if none does within a second"),
     ("for b in db { print(b.name) }", "walks the best chain from genesis on"),
     ("b.name", "a block's hash; also b.height, version, prev_block, merkle_root, timestamp, bits, nonce, size, raw"),
     (
@@ -40,6 +41,7 @@ pub const ALL: [(&str, &str); 63] = [
     ("tx.witness(0)", "what the witness of an input holds"),
     ("tx.dump()", "prints it in the lines of 2014"),
     ("tx.describe()", "prints each input and output with its address"),
+    ("tx.verify(0, s)", "runs an input's scripts; s is the output it spends, or, for taproot, a list with all"),
     ("tx.json()", "it as text, in the fields of Bitcoin Core"),
     (
         "parse_script(s)",
@@ -50,6 +52,7 @@ pub const ALL: [(&str, &str); 63] = [
         "where a transaction lies: [block's name, height, number, it], once caesure txmap has made the index",
     ),
     ("pprint_script(s)", "a script, or what parse_script gave, in words"),
+    ("unparse_script(parse_script(s))", "the script of what parse_script gives"),
     ("kind(s)", "which kind of output script it is, in Bitcoin Core's words"),
     ("describe(s)", "an output script in one line, with its address"),
     ("address(s)", "the address of an output script"),

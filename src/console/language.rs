@@ -227,6 +227,7 @@ pub fn register(engine: &mut Engine, reach: &Reach) {
     transactions(engine, reach);
     super::scripts::register(engine, reach.network);
     super::live::register(engine);
+    super::feed::register(engine);
     let mut globals = rhai::Module::new();
     globals.set_var("G", Node(reach.clone()));
     globals.set_var("db", Db(reach.shelf.clone()));

@@ -1,9 +1,10 @@
 //! What the console's language has for scripts, addresses, amounts and hashes; under the names of 2014 where it had them.
 
 use super::language::{Came, data};
-use super::objects::{BlockRef, Data, Name, TxRef};
-use consensus::script::is_p2sh;
-use consensus::{Network, Params, hash160, sha256d};
+use super::objects::{BlockRef, Data, Name, TxRef, place};
+use consensus::script::opcode::*;
+use consensus::script::{AtOnce, Flags, Machine, Spending, is_p2sh};
+use consensus::{CoinView, Network, Params, hash160, sha256d};
 use describe::{Address, Insn, Kind};
 use rhai::{Array, Dynamic, Engine, ImmutableString};
 
@@ -11,6 +12,8 @@ use rhai::{Array, Dynamic, Engine, ImmutableString};
 const DEPTH: usize = 128;
 /// Operations of a script that is taken apart: more than any that can be run has bytes.
 const OPERATIONS_MAX: usize = 20_000;
+/// Bytes of a script that is put together: those of a block.
+const SCRIPT_MAX: usize = 4_000_000;
 
 /// The bytes that a value says or has: itself, hex digits, or the script of an input or output.
 pub fn bytes(value: &Dynamic) -> Came<Data> {
@@ -103,11 +106,106 @@ fn words(value: &Dynamic, depth: usize) -> Came<Array> {
     Ok(out)
 }
 
+/// The script of tuples: the other way round.
+fn unparse(value: &Dynamic, depth: usize, out: &mut Vec<u8>) -> Came<()> {
+    let wrong = || "that is not what parse_script gives".to_owned();
+    let list = value.read_lock::<Array>().ok_or_else(wrong)?;
+    if depth > DEPTH {
+        return Err("these lists lie too deep in each other".into());
+    }
+    for tuple in list.iter() {
+        let tuple = tuple.read_lock::<Array>().ok_or_else(wrong)?;
+        let at = |at: usize| tuple.get(at).ok_or_else(wrong);
+        let byte = |value: &Dynamic| value.as_int().ok().and_then(|n| u8::try_from(n).ok()).ok_or_else(wrong);
+        match byte(at(0)?)? {
+            0 => push(&bytes(at(1)?)?.0, byte(at(2)?)?, out)?,
+            1 => {
+                out.push(if at(1)?.as_bool().map_err(|_| wrong())? { OP_IF } else { OP_NOTIF });
+                unparse(at(2)?, depth + 1, out)?;
+                for other in at(3)?.read_lock::<Array>().ok_or_else(wrong)?.iter() {
+                    out.push(OP_ELSE);
+                    unparse(other, depth + 1, out)?;
+                }
+                out.push(OP_ENDIF);
+            }
+            2 | 3 => out.push(byte(at(1)?)?),
+            4 => out.push(OP_CODESEPARATOR),
+            _ => return Err(wrong().into()),
+        }
+        if out.len() > SCRIPT_MAX {
+            return Err(format!("that script has more than {SCRIPT_MAX} bytes").into());
+        }
+    }
+    Ok(())
+}
+
+/// A push as it is written: see [`Insn::Push`].
+fn push(data: &[u8], how: u8, out: &mut Vec<u8>) -> Came<()> {
+    let len = data.len();
+    match (how, data) {
+        (0, []) => out.push(OP_0),
+        (0, [0x81]) => out.push(OP_1NEGATE),
+        (0, [n @ 1..=16]) => out.push(OP_1 + n - 1),
+        (1, _) if (1..usize::from(OP_PUSHDATA1)).contains(&len) => out.push(len as u8),
+        (2, _) if len <= 0xff => out.extend([OP_PUSHDATA1, len as u8]),
+        (3, _) if len <= 0xffff => out.extend([&[OP_PUSHDATA2][..], &(len as u16).to_le_bytes()].concat()),
+        (4, _) if len <= SCRIPT_MAX => out.extend([&[OP_PUSHDATA4][..], &(len as u32).to_le_bytes()].concat()),
+        _ => return Err(format!("{len} bytes cannot be pushed in way {how}").into()),
+    }
+    if how > 0 {
+        out.extend(data);
+    }
+    Ok(())
+}
+
+/// Runs the scripts of one input by all rules. What it spends is one output, [value, script], or a list with one for each input,
+/// which a taproot key signs.
+fn verify(tx: &TxRef, input: i64, spent: &Dynamic) -> Came<bool> {
+    let output = |value: &Dynamic| -> Option<(u64, Data)> {
+        let pair = value.read_lock::<Array>()?;
+        let [amount, script] = &pair[..] else { return None };
+        Some((u64::try_from(amount.as_int().ok()?).ok()?, bytes(script).ok()?))
+    };
+    let wrong = || "what is spent was wanted as an output, [value, script], or as a list of them, one for each input";
+    let (one, list) = (output(spent), spent.read_lock::<Array>());
+    tx.with(|tx| {
+        let at = place(input, tx.inputs.len(), "inputs")?;
+        let outputs: Vec<(u64, Data)> = match (one, list) {
+            (Some(one), _) if tx.inputs.len() > 1 && matches!(one.1.0[..], [OP_1, 32, ..]) => {
+                return Err(format!("taproot signs all that is spent: say a list of {} outputs", tx.inputs.len()));
+            }
+            // The rest is signed by nobody.
+            (Some(one), _) => vec![one; tx.inputs.len()],
+            (None, Some(list)) if list.len() == tx.inputs.len() => {
+                list.iter().map(output).collect::<Option<_>>().ok_or_else(wrong)?
+            }
+            _ => return Err(wrong().into()),
+        };
+        let coin = |(value, script): &(u64, Data)| (*value, script.0.clone());
+        let outputs: Vec<_> = outputs.iter().map(coin).collect();
+        let coins =
+            outputs.iter().map(|(value, script)| CoinView { value: *value, height: 0, coinbase: false, script });
+        let coins: Vec<CoinView> = coins.collect();
+        let spending = Spending::new(*tx, &coins);
+        match Machine::new().check(&spending, at as u32, Flags::CONSENSUS, &mut AtOnce) {
+            Ok(()) => Ok(true),
+            Err(why) => Err(format!("{}: {why}", why.name())),
+        }
+    })?
+    .map_err(Into::into)
+}
+
 /// Everything of this file.
 pub fn register(engine: &mut Engine, network: Network) {
     engine.register_type_with_name::<Data>("BYTES").register_type_with_name::<Name>("NAME");
     engine.register_fn("parse_script", |value: Dynamic| parse(&value));
     engine.register_fn("pprint_script", |value: Dynamic| words(&value, 0));
+    engine.register_fn("unparse_script", |value: Dynamic| -> Came<Dynamic> {
+        let mut out = Vec::new();
+        unparse(&value, 0, &mut out)?;
+        Ok(data(&out))
+    });
+    engine.register_fn("verify", |tx: &mut TxRef, input: i64, spent: Dynamic| verify(tx, input, &spent));
     engine.register_fn("is_p2sh", |value: Dynamic| -> Came<bool> { Ok(is_p2sh(&bytes(&value)?.0)) });
     engine.register_fn("kind", |value: Dynamic| -> Came<&'static str> { Ok(Kind::of(&bytes(&value)?.0).name()) });
     engine.register_fn("describe", move |value: Dynamic| -> Came<String> {

@@ -152,6 +152,11 @@ fn each_line_of_the_help_can_be_typed() {
                 assert!(said.contains("caesure txmap makes it"), "{said}");
                 continue;
             }
+            if usage.starts_with("tx.verify") {
+                // What makes coins spends none.
+                assert!(said.starts_with("error: ") && said.contains("EQUALVERIFY: "), "{said}");
+                continue;
+            }
             let live = usage.starts_with("G.");
             assert_eq!(said.starts_with("error: "), live, "{usage}: {said}");
             assert!(!live || said.contains("no node is asked"), "{usage}: {said}");
@@ -188,6 +193,92 @@ fn each_line_of_the_help_can_be_typed() {
         );
         assert_eq!(say("let c = 0; for b in db { c += b.transactions.len() } c > 131"), "true");
         assert!(help::words().contains(&"last_block".into()) && help::words().contains(&"get_hash".into()));
+    });
+}
+
+#[test]
+fn scripts_are_taken_apart_put_together_and_run() {
+    offline("apart", |say| {
+        // Every way to push, conditions within each other, and what nobody knows.
+        for script in [
+            "",
+            "00",
+            "4f",
+            "51",
+            "60",
+            "0101",
+            "4c020101",
+            "4d01000a",
+            "4e0100000001",
+            "76a914",
+            "6351675268",
+            "635167526753636854686a",
+            "6452ab68ac",
+            "5152ae",
+            "ba50ff",
+            "21ac",
+        ] {
+            let whole = say(&format!("parse_script('{script}')"));
+            let again = say(&format!("hexify(unparse_script(parse_script('{script}')))"));
+            assert_eq!(again.starts_with("error"), whole.starts_with("error"), "{script}: {again}");
+            assert!(again == script || whole.starts_with("error"), "{script}: {again}");
+        }
+        assert!(say("parse_script('21ac')").starts_with("error"), "some cannot be read");
+        for (wrong, why) in [
+            ("[1]", "not what parse_script gives"),
+            ("[[9]]", "not what parse_script gives"),
+            ("[[0, unhex('00'), 0]]", "1 bytes cannot be pushed in way 0"),
+            ("[[0, unhex(''), 1]]", "0 bytes cannot be pushed in way 1"),
+            ("[[2, 256]]", "not what parse_script gives"),
+            ("[[1, true, [[2, 81]]]]", "not what parse_script gives"),
+        ] {
+            let said = say(&format!("unparse_script({wrong})"));
+            assert!(said.starts_with("error: ") && said.contains(why), "{wrong}: {said}");
+        }
+        // Each spend of a block with the outputs that it spends, found by walking the chain.
+        assert_eq!(
+            say("let made = #{}; for b in db { for t in b.transactions { made[t.name.hex()] = t.outputs } }"),
+            ""
+        );
+        let spent =
+            "fn spent(tx, made) { let all = []; for i in tx.inputs { all.push(made[i[0][0].hex()][i[0][1]]) } all }";
+        assert_eq!(say(spent), "");
+        let count =
+            say("let n = 0; for h in 110..131 { for tx in db[h].transactions { if tx.inputs[0][0][1] < 4294967295 { \
+            for i in 0..tx.inputs.len() { if tx.verify(i, spent(tx, made)) { n += 1 } } } } } n");
+        assert!(count.parse::<u32>().is_ok_and(|count| count > 100), "{count}");
+        assert_eq!(say("let tx = db[125].transactions[1]; let o = spent(tx, made); tx.verify(0, o)"), "true");
+        // Of another amount or another script it is no spend.
+        let wrong = say("o[0] = [o[0][0], script(key_to_address('00'.repeat(20)))]; tx.verify(0, o)");
+        assert!(wrong.starts_with("error: "), "{wrong}");
+        for (call, why) in [
+            ("tx.verify(99, o)", "there is no number 99"),
+            ("tx.verify(0, [])", "for each input"),
+            ("tx.verify(0, 1)", "for each input"),
+            ("tx.verify(0, [-1, ''])", "for each input"),
+        ] {
+            let said = say(call);
+            assert!(said.starts_with("error: ") && said.contains(why), "{call}: {said}");
+        }
+    });
+}
+
+#[test]
+fn blocks_are_told_as_they_come() {
+    offline("feed", |say| {
+        assert_eq!(say("let q = db.block_broker.subscribe(); q.pop()"), "", "none comes");
+        let path = std::env::temp_dir().join(format!("caesure-console-{}-feed", std::process::id())).join("blocks.bin");
+        let name = say("db.last.name");
+        // Two of another branch, shorter than the best.
+        let branch = Factory::new(Spec { seed: 4, blocks: 2, txs: 0, empty_tail: 0 }).unwrap();
+        let mut out = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let mut names = Vec::new();
+        for block in branch {
+            write_record(&mut out, &block).unwrap();
+            names.push(say("q.pop().height"));
+        }
+        assert_eq!(names, ["1", "2"]);
+        assert_eq!((say("q.pop()"), say("db.last.name")), (String::new(), name));
     });
 }
 

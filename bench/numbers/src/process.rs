@@ -21,6 +21,21 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     stat(pid)[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
+/// Seconds of CPU that the threads of a process took: executors and the threads that glommio gives them, `caesure-N-M`, then the rest.
+pub fn thread_seconds(pid: u32) -> [f64; 2] {
+    let mut seconds = [0.0; 2];
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).expect("it is our child").flatten() {
+        let read = |file: &str| fs::read_to_string(thread.path().join(file));
+        // One may end just now.
+        let (Ok(name), Ok(times)) = (read("comm"), read("schedstat")) else { continue };
+        let executor =
+            name.trim().strip_prefix("caesure-").is_some_and(|core| core.starts_with(|c: char| c.is_ascii_digit()));
+        let nanoseconds = times.split(' ').next().and_then(|first| first.parse::<f64>().ok()).expect("a number");
+        seconds[usize::from(!executor)] += nanoseconds / 1e9;
+    }
+    seconds
+}
+
 /// Whether it has ended, and is only there to be waited for.
 pub fn ended(pid: u32) -> bool {
     stat(pid)[0] == "Z"

@@ -32,6 +32,16 @@ pub(crate) fn sha256d_parts(parts: &[&[u8]]) -> [u8; 32] {
 #[error("expected up to 64 hex digits")]
 pub struct BadHex;
 
+/// The hex digits of a hash as people write it: last byte first.
+fn digits(hash: &[u8; 32]) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.iter().rev()) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    text
+}
+
 /// Big-endian bytes of up to 64 hex digits, missing ones being leading zeros.
 pub(crate) const fn hex32(text: &str) -> Result<[u8; 32], BadHex> {
     let (text, mut out) = (text.as_bytes(), [0; 32]);
@@ -72,7 +82,7 @@ macro_rules! hash_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().rev().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(std::str::from_utf8(&digits(&self.0)).expect("hex digits"))
             }
         }
 

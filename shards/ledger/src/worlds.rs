@@ -65,6 +65,17 @@ pub struct Grown {
     pub duplicate: Option<u32>,
 }
 
+/// What has become of an output in some world.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It is a coin there.
+    Unspent,
+    /// The block of this height took it.
+    Spent(u32),
+    /// It was taken at or below the root, or never was a coin.
+    Gone,
+}
+
 /// Counters of one shard's coins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
@@ -278,6 +289,25 @@ impl Worlds {
             None => self.base.get(name.group, outpoint, &mut room),
         };
         coin.map(|coin| Coin::of(&coin))
+    }
+
+    /// What has become of these outputs in a live world. All must be of these partitions.
+    pub fn fates(&self, world: WorldId, outpoints: impl Iterator<Item = OutPoint>) -> Vec<Fate> {
+        assert!(self.alive(world), "a live world is asked about");
+        let line = self.line(world);
+        let fate = |outpoint: OutPoint| {
+            let partition = &self.partitions[partition_of(&outpoint.txid) - self.first];
+            let name = Name::new(&self.seed, outpoint);
+            match partition.seen(&self.versions, &line, WorldId::MAX, &name).older {
+                Some(at) => match self.versions.get(at) {
+                    version if !version.gone() => Fate::Unspent,
+                    version => self.worlds.get(&version.world).map_or(Fate::Gone, |world| Fate::Spent(world.height)),
+                },
+                None if self.base.holds(name.group, &outpoint) => Fate::Unspent,
+                None => Fate::Gone,
+            }
+        };
+        outpoints.map(fate).collect()
     }
 
     /// Live worlds above the root: name, parent, height, coins touched.

@@ -4,6 +4,7 @@ use super::*;
 use crate::status::blocks::{self, Place, TXS_MAX};
 use crate::status::frame;
 use consensus::{Block, Header};
+use ledger::worlds::Fate;
 
 fn var(n: usize) -> Vec<u8> {
     match n {
@@ -50,7 +51,7 @@ fn a_block_is_shown_with_the_ways_around_it() {
     let pays = describe::Address::KeyHash([7; 20]).script();
     let block = block(&[tx(1, b"\x04<b>&", &[pays, vec![0x6a, 4, b'<', b'i', b'>', b'"']])]);
     let mut place = place(&block);
-    let page = blocks::block(&place, Ok(&block), 0);
+    let page = blocks::block(&place, Ok(&block), 0).page("");
     for (name, to) in [("First", 1), ("Last", 2), ("Prev", 3), ("Next", 4)] {
         assert!(page.contains(&format!("<a href=/admin/block/{}>{name}</a>", hash(to))), "{name}");
     }
@@ -73,7 +74,7 @@ fn a_block_is_shown_with_the_ways_around_it() {
     assert!(!page.contains("<b>&") && !page.contains("<i>\"") && !page.contains("<script"));
     place.best = false;
     place.out = true;
-    let page = blocks::block(&place, Err("it <was> pruned"), 0);
+    let page = blocks::block(&place, Err("it <was> pruned"), 0).page("");
     assert!(page.contains("refused, or invalidated by hand") && page.contains("it &lt;was&gt; pruned"), "{page}");
 }
 
@@ -83,7 +84,7 @@ fn pages_of_large_blocks_are_bounded_and_lead_on() {
     let many = block(&vec![small.clone(); 1_234]);
     let (mut from, mut seen) = (0, 0);
     loop {
-        let page = blocks::block(&place(&many), Ok(&many), from);
+        let page = blocks::block(&place(&many), Ok(&many), from).page("");
         assert!(page.len() < 200_000, "{} bytes", page.len());
         seen += page.matches("<section id=tx-").count();
         let later = page.split("?from=").filter_map(|rest| rest.split_once("\">later")).map(|(n, _)| n).next();
@@ -94,17 +95,92 @@ fn pages_of_large_blocks_are_bounded_and_lead_on() {
         assert_eq!(from % TXS_MAX, 0);
     }
     assert_eq!(seen, 1_234);
-    assert!(blocks::block(&place(&many), Ok(&many), usize::MAX).contains("transactions 1233 to 1233 of 1,234"));
+    assert!(
+        blocks::block(&place(&many), Ok(&many), usize::MAX).page("").contains("transactions 1233 to 1233 of 1,234")
+    );
     // Very many outputs, very long scripts.
     let long = [vec![0x6a], vec![0x51; 10_000]].concat();
     let wide =
         block(&[tx(3_000, &[0x51; 200], &vec![long; 100]), tx(1, &[0x51], &vec![vec![0x51; 600]; 2_000]), small]);
-    let page = blocks::block(&place(&wide), Ok(&wide), 0);
+    let page = blocks::block(&place(&wide), Ok(&wide), 0).page("");
     assert!(page.len() < 600_000, "{} bytes", page.len());
     assert!(page.contains("and 2,500 more: caesure blocks cat"), "inputs");
     assert_eq!(page.matches("<section id=tx-").count(), 1, "what is too wide has a page of its own");
-    let page = blocks::tx(Network::Main, wide.txs[1].txid, &[(wide.hash, None, 1, false)], &wide);
+    let page = blocks::tx(Network::Main, wide.txs[1].txid, &[(wide.hash, None, 1, false)], &wide).page("");
     assert!(page.len() < 600_000 && page.contains("and 1,500 more") && page.contains("on another branch"));
+}
+
+#[test]
+fn each_output_says_what_became_of_it() {
+    let pays = vec![0x51];
+    let block =
+        block(&[tx(1, b"", &[pays.clone(), vec![0x6a], pays.clone()]), tx(1, b"\x01\x02", &[pays.clone(), pays])]);
+    let mut at = place(&block);
+    let cells = |page: &str| -> Vec<String> {
+        page.split("<td class=fate>").skip(1).map(|rest| rest.split("</tr>").next().unwrap().to_owned()).collect()
+    };
+    let names = [0, 1].map(|number| block.txs[number].txid);
+    let draft = blocks::block(&at, Ok(&block), 0);
+    assert_eq!(draft.question().unwrap(), format!("fates {}:3 {}:2", names[0], names[1]));
+    let page = draft.clone().page(&format!("135010 {}\nu - 135002\n- u", hash(2)));
+    let link = "spent in <a href=/admin/block/135002>135002</a>";
+    assert_eq!(cells(&page), ["<b>unspent</b>", "never a coin", link, "spent", "<b>unspent</b>"]);
+    assert!(page.contains("in the world of the tip's, block 135,010."), "{page}");
+    for (answer, told) in [
+        ("error: no <world>", "not shown: no &lt;world&gt;."),
+        (&format!("134999 {}\nu u u\nu u", hash(2)), "not shown: the chain is checked up to block 134,999 so far."),
+        ("", "not shown: the node did not answer."),
+    ] {
+        let page = draft.clone().page(answer);
+        assert!(page.contains(told), "{told} in {page}");
+        assert_eq!(cells(&page), ["", "never a coin", "", "", ""]);
+    }
+    // Off the best chain it is its own world that counts; what it says of heights is no link.
+    at.best = false;
+    let draft = blocks::block(&at, Ok(&block), 0);
+    assert!(draft.question().unwrap().starts_with(&format!("fates @{} ", block.hash)));
+    let page = draft.page(&format!("135000 {}\n135000 - u\n- u", block.hash));
+    assert!(page.contains("in the world of block 135,000.") && cells(&page)[0] == "spent in 135000", "{page}");
+    at.height = 0;
+    assert_eq!(cells(&blocks::block(&at, Ok(&block), 0).page(""))[0], "never a coin", "of the genesis block");
+}
+
+#[test]
+fn fates_are_asked_of_all_who_own_the_outputs() {
+    let (mut status, mut cx) = sample(16, 0, "");
+    let names: Vec<consensus::Txid> =
+        ["00", "ff", "01"].map(|last| format!("{}{last}", "ab".repeat(31)).parse().unwrap()).into();
+    ask(&mut status, &mut cx, 7, &format!("fates {}:2 {}:1 {}:1", names[0], names[1], names[2]));
+    assert!(matches!(cx.words.pop(), Some((ShardId::Chain, Msg::WhichWorld { question: 7, block: None }))));
+    status.step(Input::Msg(Msg::World { question: 7, world: Ok((55, 9, hash(2))) }), &mut cx);
+    let asked: Vec<_> = cx
+        .words
+        .drain(..)
+        .map(|(to, word)| match word {
+            Msg::Look { question: 7, what: Question::Fates(txs, 55) } => (to, txs),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(asked.len(), 2, "two lie in partitions of one shard");
+    for (number, (owner, txs)) in asked.iter().enumerate().rev() {
+        assert!(txs.iter().all(|(txid, _)| status.view.setup.plan.owner(ledger::partition_of(txid)) == *owner));
+        assert_eq!(answers(&mut cx), [], "not before the last has answered");
+        let fates = |(txid, count): &(consensus::Txid, u32)| (*txid, vec![Fate::Spent(number as u32); *count as usize]);
+        let part = Finding::Fates(Some(txs.iter().map(fates).collect()));
+        status.step(Input::Msg(Msg::Seen { question: 7, finding: part }), &mut cx);
+    }
+    let of = |name: usize| asked.iter().position(|(_, txs)| txs.iter().any(|(txid, _)| *txid == names[name])).unwrap();
+    let (first, second, third) = (of(0), of(1), of(2));
+    assert_eq!(answer_to(&mut cx, 7), format!("9 {}\n{first} {first} \n{second} \n{third} ", hash(2)));
+    // A world may be folded while the question travels.
+    ask(&mut status, &mut cx, 8, &format!("fates @9 {}:1", names[0]));
+    status.step(Input::Msg(Msg::World { question: 8, world: Ok((55, 9, hash(2))) }), &mut cx);
+    status.step(Input::Msg(Msg::Seen { question: 8, finding: Finding::Fates(None) }), &mut cx);
+    assert!(answer_to(&mut cx, 8).starts_with("error: the world was gone"));
+    cx.words.clear();
+    for bad in ["", "@", "@9", "x", "ab:1", &format!("{}:-1", names[0]), &format!("{}:1001", names[0])] {
+        assert!(at_once(&mut status, &mut cx, &format!("fates {bad}")).starts_with("error: "), "{bad}");
+    }
 }
 
 #[test]

@@ -71,6 +71,11 @@ impl Split {
                 let outpoint = model.known[rng.below(model.known.len())];
                 let found: Vec<_> = self.0.iter().filter_map(|owner| owner.coin(world, &outpoint)).collect();
                 assert_eq!(found, coins.get(&outpoint).cloned().into_iter().collect::<Vec<_>>());
+                let index = partition_of(&outpoint.txid);
+                let owner =
+                    self.0.iter().find(|owner| (owner.first..owner.first + owner.partitions.len()).contains(&index));
+                let fate = owner.expect("somebody has it").fates(world, [outpoint].into_iter())[0];
+                assert_eq!(fate == Fate::Unspent, coins.contains_key(&outpoint), "{fate:?}");
             }
         }
         for dead in model.dead.iter().rev().take(5) {
@@ -196,7 +201,17 @@ fn each_branch_sees_its_own_coins() {
     worlds.fold(1);
     assert_eq!([1, 2, 3, 4].map(|world| sees(&worlds, world)), [true, true, false, true]);
     assert!(!sees(&worlds, 0), "a world below the root is gone");
-    worlds.drop_worlds(&[3]);
+    let fates = |worlds: &Worlds, world| worlds.fates(world, [coin, coinbase(9, 9).outpoint(0)].into_iter());
+    assert_eq!([2, 3].map(|world| fates(&worlds, world)[0]), [Fate::Unspent, Fate::Spent(3)]);
+    grow(&mut worlds, 5, 3, &[coinbase(5, 50)]);
+    assert_eq!(fates(&worlds, 5), [Fate::Spent(3), Fate::Gone]);
+    let mut folded = all();
+    let takes = [coinbase(3, 50), pay(vec![coin], vec![0x51], 0)];
+    grow(&mut folded, 1, 0, &[coinbase(1, 50)]);
+    grow(&mut folded, 2, 1, &takes);
+    folded.fold(2);
+    assert_eq!(fates(&folded, 2)[0], Fate::Gone, "at the horizon nobody knows who took it");
+    worlds.drop_worlds(&[3, 5]);
     assert!(sees(&worlds, 2) && !sees(&worlds, 3));
 }
 
