@@ -112,7 +112,7 @@ impl Stage {
     /// The stage of a step.
     pub fn of(to: ShardId, input: &Input) -> Stage {
         match to {
-            ShardId::Peer(_) if matches!(input, Input::Msg(Msg::Parse { .. })) => Stage::Parse,
+            ShardId::Peer(_) if matches!(input, Input::Msg(Msg::Parse { .. } | Msg::Slice)) => Stage::Parse,
             ShardId::Peer(_) => Stage::Peer,
             ShardId::Utxo(_) if matches!(input, Input::Msg(Msg::Grow(_))) => Stage::Grow,
             ShardId::Utxo(_) => Stage::Fold,

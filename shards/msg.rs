@@ -265,8 +265,8 @@ pub enum Msg {
     /// The first of the inputs shared of that part that failed, if one did.
     Shared { world: WorldId, part: usize, script: Option<ScriptFailure> },
 
-    // ---- verify → itself ----
-    /// Go on with the scripts that wait.
+    // ---- peer, utxo, verify → itself ----
+    /// Go on with the blocks that are being read, the worlds that are being folded, the scripts that wait.
     Slice,
 
     // ---- chain → store ----

@@ -6,6 +6,7 @@
 //! disk, a look-up in the header tree, a full send queue) nothing more of that peer is read: back-pressure is the socket's.
 
 mod link;
+mod parse;
 mod serve;
 mod talk;
 #[cfg(test)]
@@ -20,13 +21,12 @@ use crate::note::Note;
 use crate::report::Report;
 use crate::{Cx, Input, Shard, ShardId};
 use bytes::Bytes;
-use consensus::{Block, BlockHash, Params, Rule, check_block};
+use consensus::{BlockHash, Params, Rule};
+use ledger::Seed;
 use ledger::record::BLOCK_LEN_MAX;
-use ledger::{Body, Seed};
 use link::{Link, Made, Memory};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use wire::conn::{Conn, ConnConfig, Direction};
 
 /// A peer that takes nothing of what was sent for this long is let go …
@@ -84,6 +84,8 @@ pub struct Peer {
     /// The number of the peer shard that parses the next block.
     next_parser: u16,
     tip_height: u32,
+    /// Blocks that are being read, the first of them begun.
+    parsing: VecDeque<parse::Job>,
     /// The sum of what all links hold.
     memory: Memory,
     /// Links that want a block looked up, each once; one block a turn.
@@ -101,6 +103,7 @@ impl Peer {
             reading: BTreeMap::new(),
             next_read: 0,
             next_parser: config.number,
+            parsing: VecDeque::new(),
             tip_height: 0,
             memory: Memory::default(),
             line: VecDeque::new(),
@@ -287,22 +290,6 @@ impl Peer {
     fn pass_on(&mut self, from: From, hash: BlockHash, bytes: Bytes, cx: &mut Cx) {
         cx.tell(ShardId::Peer(self.next_parser), Msg::Parse { from, hash, bytes });
         self.next_parser = (self.next_parser + 1) % self.config.workers;
-    }
-
-    /// The bytes of a block, from a peer or a file, become a body; the chain shard learns of it either way.
-    fn parse(&mut self, from: From, hash: BlockHash, bytes: Bytes, cx: &mut Cx) {
-        let checked = Block::parse(bytes).map_err(|_| Rule::Malformed).and_then(|block| {
-            check_block(&block)?;
-            Ok(block)
-        });
-        self.config.pages.work(self.config.core).block_parsed.add(1);
-        let word = match checked {
-            // Only a file can hold another block than the index says: these bytes say nothing of that header.
-            Ok(block) if block.hash != hash => Msg::Spoiled { from, hash, rule: Rule::Malformed },
-            Ok(block) => Msg::Arrived { from, body: Arc::new(Body::new(block, self.config.seed)) },
-            Err(rule) => Msg::Spoiled { from, hash, rule },
-        };
-        cx.tell(ShardId::Chain, word);
     }
 
     /// Names something that is about to be read.

@@ -79,6 +79,7 @@ impl Utxo {
                 return;
             }
             Msg::Forget => return self.history = None,
+            Msg::Slice => return self.history.iter_mut().chain([&mut self.tip]).for_each(|held| held.slice(cx)),
             other => unreachable!("utxo is never told {other:?}"),
         };
         let (pages, mine) = (self.config.pages.clone(), self.config.partitions.clone());

@@ -177,6 +177,7 @@ impl Peer {
             Msg::Located { peer, want, headers } => self.located(split_peer(peer).1, want, headers, cx),
             Msg::Found { peer, hash, place } => self.found(split_peer(peer).1, hash, place, cx),
             Msg::Parse { from, hash, bytes } => self.parse(from, hash, bytes, cx),
+            Msg::Slice => self.parse_on(cx),
             Msg::Load { hash, place } => {
                 let token = self.read(Reading::Load(hash, place));
                 cx.effect(Effect::Read { token, file: place.file, at: place.at, len: place.len });

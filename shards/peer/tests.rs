@@ -5,9 +5,11 @@ use crate::msg::Want;
 use bytes::BytesMut;
 use consensus::Network;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use wire::message::{Address, Inv, InvKind, Message, Version};
 
 mod serving;
+mod slices;
 
 const REGTEST: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 const BLOCK: usize = BLOCK_LEN_MAX as usize;
@@ -55,7 +57,7 @@ impl Bench {
         for (to, word) in std::mem::take(&mut self.cx.words) {
             match word {
                 // A shard that is alone parses all blocks itself.
-                Msg::Parse { .. } => self.step(Input::Msg(word)),
+                Msg::Parse { .. } | Msg::Slice => self.step(Input::Msg(word)),
                 word => self.words.push((to, word)),
             }
         }

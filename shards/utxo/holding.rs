@@ -5,6 +5,7 @@ use super::Config;
 use super::checkpoint::Checkpoints;
 use super::restore::{Restoring, Step};
 use crate::effect::Side;
+use crate::limits::SLICE_VERSIONS;
 use crate::metrics::Work;
 use crate::msg::{CoinRow, Coins, Files, Finding, Job, Msg, Question};
 use crate::{Cx, ShardId};
@@ -28,6 +29,10 @@ pub(super) struct Holding {
     restoring: Option<Restoring>,
     checkpoints: Checkpoints,
     pub(super) side: Side,
+    /// The shard's number.
+    number: u16,
+    /// A Slice is on its way.
+    slice_due: bool,
 }
 
 impl Holding {
@@ -43,6 +48,8 @@ impl Holding {
             restoring: None,
             checkpoints: Checkpoints::new(side, config.policy, config.workers, first, count),
             side,
+            number: config.number,
+            slice_due: false,
         }
     }
 
@@ -58,8 +65,9 @@ impl Holding {
         match word {
             Msg::Grow(job) => self.grow(&job, work, cx),
             Msg::Fold { world, height, block, .. } => {
-                self.worlds.fold(world);
+                self.worlds.begin_fold(world);
                 self.root = (height, block);
+                self.fold_on(cx);
             }
             Msg::Drop { worlds, .. } => self.worlds.drop_worlds(&worlds),
             Msg::Look { question, what } => {
@@ -68,6 +76,7 @@ impl Holding {
             }
             Msg::Measure { partition, world } => {
                 let index = usize::from(partition) - self.first;
+                self.worlds.end_fold();
                 let part = Part::of(&self.worlds, index, world, Aim::Digest, uncompressed);
                 let digest = part.digest.expect("asked for");
                 cx.tell(ShardId::Chain, Msg::Measured { partition, digest });
@@ -167,7 +176,22 @@ impl Holding {
         }
     }
 
-    fn look(&self, what: Question) -> Finding {
+    /// Goes on folding; what is left is done once others had the core.
+    pub(super) fn fold_on(&mut self, cx: &mut Cx) {
+        if !self.worlds.fold_on(SLICE_VERSIONS) && !self.slice_due {
+            self.slice_due = true;
+            cx.tell(ShardId::Utxo(self.number), Msg::Slice);
+        }
+    }
+
+    /// The next slice has come.
+    pub(super) fn slice(&mut self, cx: &mut Cx) {
+        if std::mem::take(&mut self.slice_due) {
+            self.fold_on(cx);
+        }
+    }
+
+    fn look(&mut self, what: Question) -> Finding {
         match what {
             Question::Coin(outpoint, world) => {
                 let coin = self.worlds.coin(world, &outpoint);
@@ -179,6 +203,7 @@ impl Holding {
                 Finding::Fates(self.worlds.alive(world).then(|| txs.into_iter().map(fates).collect()))
             }
             Question::Part { partition, world, aim } => {
+                self.worlds.end_fold();
                 let part = || Part::of(&self.worlds, partition - self.first, world, aim, uncompressed);
                 let part = self.worlds.alive(world).then(|| Box::new(part()));
                 Finding::Part(partition, part)

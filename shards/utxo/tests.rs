@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::effect::Effect;
-use crate::msg::{Files, Job};
+use crate::msg::{Files, Finding, Job, Question};
 use crate::note::Note;
 use bytes::Bytes;
 use consensus::script::uncompressed;
-use consensus::{Block, Txid};
+use consensus::{Block, OutPoint, Txid};
 use ledger::survey::{Aim, Part};
 use ledger::{Body, Seed, WorldId};
 use std::collections::BTreeMap;
@@ -129,6 +129,38 @@ impl Rig {
         let part = |index| Part::of(&self.utxo.tip.worlds, index, world, Aim::Hashes, uncompressed).serialized;
         PARTITIONS.flat_map(part).collect()
     }
+}
+
+#[test]
+fn a_large_fold_lets_others_have_the_core() {
+    let mut rig = Rig::new(0, 1_000, 1_000);
+    let of = |rig: &mut Rig, what| {
+        rig.step(Input::Msg(Msg::Look { question: 1, what }));
+        let (ShardId::Status, Msg::Seen { finding, .. }) = rig.cx.words.pop().unwrap() else { panic!() };
+        finding
+    };
+    // 1,830 coins: a slice, and some.
+    rig.grow(60);
+    assert!(matches!(rig.cx.words.pop(), Some((ShardId::Utxo(0), Msg::Slice))));
+    let coin = |height| OutPoint { txid: block(height).block.txs[0].txid, vout: height - 1 };
+    for height in [1, 30, 60] {
+        let found = of(&mut rig, Question::Coin(coin(height), 60));
+        assert!(matches!(found, Finding::Coin(Some((1, made, true, _))) if made == height), "{found:?}");
+        assert!(matches!(of(&mut rig, Question::Coin(coin(height), 59)), Finding::Coin(None)), "below the root");
+    }
+    let folded = |rig: &Rig| rig.utxo.tip.worlds.tally().base_coins;
+    let before = folded(&rig);
+    assert!(before < 60 * 61 / 2, "{before} are folded");
+    // A slice goes on; one that nobody waits for has nothing to do.
+    rig.step(Input::Msg(Msg::Slice));
+    rig.step(Input::Msg(Msg::Slice));
+    assert_eq!((folded(&rig), rig.cx.words.len()), (60 * 61 / 2, 60), "what was grown, and nothing more, is told");
+    // A list of coins wants all of it done.
+    rig.grow(100);
+    assert!(folded(&rig) < 100 * 101 / 2);
+    let part = Question::Part { partition: 0, world: 100, aim: Aim::Digest };
+    assert!(matches!(of(&mut rig, part), Finding::Part(0, Some(_))));
+    assert_eq!(folded(&rig), 100 * 101 / 2);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::{
-    BlockHash, Facts, Header, Txid,
+    BlockHash, Facts, Header, Parsing, Txid,
     hash::{sha256d, sha256d_parts},
     read::{Malformed, Reader},
     script,
@@ -21,9 +21,9 @@ use std::fmt;
 pub(crate) const MAX_BLOCK_BYTES: usize = 4_000_000;
 
 /// The smallest transaction that can be read: version, no inputs, no outputs, lock time.
-const TX_MIN: usize = 10;
+pub(crate) const TX_MIN: usize = 10;
 /// The smallest that can be valid; only sizes a first allocation.
-const TX_USUAL_MIN: usize = 60;
+pub(crate) const TX_USUAL_MIN: usize = 60;
 const INPUT_MIN: usize = 41;
 const OUTPUT_MIN: usize = 9;
 
@@ -106,30 +106,9 @@ impl Block {
     /// Reads a whole block as Core's deserialiser does: canonical counts, witnesses only where
     /// there is one, nothing after the last transaction.
     pub fn parse(bytes: Bytes) -> Result<Block, Malformed> {
-        let mut reader = Reader { bytes: &bytes, at: 0 };
-        if bytes.len() > MAX_BLOCK_BYTES {
-            return reader.fail("block larger than any may be");
-        }
-        let header = Header::parse(reader.take(Header::LEN)?.try_into().expect("80 bytes"));
-        let hash = header.hash();
-        let count = reader.count(TX_MIN)? as usize;
-        let expected = count.min(bytes.len() / TX_USUAL_MIN);
-        let mut lists = Lists {
-            txs: Vec::with_capacity(expected),
-            inputs: Vec::with_capacity(2 * expected),
-            outputs: Vec::with_capacity(2 * expected),
-        };
-        for _ in 0..count {
-            lists.read_tx(&mut reader)?;
-        }
-        if reader.left() != 0 {
-            return reader.fail("bytes after the last transaction");
-        }
-        let Lists { txs, inputs, outputs } = lists;
-        let facts = Facts::default();
-        let mut block = Block { bytes, header, hash, txs, inputs, outputs, facts };
-        block.facts = Facts::of(&block);
-        Ok(block)
+        let mut parsing = Parsing::begin(bytes)?;
+        while !parsing.go_on(usize::MAX)? {}
+        Ok(parsing.block())
     }
 
     /// The bytes of a range.

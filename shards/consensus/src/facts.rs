@@ -48,7 +48,8 @@ pub enum Commitment {
 }
 
 impl Facts {
-    pub(crate) fn of(block: &Block) -> Facts {
+    /// Of a block whose transactions are read; and, where its coinbase commits to witnesses, what is left to be hashed.
+    pub(crate) fn of(block: &Block) -> (Facts, Option<Witnesses>) {
         let count_len = match block.txs.len() {
             0..253 => 1,
             253..=0xffff => 3,
@@ -63,7 +64,11 @@ impl Facts {
             bound.map(|tx| tx.lock_time).max().unwrap_or(0)
         };
         let coinbase = block.txs.first().map_or(&[][..], |tx| block.outputs_of(tx));
-        Facts {
+        let (commitment, witnesses) = match promised(block) {
+            Ok(_) => (Commitment::Absent, Some(Witnesses { leaves: txids, next: 1 })),
+            Err(known) => (known, None),
+        };
+        let facts = Facts {
             weight: 3 * stripped_size + block.bytes.len() as u64,
             stripped_size,
             legacy_sigops: block.txs.iter().map(|tx| tx.sigops).sum(),
@@ -72,9 +77,10 @@ impl Facts {
             lock_height: lock(1..=LOCK_TIME_THRESHOLD - 1),
             lock_time: lock(LOCK_TIME_THRESHOLD..=u32::MAX),
             has_witness: block.txs.iter().any(|tx| tx.has_witness),
-            commitment: commitment(block, txids),
+            commitment,
             coinbase_value: coinbase.iter().fold(0, |sum, output| sum.saturating_add(output.value)),
-        }
+        };
+        (facts, witnesses)
     }
 }
 
@@ -94,32 +100,47 @@ pub(crate) fn commitment_output(coinbase: &TxView) -> Option<usize> {
     (0..coinbase.outputs.len()).rev().find(|&place| committed(coinbase, place).is_some())
 }
 
-/// Core `CheckWitnessMalleation`.
-fn commitment(block: &Block, mut leaves: Vec<[u8; 32]>) -> Commitment {
-    let Some(coinbase) = block.txs.first() else {
-        return Commitment::Absent;
-    };
+/// What a coinbase commits to, and the nonce that goes with it; or that it does not. Core `CheckWitnessMalleation`.
+fn promised(block: &Block) -> Result<(&[u8; 32], &[u8]), Commitment> {
+    let coinbase = block.txs.first().ok_or(Commitment::Absent)?;
     let view = block.view(coinbase);
-    let Some(committed) = commitment_output(&view).and_then(|place| committed(&view, place)) else {
-        return Commitment::Absent;
-    };
+    let committed = commitment_output(&view).and_then(|place| committed(&view, place)).ok_or(Commitment::Absent)?;
 
     // A first transaction without inputs is no coinbase; that is another rule's to say.
-    let Some(input) = block.inputs_of(coinbase).first() else {
-        return Commitment::NonceSize;
-    };
+    let input = block.inputs_of(coinbase).first().ok_or(Commitment::NonceSize)?;
     let mut stack = block.witness(input);
-    let (Some(nonce), None) = (stack.next(), stack.next()) else {
-        return Commitment::NonceSize;
-    };
-    if nonce.len() != 32 {
-        return Commitment::NonceSize;
+    match (stack.next(), stack.next()) {
+        (Some(nonce), None) if nonce.len() == 32 => Ok((committed, nonce)),
+        _ => Err(Commitment::NonceSize),
     }
-    // The coinbase's own witness hash counts as zero, since it holds the commitment.
-    leaves[0] = [0; 32];
-    for (leaf, tx) in leaves.iter_mut().zip(&block.txs).skip(1).filter(|(_, tx)| tx.has_witness) {
-        *leaf = block.wtxid(tx);
+}
+
+/// Hashes of transactions with their witnesses, on the way: first the txids, which are those of transactions that have none.
+pub(crate) struct Witnesses {
+    leaves: Vec<[u8; 32]>,
+    /// Those before this one are hashed. The coinbase's own counts as zero, since it holds the commitment.
+    next: usize,
+}
+
+impl Witnesses {
+    /// Hashes on, about so many bytes; whether the block's facts have the verdict.
+    pub(crate) fn go_on(&mut self, block: &mut Block, slice: usize) -> bool {
+        let mut left = slice;
+        while let Some(tx) = block.txs.get(self.next) {
+            if left == 0 {
+                return false;
+            }
+            if tx.has_witness {
+                self.leaves[self.next] = block.wtxid(tx);
+                left = left.saturating_sub((tx.end - tx.start) as usize);
+            }
+            self.next += 1;
+        }
+        self.leaves[0] = [0; 32];
+        let root = merkle::root(&self.leaves).0;
+        let (committed, nonce) = promised(block).expect("it was seen before");
+        let holds = sha256d(&[&root[..], nonce].concat()) == *committed;
+        block.facts.commitment = if holds { Commitment::Match } else { Commitment::Mismatch };
+        true
     }
-    let root = merkle::root(&leaves).0;
-    if sha256d(&[&root[..], nonce].concat()) == *committed { Commitment::Match } else { Commitment::Mismatch }
 }

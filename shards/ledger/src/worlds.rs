@@ -24,6 +24,7 @@ use crate::base::{Base, Room, Seed};
 use crate::body::{Body, Deed, Op};
 use crate::coins::{Coin, PARTITIONS, partition_of};
 use consensus::{CoinView, OutPoint};
+use fold::Folding;
 use partition::{GONE, Line, Name, Partition, Version, coin_of, put_made};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -99,9 +100,11 @@ pub struct Worlds {
     base: Base,
     partitions: Vec<Partition>,
     versions: Versions,
-    /// All above the root, and below it those that a frozen partition has yet to fold.
+    /// All above the root, and below it those that are yet to be folded.
     worlds: BTreeMap<WorldId, World>,
     root: WorldId,
+    /// Not yet in the base: what worlds up to the root say.
+    folding: Option<Folding>,
     tally: Tally,
     /// Worlds that were folded or dropped, for their memory.
     spare: Vec<World>,
@@ -126,6 +129,7 @@ impl Worlds {
             versions: Versions::default(),
             worlds: BTreeMap::new(),
             root: 0,
+            folding: None,
             tally: Tally::default(),
             spare: Vec::new(),
         }

@@ -1,6 +1,7 @@
 //! What those need who write partitions down and read them back: a base that stands still, its pieces, and every coin of
 //! one world in order. Writes nothing itself.
 
+use super::fold::Cursor;
 use super::partition::Version;
 use super::{WorldId, Worlds};
 use crate::base::{Damage, Mark};
@@ -11,16 +12,18 @@ use std::iter::Peekable;
 impl Worlds {
     /// From now on the base of this partition (by its own index here) does not change, whatever is folded.
     pub fn freeze(&mut self, index: usize) {
+        self.end_fold();
         let frozen = self.partitions[index].frozen.replace(self.root);
         assert!(frozen.is_none(), "partition {index} is frozen already");
     }
 
     /// Ends that, and folds what was put off.
     pub fn thaw(&mut self, index: usize) {
+        self.end_fold();
         let since = self.partitions[index].frozen.take().expect("a frozen partition");
         let behind: Vec<WorldId> = self.worlds.range(since + 1..self.root + 1).map(|(name, _)| *name).collect();
         for name in behind {
-            self.fold_world(name, self.root, &[index]);
+            self.fold_world(name, &[index], &mut Cursor::default(), &mut { usize::MAX });
         }
         self.bury();
     }
@@ -56,8 +59,10 @@ impl Worlds {
         self.partitions[index].ahead = Some(height);
     }
 
-    /// Calls with every coin of one partition as seen from a live world, ascending by txid (as in memory) and index.
+    /// Calls with every coin of one partition as seen from a live world, ascending by txid (as in memory) and index. MUST NOT
+    /// be called while a fold is under way.
     pub fn each_coin(&self, index: usize, world: WorldId, mut each: impl FnMut(OutPoint, CoinView)) {
+        assert!(self.folding.is_none(), "a fold is ended before coins are listed");
         let behind = self.worlds.range(self.base_root(index) + 1..self.root + 1).map(|(name, _)| *name);
         let mut said: BTreeMap<OutPoint, &Version> = BTreeMap::new();
         for name in behind.chain(self.line(world).above) {
