@@ -9,7 +9,6 @@
 
 use crate::{
     BlockHash, Facts, Header, Parsing, Txid,
-    hash::{sha256d, sha256d_parts},
     read::{Malformed, Reader},
     script,
 };
@@ -216,8 +215,9 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// Core `UnserializeTransaction`. No inputs where inputs are due means the extended form: a
-    /// flag, then the inputs. A flag of zero is the count of outputs of a transaction with neither.
-    pub fn read_tx(&mut self, reader: &mut Reader) -> Result<(), Malformed> {
+    /// flag, then the inputs. A flag of zero is the count of outputs of a transaction with neither. Gives what is hashed for the
+    /// txid, which is still missing: version, inputs and outputs, lock time.
+    pub fn read_tx<'a>(&mut self, reader: &mut Reader<'a>) -> Result<[&'a [u8]; 3], Malformed> {
         let (start, bytes) = (reader.at, reader.bytes);
         let (first_input, first_output) = (self.inputs.len() as u32, self.outputs.len() as u32);
         let version = reader.u32()?;
@@ -242,15 +242,10 @@ impl Lists {
             return reader.fail("unknown transaction optional data");
         }
         let lock_time = reader.u32()?;
-        let txid = if flag == 0 {
-            sha256d(&bytes[start..reader.at])
-        } else {
-            sha256d_parts(&[&bytes[start..start + 4], &bytes[body..body_end], &bytes[reader.at - 4..reader.at]])
-        };
         self.txs.push(Tx {
             start: start as u32,
             end: reader.at as u32,
-            txid: Txid(txid),
+            txid: Txid([0; 32]),
             inputs: (first_input, self.inputs.len() as u32),
             outputs: (first_output, self.outputs.len() as u32),
             version,
@@ -259,7 +254,7 @@ impl Lists {
             stripped_len: (4 + (body_end - body) + 4) as u32,
             sigops,
         });
-        Ok(())
+        Ok([&bytes[start..start + 4], &bytes[body..body_end], &bytes[reader.at - 4..reader.at]])
     }
 
     /// Gives the signature checks in the scripts it read. Counts cannot overflow: a byte counts for

@@ -2,6 +2,7 @@
 //! sizes, roots, lock times, the witness commitment. Never says what is allowed.
 
 use crate::{Block, Header, Tx, TxView, hash::sha256d, merkle};
+use hashes::Batch;
 
 /// An input with this sequence number does not hold its transaction's lock time to account.
 pub(crate) const SEQUENCE_FINAL: u32 = 0xffff_ffff;
@@ -125,16 +126,20 @@ pub(crate) struct Witnesses {
 impl Witnesses {
     /// Hashes on, about so many bytes; whether the block's facts have the verdict.
     pub(crate) fn go_on(&mut self, block: &mut Block, slice: usize) -> bool {
-        let mut left = slice;
-        while let Some(tx) = block.txs.get(self.next) {
-            if left == 0 {
-                return false;
-            }
+        let (first, mut left, mut batch) = (self.next, slice, Batch::default());
+        while left > 0
+            && let Some(tx) = block.txs.get(self.next)
+        {
             if tx.has_witness {
-                self.leaves[self.next] = block.wtxid(tx);
+                batch.push(&[block.view(tx).whole()]);
                 left = left.saturating_sub((tx.end - tx.start) as usize);
             }
             self.next += 1;
+        }
+        let hashed = self.leaves[first..].iter_mut().zip(&block.txs[first..]).filter(|(_, tx)| tx.has_witness);
+        hashed.zip(batch.hashes()).for_each(|((leaf, _), hash)| *leaf = hash);
+        if self.next < block.txs.len() {
+            return false;
         }
         self.leaves[0] = [0; 32];
         let root = merkle::root(&self.leaves).0;

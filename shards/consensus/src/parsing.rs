@@ -4,8 +4,9 @@
 use crate::block::{Lists, MAX_BLOCK_BYTES, TX_MIN, TX_USUAL_MIN};
 use crate::facts::{Facts, Witnesses};
 use crate::read::{Malformed, Reader};
-use crate::{Block, Header};
+use crate::{Block, Header, Txid};
 use bytes::Bytes;
+use hashes::Batch;
 
 /// A block that is being read.
 pub struct Parsing {
@@ -64,9 +65,13 @@ impl Parsing {
         };
         let mut reader = Reader { bytes: &block.bytes, at: self.at };
         let end = self.at.saturating_add(slice);
+        let (first, mut batch) = (lists.txs.len(), Batch::default());
         while self.left > 0 && reader.at < end {
-            lists.read_tx(&mut reader)?;
+            batch.push(&lists.read_tx(&mut reader)?);
             self.left -= 1;
+        }
+        for (tx, hash) in lists.txs[first..].iter_mut().zip(batch.hashes()) {
+            tx.txid = Txid(hash);
         }
         self.at = reader.at;
         if self.left == 0 && reader.left() != 0 {

@@ -2,8 +2,9 @@
 //! are hashed, as slices of the bytes they came in. Never knows whether any of it is valid.
 
 use crate::{
-    Block, Input, Malformed, Output, Tx, Witness,
+    Block, Input, Malformed, Output, Tx, Txid, Witness,
     block::{Lists, NULL_PREVOUT},
+    hash::sha256d_parts,
     read::Reader,
 };
 use bytes::Bytes;
@@ -91,12 +92,13 @@ impl LoneTx {
     pub fn parse(bytes: Bytes) -> Result<LoneTx, Malformed> {
         let mut reader = Reader { bytes: &bytes, at: 0 };
         let mut lists = Lists::default();
-        lists.read_tx(&mut reader)?;
+        let hashed = lists.read_tx(&mut reader)?;
         if reader.left() != 0 {
             return reader.fail("bytes after the transaction");
         }
         let Lists { txs, inputs, outputs } = lists;
-        Ok(LoneTx { tx: txs[0], inputs, outputs, bytes })
+        let tx = Tx { txid: Txid(sha256d_parts(&hashed)), ..txs[0] };
+        Ok(LoneTx { tx, inputs, outputs, bytes })
     }
 
     /// The transaction.
