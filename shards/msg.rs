@@ -34,7 +34,7 @@ pub fn peer_name(peer: PeerId) -> String {
     format!("{shard}.{conn}")
 }
 
-/// Numbers what a peer made us do, so that a pong can wait for all of it (invariant 9).
+/// Numbers what a peer made us do, so that a pong can wait for all of it (invariant 8).
 pub type Seq = u64;
 
 /// Where the bytes of a block came from.

@@ -26,7 +26,7 @@ use crate::effect::{Order, Stop};
 use crate::msg::{Finding, Question, Which};
 use crate::{Cx, Effect, Event, Input, Msg, Shard, ShardId};
 use consensus::{BlockHash, OutPoint, Txid};
-use fates::Fates;
+use fates::{Fates, Outputs};
 use ledger::survey::Aim;
 use ledger::{WorldId, partition_of};
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ enum Waiting {
     /// The coin itself, in the world of this block.
     Coin(OutPoint, (u32, BlockHash)),
     /// A world in which to look for the outputs of these transactions.
-    FatesWorld(Vec<(Txid, u32)>),
+    FatesWorld(Outputs),
     /// What has become of them.
     Fates(Fates),
     /// The tip's world, for a survey of its coins.

@@ -15,10 +15,13 @@ use std::fmt::Write;
 /// Outputs that may be asked about at once.
 pub(super) const OUTPUTS_MAX: u32 = 1_000;
 
+/// Transactions, and how many outputs of each, the first ones.
+pub(super) type Outputs = Vec<(Txid, u32)>;
+
 /// A question under way.
 #[derive(Debug)]
 pub(super) struct Fates {
-    asked: Vec<(Txid, u32)>,
+    asked: Outputs,
     /// Height and block of the world.
     world: (u32, BlockHash),
     /// Utxo shards that have not answered.
@@ -39,7 +42,7 @@ pub(super) fn question(block: Option<BlockHash>, txs: &[(Txid, u32)]) -> String 
 }
 
 /// What the words behind `fates` ask for.
-pub(super) fn asked(words: &[&str]) -> Result<(Option<Which>, Vec<(Txid, u32)>), String> {
+pub(super) fn asked(words: &[&str]) -> Result<(Option<Which>, Outputs), String> {
     let usage = "error: say fates TXID:COUNT …, for that many outputs of each; before them may go @HEIGHT or @HASH, for the world of a block";
     let (block, txs) = match words.split_first() {
         Some((first, rest)) if first.starts_with('@') => (Some(which(&first[1..])?), rest),
@@ -49,8 +52,8 @@ pub(super) fn asked(words: &[&str]) -> Result<(Option<Which>, Vec<(Txid, u32)>),
         let (txid, outputs) = word.split_once(':')?;
         Some((txid.parse().ok()?, outputs.parse().ok()?))
     };
-    let txs: Vec<(Txid, u32)> =
-        txs.iter().map(one).collect::<Option<_>>().filter(|txs: &Vec<_>| !txs.is_empty()).ok_or(usage)?;
+    let txs: Outputs =
+        txs.iter().map(one).collect::<Option<_>>().filter(|txs: &Outputs| !txs.is_empty()).ok_or(usage)?;
     let outputs = txs.iter().map(|(_, outputs)| u64::from(*outputs)).sum::<u64>();
     if outputs > OUTPUTS_MAX.into() {
         return Err(format!("error: {outputs} outputs; at most {OUTPUTS_MAX} can be asked about at once"));
@@ -80,12 +83,12 @@ impl Fates {
     /// Asks those who own the outputs.
     pub(super) fn ask(
         question: u64,
-        asked: Vec<(Txid, u32)>,
+        asked: Outputs,
         (world, height, block): (WorldId, u32, BlockHash),
         plan: &Plan,
         cx: &mut Cx,
     ) -> Fates {
-        let mut parts: BTreeMap<ShardId, Vec<(Txid, u32)>> = BTreeMap::new();
+        let mut parts: BTreeMap<ShardId, Outputs> = BTreeMap::new();
         for (txid, outputs) in &asked {
             parts.entry(plan.owner(partition_of(txid))).or_default().push((*txid, *outputs));
         }

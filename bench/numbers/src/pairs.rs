@@ -25,6 +25,11 @@ impl Pairs {
         Ok(pairs)
     }
 
+    /// What each without it cost.
+    pub fn without(&self) -> &[f64] {
+        &self.without
+    }
+
     /// Both, and by how many hundredths the one with is above the other of its pair, beside what that may be at most.
     pub fn rows(&self, what: &str, unit: &'static str, percent_max: f64, table: &mut Table) {
         let more = self.with.iter().zip(&self.without).map(|(with, without)| 100.0 * (with / without - 1.0));

@@ -1,5 +1,6 @@
 //! What the kernel counts for a process: CPU, memory, bytes. Read from `/proc/PID`, so it holds for any program.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 /// The number behind a name in a file of `/proc/PID`, such as `read_bytes:` in `io`.
@@ -21,19 +22,21 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     stat(pid)[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
-/// Seconds of CPU that the threads of a process took: executors and the threads that glommio gives them, `caesure-N-M`, then the rest.
-pub fn thread_seconds(pid: u32) -> [f64; 2] {
-    let mut seconds = [0.0; 2];
+/// Seconds of CPU that a node's threads took: its executors and the threads that glommio gives them (`caesure-N-M`), of these the
+/// one that answers people (the highest N), and the rest.
+pub fn thread_seconds(pid: u32) -> [f64; 3] {
+    let mut executors = BTreeMap::new();
+    let mut rest = 0.0;
     for thread in fs::read_dir(format!("/proc/{pid}/task")).expect("it is our child").flatten() {
         let read = |file: &str| fs::read_to_string(thread.path().join(file));
         // One may end just now.
         let (Ok(name), Ok(times)) = (read("comm"), read("schedstat")) else { continue };
-        let executor =
-            name.trim().strip_prefix("caesure-").is_some_and(|core| core.starts_with(|c: char| c.is_ascii_digit()));
+        let executor = name.strip_prefix("caesure-").and_then(|name| name.split('-').next()?.parse::<u16>().ok());
         let nanoseconds = times.split(' ').next().and_then(|first| first.parse::<f64>().ok()).expect("a number");
-        seconds[usize::from(!executor)] += nanoseconds / 1e9;
+        *executor.map_or(&mut rest, |core| executors.entry(core).or_default()) += nanoseconds / 1e9;
     }
-    seconds
+    let desk = executors.last_key_value().map_or(0.0, |(_, seconds)| *seconds);
+    [executors.values().sum(), desk, rest]
 }
 
 /// Whether it has ended, and is only there to be waited for.

@@ -48,6 +48,13 @@ pub struct WatchedArgs {
     pub json: bool,
 }
 
+/// CPU that is of no core's executor, in syncs that nobody watched, and in others.
+#[derive(Default)]
+struct Beside {
+    desk: [Vec<f64>; 2],
+    rest: [Vec<f64>; 2],
+}
+
 /// Reads whatever comes, until nothing does.
 fn watch(page: SocketAddr) -> io::Result<u64> {
     let mut stream = TcpStream::connect(page)?;
@@ -119,7 +126,7 @@ pub fn run(args: &WatchedArgs) -> io::Result<Table> {
     caesure();
     let load = Load::with(args.txs)?;
     let (chain, _) = load.open()?;
-    let (mut answers, mut sent, mut rest) = (histogram(), Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut answers, mut sent, mut beside) = (histogram(), Vec::new(), Beside::default());
     let pairs = Pairs::measure("syncs", args.rounds, |with| {
         let pump = Pump::start(chain.clone(), Options::default())?;
         let assumed = load.last_full.clone();
@@ -138,8 +145,9 @@ pub fn run(args: &WatchedArgs) -> io::Result<Table> {
             asking = Some(thread::spawn(move || lines(&prompt, &third)));
         }
         side.wait(load.height, "caesure syncs");
-        let [cpu, others] = process::thread_seconds(side.pid());
-        rest[usize::from(!with)].push(others);
+        let [cpu, desk, others] = process::thread_seconds(side.pid());
+        beside.desk[usize::from(with)].push(desk);
+        beside.rest[usize::from(with)].push(others);
         stop.store(true, Relaxed);
         if let Some(asking) = asking {
             answers += asking.join().expect("it does not panic")?;
@@ -154,7 +162,16 @@ pub fn run(args: &WatchedArgs) -> io::Result<Table> {
     })?;
     let mut table = Table::default();
     pairs.rows("CPU of executors, watched", "s", PERCENT_MAX, &mut table);
-    table.spread("CPU of other threads, the script's too", "s", &rest[0], "without", &rest[1]);
+    let [unseen, seen] = &beside.desk;
+    table.spread("CPU of the executor that answers, of these", "s", seen, "without", unseen);
+    let more: Vec<f64> = seen
+        .iter()
+        .zip(unseen)
+        .zip(pairs.without())
+        .map(|((seen, unseen), all)| 100.0 * (seen - unseen) / all)
+        .collect();
+    table.spread("that is more, of all executors' CPU", "%", &more, "at most", &[PERCENT_MAX]);
+    table.spread("CPU of other threads, the script's too", "s", &beside.rest[1], "without", &beside.rest[0]);
     table.spread("sent to those who watch", "MB", &sent, "", &[]);
     table.percentiles("a line at the prompt meanwhile", &answers, Some(ANSWER_MAX));
     Ok(table)

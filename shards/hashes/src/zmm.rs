@@ -85,7 +85,7 @@ unsafe fn hash(bytes: &[u8], starts: &[u32; LANES], blocks: &[u32; LANES]) -> [[
 #[target_feature(enable = "avx512f,avx512bw")]
 fn compress(state: &mut [__m512i; 8], mut words: [__m512i; 16]) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for round in 0..64 {
+    for (round, k) in K.into_iter().enumerate() {
         let at = round % 16;
         if round >= 16 {
             let (w1, w14) = (words[(at + 1) % 16], words[(at + 14) % 16]);
@@ -108,7 +108,7 @@ fn compress(state: &mut [__m512i; 8], mut words: [__m512i; 16]) {
             _mm512_ror_epi32::<25>(e),
         );
         let choice = _mm512_ternarylogic_epi32::<0xca>(e, f, g);
-        let word = _mm512_add_epi32(words[at], _mm512_set1_epi32(K[round] as i32));
+        let word = _mm512_add_epi32(words[at], _mm512_set1_epi32(k as i32));
         let one = _mm512_add_epi32(_mm512_add_epi32(h, sigma1), _mm512_add_epi32(choice, word));
         let sigma0 = _mm512_ternarylogic_epi32::<0x96>(
             _mm512_ror_epi32::<2>(a),

@@ -1,6 +1,7 @@
 //! Decides whether blocks are read as Core's deserialiser reads them.
 
 use super::*;
+use crate::sha256d;
 use crate::testing::{block, block_bytes, coinbase, input, spend};
 
 /// What is wrong with a block whose one transaction is these bytes.
