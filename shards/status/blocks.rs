@@ -52,7 +52,7 @@ impl Draft {
         for c in self.text.chars() {
             match (c, &fated) {
                 (WORLD, Ok(fated)) => {
-                    let tip = if self.block.is_none() { "the tip's, " } else { "" };
+                    let tip = if self.block.is_none() { "the tip, " } else { "" };
                     let _ = write!(page, "Coins as in the world of {tip}block {}.", thousands(fated.height.into()));
                 }
                 (WORLD, Err(why)) => {

@@ -125,7 +125,7 @@ fn each_output_says_what_became_of_it() {
     let page = draft.clone().page(&format!("135010 {}\nu - 135002\n- u", hash(2)));
     let link = "spent in <a href=/admin/block/135002>135002</a>";
     assert_eq!(cells(&page), ["<b>unspent</b>", "never a coin", link, "spent", "<b>unspent</b>"]);
-    assert!(page.contains("in the world of the tip's, block 135,010."), "{page}");
+    assert!(page.contains("in the world of the tip, block 135,010."), "{page}");
     for (answer, told) in [
         ("error: no <world>", "not shown: no &lt;world&gt;."),
         (&format!("134999 {}\nu u u\nu u", hash(2)), "not shown: the chain is checked up to block 134,999 so far."),
