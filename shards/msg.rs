@@ -95,6 +95,9 @@ pub struct ScriptFailure {
     pub error: ScriptError,
 }
 
+/// Bytes of an output's script: of those that pay to a key or to the hash of a script.
+const SCRIPT_USUAL: usize = 25;
+
 /// Coins that inputs take, packed: two allocations a message, not one a coin.
 #[derive(Debug, Default)]
 pub struct Coins {
@@ -102,6 +105,13 @@ pub struct Coins {
     pub rows: Vec<CoinRow>,
     /// Their scripts.
     pub scripts: Vec<u8>,
+}
+
+impl Coins {
+    /// None yet, with room for so many of usual size.
+    pub fn with_room(rows: usize) -> Coins {
+        Coins { rows: Vec::with_capacity(rows), scripts: Vec::with_capacity(rows * SCRIPT_USUAL) }
+    }
 }
 
 /// One taken coin.

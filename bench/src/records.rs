@@ -92,7 +92,7 @@ struct Entry {
     size: u32,
     height: u32,
     header: [u8; 80],
-    /// That of the message that carries the block, once it was sent.
+    /// That of the message that carries the block, once it was asked for.
     checksum: OnceLock<[u8; 4]>,
 }
 
@@ -220,16 +220,25 @@ impl Chain {
         Ok(Some(bytes))
     }
 
+    /// Makes the checksum of the message that carries a block, so that sending it takes no more than that; the block's bytes.
+    pub fn prepare(&self, hash: &Hash) -> io::Result<Option<u64>> {
+        let Some(entry) = self.entries.get(hash) else { return Ok(None) };
+        self.checksum(hash, entry)?;
+        Ok(Some(entry.size.into()))
+    }
+
+    fn checksum(&self, hash: &Hash, entry: &Entry) -> io::Result<[u8; 4]> {
+        if let Some(known) = entry.checksum.get() {
+            return Ok(*known);
+        }
+        let block = self.block(hash)?.expect("it is one of these");
+        Ok(*entry.checksum.get_or_init(|| p2p::checksum(&block)))
+    }
+
     /// Sends the message that carries a block, from a file without a copy of ours; the block's bytes.
     pub fn send(&self, hash: &Hash, mut socket: &TcpStream) -> io::Result<Option<u64>> {
         let Some(entry) = self.entries.get(hash) else { return Ok(None) };
-        let checksum = match entry.checksum.get() {
-            Some(known) => *known,
-            None => {
-                let block = self.block(hash)?.expect("it is one of these");
-                *entry.checksum.get_or_init(|| p2p::checksum(&block))
-            }
-        };
+        let checksum = self.checksum(hash, entry)?;
         socket.write_all(&p2p::frame_header_of(self.magic, "block", entry.size, checksum))?;
         let (mut at, end) = (entry.at, entry.at + u64::from(entry.size));
         match &self.source {

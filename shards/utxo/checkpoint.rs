@@ -17,6 +17,8 @@ use ledger::checkpoint::{Head, Writer, superfluous};
 const PATIENCE_MS: u64 = 60_000;
 /// Chunks that make a piece of a file.
 const CHUNKS: usize = 4;
+/// What a file costs beside its bytes, in bytes: a name, two syncs, and another's removal.
+const FILE_COST: i64 = 128 << 10;
 
 /// How checkpoints are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,6 +109,7 @@ impl Checkpoints {
             return;
         }
         worlds.freeze(index);
+        self.credit -= FILE_COST;
         let (height, block) = root;
         self.writing = Some(Writing {
             index,

@@ -14,7 +14,7 @@ use consensus::script::uncompressed;
 use consensus::{BlockHash, CoinView, OutPoint};
 use ledger::survey::{Aim, Part};
 use ledger::worlds::Grown;
-use ledger::{WorldId, Worlds};
+use ledger::{PARTITIONS, WorldId, Worlds};
 use std::sync::Arc;
 
 /// One side's.
@@ -86,7 +86,10 @@ impl Holding {
     }
 
     fn grow(&mut self, job: &Arc<Job>, work: &Work, cx: &mut Cx) {
-        let mut found: Vec<Coins> = job.parts.iter().map(|_| Coins::default()).collect();
+        // About as many as fall to these partitions, with scripts of usual size.
+        let room =
+            job.body.block.inputs.len() * self.worlds.base_lens().count() / (PARTITIONS * job.parts.len().max(1));
+        let mut found: Vec<Coins> = job.parts.iter().map(|_| Coins::with_room(room + room / 8)).collect();
         let (mut taken, mut missing) = (0, 0);
         let grown = self.worlds.grow(job.world, job.parent, job.height, &job.body, |input, coin| {
             taken += 1;

@@ -71,6 +71,9 @@ struct Sync {
     spent: Option<Spent>,
     /// Of the signatures, how many lanes proved, and how many went back to libsecp256k1 or with a script that did.
     lanes: Option<[f64; 2]>,
+    /// Goes once all rounds are over: ext4 without a journal looks at all that was deleted in the last minutes, by anybody, for each
+    /// file that is made.
+    _folder: Folder,
 }
 
 fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usize, scripts: Scripts) -> Sync {
@@ -101,8 +104,8 @@ fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usiz
     let side = Side::start(bitcoind, folder, &how);
     side.wait(load.height, "a start on all that");
     let again = begun.elapsed().as_secs_f64();
-    side.stop();
-    Sync { seconds, cpu, peak, written, unsynced, start, stop, again, spent, lanes }
+    let _folder = side.stop();
+    Sync { seconds, cpu, peak, written, unsynced, start, stop, again, spent, lanes, _folder }
 }
 
 /// Measures, and gives the table.
@@ -139,7 +142,7 @@ pub fn run(args: &IbdArgs) -> io::Result<Table> {
             if scripts != Scripts::Skip {
                 shares(&what, &load, &limits, &ours, &theirs, &mut table);
             }
-            let spent: Vec<Spent> = ours.into_iter().filter_map(|sync| sync.spent).collect();
+            let spent: Vec<Spent> = ours.iter_mut().filter_map(|sync| sync.spent.take()).collect();
             table.grid(spent::grid(format!("{what}: where the time went"), &spent, &load));
         }
     }

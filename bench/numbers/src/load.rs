@@ -66,12 +66,13 @@ impl Load {
         })
     }
 
-    /// Opens it, and reads it once, so that it lies in the page cache; its blocks' bytes in all.
+    /// Opens it, and reads it once, so that it lies in the page cache and whoever serves it does nothing else; its blocks' bytes in
+    /// all.
     pub fn open(&self) -> io::Result<(Arc<Chain>, u64)> {
         let chain = Chain::open(&self.path)?;
         let (mut bytes, mut teller) = (0, Teller::new("read the chain"));
         for (done, hash) in (0..).zip(chain.best()) {
-            bytes += chain.block(hash)?.map_or(0, |block| block.len() as u64);
+            bytes += chain.prepare(hash)?.expect("one of its own");
             teller.say(done, self.height.into(), "blocks");
         }
         Ok((Arc::new(chain), bytes))

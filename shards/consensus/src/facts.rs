@@ -125,8 +125,8 @@ pub(crate) struct Witnesses {
 
 impl Witnesses {
     /// Hashes on, about so many bytes; whether the block's facts have the verdict.
-    pub(crate) fn go_on(&mut self, block: &mut Block, slice: usize) -> bool {
-        let (first, mut left, mut batch) = (self.next, slice, Batch::default());
+    pub(crate) fn go_on(&mut self, block: &mut Block, batch: &mut Batch, slice: usize) -> bool {
+        let (first, mut left) = (self.next, slice);
         while left > 0
             && let Some(tx) = block.txs.get(self.next)
         {

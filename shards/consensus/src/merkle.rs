@@ -1,8 +1,6 @@
 //! Decides merkle roots, and whether a list of leaves repeats itself in the way that leaves the
 //! root unchanged (CVE-2012-2459). Never knows what the leaves are.
 
-use bitcoin_hashes::sha256d;
-
 /// The merkle root of `leaves` (zero for none), and whether two nodes that are hashed together are
 /// equal. An odd node is paired with itself, so [.., 5, 6] and [.., 5, 6, 5, 6] may share a root;
 /// the second list is the mutated one. Core `ComputeMerkleRoot`.
@@ -17,7 +15,7 @@ pub fn root(leaves: &[[u8; 32]]) -> ([u8; 32], bool) {
             level.push(last);
         }
         above.resize(level.len() / 2, [0; 32]);
-        sha256d::Hash::hash_64_many(&mut above, level.as_flattened().as_chunks::<64>().0);
+        hashes::pairs(level.as_flattened().as_chunks().0, &mut above);
         std::mem::swap(&mut level, &mut above);
     }
     (level.first().copied().unwrap_or_default(), mutated)

@@ -16,6 +16,8 @@ pub struct Parsing {
     left: usize,
     /// Transactions are read, and this is left.
     witnesses: Option<Witnesses>,
+    /// For hashes of either.
+    batch: Batch,
 }
 
 impl Parsing {
@@ -27,7 +29,8 @@ impl Parsing {
         }
         let header = Header::parse(reader.take(Header::LEN)?.try_into().expect("80 bytes"));
         let left = reader.count(TX_MIN)? as usize;
-        let (at, expected) = (reader.at, left.min(bytes.len() / TX_USUAL_MIN));
+        let (at, expected, mut batch) = (reader.at, left.min(bytes.len() / TX_USUAL_MIN), Batch::default());
+        batch.reserve(expected, bytes.len());
         let block = Block {
             bytes,
             header,
@@ -37,13 +40,13 @@ impl Parsing {
             outputs: Vec::with_capacity(2 * expected),
             facts: Facts::default(),
         };
-        Ok(Parsing { block, at, left, witnesses: None })
+        Ok(Parsing { block, at, left, witnesses: None, batch })
     }
 
     /// Reads on, about as far as so many bytes; whether all is read. MUST NOT be called again then.
     pub fn go_on(&mut self, slice: usize) -> Result<bool, Malformed> {
         match &mut self.witnesses {
-            Some(witnesses) => return Ok(witnesses.go_on(&mut self.block, slice)),
+            Some(witnesses) => return Ok(witnesses.go_on(&mut self.block, &mut self.batch, slice)),
             None => self.read_txs(slice)?,
         }
         if self.left > 0 {
@@ -65,12 +68,12 @@ impl Parsing {
         };
         let mut reader = Reader { bytes: &block.bytes, at: self.at };
         let end = self.at.saturating_add(slice);
-        let (first, mut batch) = (lists.txs.len(), Batch::default());
+        let first = lists.txs.len();
         while self.left > 0 && reader.at < end {
-            batch.push(&lists.read_tx(&mut reader)?);
+            self.batch.push(&lists.read_tx(&mut reader)?);
             self.left -= 1;
         }
-        for (tx, hash) in lists.txs[first..].iter_mut().zip(batch.hashes()) {
+        for (tx, hash) in lists.txs[first..].iter_mut().zip(self.batch.hashes()) {
             tx.txid = Txid(hash);
         }
         self.at = reader.at;

@@ -52,6 +52,7 @@ impl<'a> Reader<'a> {
 
     /// A CompactSize that counts things of at least `each` bytes: in its shortest form, as Core's
     /// `ReadCompactSize` demands, and no more than the bytes left can hold.
+    #[inline]
     pub fn count(&mut self, each: usize) -> Result<u32, Malformed> {
         let start = self.at;
         let (count, least) = match self.u8()? {
@@ -64,7 +65,8 @@ impl<'a> Reader<'a> {
             return Err(Malformed { at: start, what: "non-canonical CompactSize" });
         }
         match u32::try_from(count) {
-            Ok(count) if count as usize <= self.left() / each => Ok(count),
+            // No division: that takes longer than all else here.
+            Ok(count) if u64::from(count) * each as u64 <= self.left() as u64 => Ok(count),
             _ => Err(Malformed { at: start, what: "count larger than the bytes left" }),
         }
     }

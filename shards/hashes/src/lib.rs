@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! push    parts → a copy, padded to blocks of 64 bytes (FIPS 180-4, 5.1.1)
-//! hashes  sorted by blocks, sixteen at a time: block by block, then the digests once more, without leaving the registers
+//! hashes  the longest first: a block of each of sixteen; what has ended makes room for the next; the digests once more
 //! ```
 
 #![warn(missing_docs)]
@@ -13,6 +13,7 @@
 mod zmm;
 
 use bitcoin_hashes::{HashEngine as _, sha256d};
+use std::cmp::Reverse;
 
 /// Bytes of a block of SHA-256.
 const BLOCK: usize = 64;
@@ -20,10 +21,10 @@ const BLOCK: usize = 64;
 const LANES: usize = 16;
 /// With fewer left over, lanes take longer than one after the other does.
 const LANES_MIN: usize = 4;
-/// A message of more blocks is hashed alone: others would wait for it.
-const BLOCKS_MAX: usize = 64;
+/// A message of more blocks is hashed alone: lanes would be empty long before it ends.
+const BLOCKS_MAX: usize = COPIED_MAX / BLOCK / LANES;
 /// What is copied is hashed once it comes to so many bytes: it stays near the core.
-const COPIED_MAX: usize = 64 << 10;
+const COPIED_MAX: usize = 128 << 10;
 
 /// Messages that are hashed together, and what came of those so far.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub struct Batch {
 }
 
 /// A message that was copied.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Job {
     /// Where it begins, and how long it is with its padding, in blocks.
     start: u32,
@@ -54,6 +55,15 @@ impl Default for Batch {
 }
 
 impl Batch {
+    /// Makes room for so many messages of so many bytes in all.
+    pub fn reserve(&mut self, messages: usize, bytes: usize) {
+        if self.lanes {
+            self.copied.reserve(bytes.min(COPIED_MAX) + BLOCKS_MAX * BLOCK);
+            self.jobs.reserve(messages);
+        }
+        self.hashes.reserve(messages);
+    }
+
     /// Adds a message: the parts put end to end.
     pub fn push(&mut self, parts: &[&[u8]]) {
         let len: usize = parts.iter().map(|part| part.len()).sum();
@@ -84,26 +94,32 @@ impl Batch {
 
     fn run(&mut self) {
         let Batch { copied, jobs, hashes, .. } = self;
-        jobs.sort_unstable_by_key(|job| job.blocks);
-        for jobs in jobs.chunks(LANES) {
-            if jobs.len() < LANES_MIN {
-                for job in jobs {
-                    let start = job.start as usize * BLOCK;
-                    let hash = sha256d::hash(&copied[start..start + job.len as usize]);
-                    hashes[job.number as usize] = hash.to_byte_array();
-                }
-                continue;
+        if jobs.len() < LANES_MIN {
+            for job in &*jobs {
+                let start = job.start as usize * BLOCK;
+                let hash = sha256d::hash(&copied[start..start + job.len as usize]);
+                hashes[job.number as usize] = hash.to_byte_array();
             }
-            // Lanes that nobody needs do what the last one does.
-            let lane = |lane: usize| jobs[lane.min(jobs.len() - 1)];
-            let (starts, blocks) = (std::array::from_fn(|l| lane(l).start), std::array::from_fn(|l| lane(l).blocks));
-            for (job, hash) in jobs.iter().zip(zmm::sha256d(copied, &starts, &blocks)) {
-                hashes[job.number as usize] = hash;
-            }
+        } else {
+            jobs.sort_unstable_by_key(|job| Reverse(job.blocks));
+            zmm::sha256d(copied, jobs, hashes);
         }
         jobs.clear();
         copied.clear();
     }
+}
+
+/// The double hash of each pair of hashes: a level of a merkle tree out of the one below it. As many as there are pairs.
+pub fn pairs(pairs: &[[u8; BLOCK]], hashes: &mut [[u8; 32]]) {
+    assert!(pairs.len() == hashes.len(), "each has its place");
+    // What is left over after sixteen at a time goes with them, unless there is little of it.
+    let lanes = if pairs.len() % LANES < LANES_MIN { pairs.len() / LANES * LANES } else { pairs.len() };
+    let (many, few) = pairs.split_at(if zmm::is_there() { lanes } else { 0 });
+    let (of_many, of_few) = hashes.split_at_mut(many.len());
+    if !many.is_empty() {
+        zmm::pairs(many, of_many);
+    }
+    sha256d::Hash::hash_64_many(of_few, few);
 }
 
 #[cfg(test)]

@@ -51,6 +51,17 @@ fn every_length_in_every_company() {
     all_kinds().into_iter().for_each(|batch| check(batch, &mixed));
 }
 
+#[test]
+fn every_number_of_pairs() {
+    for count in 0..100 {
+        let pairs: Vec<[u8; 64]> = (0..count).map(|number| *message(number, 64).first_chunk().unwrap()).collect();
+        let mut found = vec![[0; 32]; count];
+        super::pairs(&pairs, &mut found);
+        let wanted: Vec<[u8; 32]> = pairs.iter().map(|pair| sha256d::hash(pair).to_byte_array()).collect();
+        assert_eq!(found, wanted, "{count}");
+    }
+}
+
 /// The only transaction of the genesis block, from its own bytes: what Bitcoin calls it is known.
 #[test]
 fn one_that_everybody_knows() {

@@ -1,12 +1,15 @@
 //! Sixteen messages in step in the 32-bit lanes of AVX-512 (FIPS 180-4, 6.2). Decides nothing about messages.
 
-use crate::{BLOCK, LANES};
+use crate::{BLOCK, Job, LANES};
 use std::arch::x86_64::*;
 
 /// Whether this processor has what is used below: AVX-512 with bytes.
 pub fn is_there() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
 }
+
+/// The bit behind a message.
+const END: i32 = 0x8000_0000_u32 as i32;
 
 /// FIPS 180-4, 5.3.3: fractions of the square roots of the first eight primes.
 const START: [u32; 8] =
@@ -24,101 +27,217 @@ const K: [u32; 64] = [
     0xc67178f2,
 ];
 
-/// The double hash of each of sixteen padded messages, which begin at these blocks of `bytes` and have so many. Where lanes are.
+/// The double hash of each message, into its number's place. The longest come first, so that lanes end together. Where lanes are.
 #[allow(unsafe_code)]
-pub fn sha256d(bytes: &[u8], starts: &[u32; LANES], blocks: &[u32; LANES]) -> [[u8; 32]; LANES] {
+pub fn sha256d(bytes: &[u8], jobs: &[Job], hashes: &mut [[u8; 32]]) {
     assert!(is_there());
-    let end = starts.iter().zip(blocks).map(|(start, blocks)| (start + blocks) as usize * BLOCK).max();
-    assert!(end.is_some_and(|end| end <= bytes.len()) && bytes.len() <= i32::MAX as usize);
-    // SAFETY: the processor has these instructions, and every message lies within `bytes`; both were just seen.
-    unsafe { hash(bytes, starts, blocks) }
+    // SAFETY: the processor has these instructions, as was just seen.
+    unsafe { each(bytes.as_chunks().0, jobs, hashes) }
 }
 
-/// MUST only be called where every message lies within `bytes`, which are fewer than 2^31.
+/// The double hash of each pair of hashes. Where lanes are.
 #[allow(unsafe_code)]
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn hash(bytes: &[u8], starts: &[u32; LANES], blocks: &[u32; LANES]) -> [[u8; 32]; LANES] {
-    let mut state = START.map(|word| _mm512_set1_epi32(word as i32));
-    let mut done = state;
-    // Within each lane the last byte first.
-    let order = _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3));
-    let most = *blocks.iter().max().expect("sixteen");
-    for block in 0..most {
-        // A message that has ended repeats its last block; nobody looks at it any more.
-        let from: [u32; LANES] = std::array::from_fn(|l| (starts[l] + block.min(blocks[l] - 1)) * BLOCK as u32);
-        // SAFETY: both are 64 bytes, and loads may lie anywhere.
-        let from = unsafe { _mm512_loadu_si512(from.as_ptr().cast()) };
-        let mut words = [_mm512_setzero_si512(); 16];
-        for (number, word) in words.iter_mut().enumerate() {
-            let offsets = _mm512_add_epi32(from, _mm512_set1_epi32(4 * number as i32));
-            // SAFETY: four bytes at each offset lie within a block of a message, and that within `bytes`, as the caller says.
-            let read = unsafe { _mm512_i32gather_epi32::<1>(offsets, bytes.as_ptr().cast()) };
-            *word = _mm512_shuffle_epi8(read, order);
-        }
-        compress(&mut state, words);
-        let ends: [bool; LANES] = std::array::from_fn(|l| blocks[l] == block + 1);
-        let mask = ends.iter().rev().fold(0, |mask, ends| mask << 1 | u16::from(*ends));
-        for (done, state) in done.iter_mut().zip(state) {
-            *done = _mm512_mask_mov_epi32(*done, mask, state);
-        }
-    }
-    // The digests are one block each: 32 bytes, a bit, and the length, 256 bits.
-    let mut words = [_mm512_setzero_si512(); 16];
-    words[..8].copy_from_slice(&done);
-    words[8] = _mm512_set1_epi32(0x8000_0000_u32 as i32);
-    words[15] = _mm512_set1_epi32(256);
-    let mut state = START.map(|word| _mm512_set1_epi32(word as i32));
-    compress(&mut state, words);
-    let mut hashes = [[0; 32]; LANES];
-    for (number, word) in state.into_iter().enumerate() {
-        let mut lanes = [0_u32; LANES];
-        // SAFETY: both are 64 bytes, and stores may lie anywhere.
-        unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), word) };
-        for (hash, lane) in hashes.iter_mut().zip(lanes) {
-            hash[4 * number..][..4].copy_from_slice(&lane.to_be_bytes());
-        }
-    }
-    hashes
+pub fn pairs(pairs: &[[u8; BLOCK]], hashes: &mut [[u8; 32]]) {
+    assert!(is_there());
+    // SAFETY: the processor has these instructions, as was just seen.
+    unsafe { of_pairs(pairs, hashes) }
 }
 
-/// FIPS 180-4, 6.2.2, in each lane. The bits of 0x96 say a ⊕ b ⊕ c, of 0xca a ? b : c, of 0xe8 what most of a, b, c say.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn compress(state: &mut [__m512i; 8], mut words: [__m512i; 16]) {
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for (round, k) in K.into_iter().enumerate() {
-        let at = round % 16;
-        if round >= 16 {
-            let (w1, w14) = (words[(at + 1) % 16], words[(at + 14) % 16]);
-            let sigma0 = _mm512_ternarylogic_epi32::<0x96>(
-                _mm512_ror_epi32::<7>(w1),
-                _mm512_ror_epi32::<18>(w1),
-                _mm512_srli_epi32::<3>(w1),
-            );
-            let sigma1 = _mm512_ternarylogic_epi32::<0x96>(
-                _mm512_ror_epi32::<17>(w14),
-                _mm512_ror_epi32::<19>(w14),
-                _mm512_srli_epi32::<10>(w14),
-            );
-            let sum = _mm512_add_epi32(words[at], words[(at + 9) % 16]);
-            words[at] = _mm512_add_epi32(sum, _mm512_add_epi32(sigma0, sigma1));
+fn each(blocks: &[[u8; BLOCK]], jobs: &[Job], hashes: &mut [[u8; 32]]) {
+    let mut waiting = jobs.iter().copied();
+    // A lane without a message goes over the first block again and again.
+    let mut lanes: [Job; LANES] = std::array::from_fn(|_| waiting.next().unwrap_or_default());
+    let mut state = start();
+    while lanes.iter().any(|lane| lane.blocks > 0) {
+        let mut next = [&blocks[0]; LANES];
+        for (block, lane) in next.iter_mut().zip(&lanes) {
+            *block = &blocks[lane.start as usize];
         }
-        let sigma1 = _mm512_ternarylogic_epi32::<0x96>(
-            _mm512_ror_epi32::<6>(e),
-            _mm512_ror_epi32::<11>(e),
-            _mm512_ror_epi32::<25>(e),
-        );
-        let choice = _mm512_ternarylogic_epi32::<0xca>(e, f, g);
-        let word = _mm512_add_epi32(words[at], _mm512_set1_epi32(k as i32));
-        let one = _mm512_add_epi32(_mm512_add_epi32(h, sigma1), _mm512_add_epi32(choice, word));
-        let sigma0 = _mm512_ternarylogic_epi32::<0x96>(
-            _mm512_ror_epi32::<2>(a),
-            _mm512_ror_epi32::<13>(a),
-            _mm512_ror_epi32::<22>(a),
-        );
-        let two = _mm512_add_epi32(sigma0, _mm512_ternarylogic_epi32::<0xe8>(a, b, c));
-        (h, g, f, e, d, c, b, a) = (g, f, e, _mm512_add_epi32(d, one), c, b, a, _mm512_add_epi32(one, two));
+        compress(&mut state, words(next));
+        let mut ended = 0_u16;
+        for (number, lane) in lanes.iter_mut().enumerate().filter(|(_, lane)| lane.blocks > 0) {
+            (lane.start, lane.blocks) = (lane.start + 1, lane.blocks - 1);
+            ended |= u16::from(lane.blocks == 0) << number;
+        }
+        if ended == 0 {
+            continue;
+        }
+        let digests = digests(state);
+        for (number, lane) in lanes.iter_mut().enumerate().filter(|(number, _)| ended >> number & 1 == 1) {
+            hashes[lane.number as usize] = digests[number];
+            *lane = waiting.next().unwrap_or_default();
+        }
+        for (word, start) in state.iter_mut().zip(start()) {
+            *word = _mm512_mask_mov_epi32(*word, ended, start);
+        }
     }
-    for (sum, word) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-        *sum = _mm512_add_epi32(*sum, word);
+    for jobs in jobs.chunks(LANES) {
+        let mut once = [[0; 32]; LANES];
+        for (hash, job) in once.iter_mut().zip(jobs) {
+            *hash = hashes[job.number as usize];
+        }
+        for (job, hash) in jobs.iter().zip(again(&once)) {
+            hashes[job.number as usize] = hash;
+        }
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn of_pairs(pairs: &[[u8; BLOCK]], hashes: &mut [[u8; 32]]) {
+    let mut padding = [_mm512_setzero_si512(); 16];
+    (padding[0], padding[15]) = (_mm512_set1_epi32(END), _mm512_set1_epi32(8 * BLOCK as i32));
+    for (pairs, hashes) in pairs.chunks(LANES).zip(hashes.chunks_mut(LANES)) {
+        let mut state = start();
+        compress(&mut state, words(std::array::from_fn(|lane| &pairs[lane.min(pairs.len() - 1)])));
+        compress(&mut state, padding);
+        hashes.copy_from_slice(&again(&digests(state))[..hashes.len()]);
+    }
+}
+
+/// The hash of each hash.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn again(hashes: &[[u8; 32]; LANES]) -> [[u8; 32]; LANES] {
+    let mut padding = [0; BLOCK];
+    padding[32] = 0x80;
+    padding[BLOCK - 8..].copy_from_slice(&256_u64.to_be_bytes());
+    let mut blocks = [padding; LANES];
+    for (block, hash) in blocks.iter_mut().zip(hashes) {
+        block[..32].copy_from_slice(hash);
+    }
+    let mut state = start();
+    compress(&mut state, words(blocks.each_ref()));
+    digests(state)
+}
+
+#[target_feature(enable = "avx512f")]
+fn start() -> [__m512i; 8] {
+    let mut state = [_mm512_setzero_si512(); 8];
+    for (lanes, word) in state.iter_mut().zip(START) {
+        *lanes = _mm512_set1_epi32(word as i32);
+    }
+    state
+}
+
+/// Word by word what lane by lane lies in blocks.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn words(blocks: [&[u8; BLOCK]; LANES]) -> [__m512i; 16] {
+    let mut rows = [_mm512_setzero_si512(); 16];
+    for (row, block) in rows.iter_mut().zip(blocks) {
+        *row = turned(load(block));
+    }
+    transposed(rows)
+}
+
+/// Lane by lane what lies word by word in a state.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn digests(state: [__m512i; 8]) -> [[u8; 32]; LANES] {
+    let mut rows = [_mm512_setzero_si512(); 16];
+    rows[..8].copy_from_slice(&state);
+    let mut digests = [[0; 32]; LANES];
+    for (digest, row) in digests.iter_mut().zip(transposed(rows)) {
+        store(_mm512_castsi512_si256(turned(row)), digest);
+    }
+    digests
+}
+
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
+fn load(bytes: &[u8; BLOCK]) -> __m512i {
+    // SAFETY: both are 64 bytes, and loads may lie anywhere.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
+fn store(half: __m256i, bytes: &mut [u8; 32]) {
+    // SAFETY: both are 32 bytes, and stores may lie anywhere.
+    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), half) };
+}
+
+/// The bytes of each word in the other order.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn turned(row: __m512i) -> __m512i {
+    _mm512_shuffle_epi8(row, _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3)))
+}
+
+/// Rows to columns: words, pairs of them, and then quarters of registers change places.
+#[target_feature(enable = "avx512f")]
+fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
+    let mut out = rows;
+    for [a, b, c, d] in out.as_chunks_mut::<4>().0 {
+        let (low, high) = (_mm512_unpacklo_epi32(*a, *b), _mm512_unpackhi_epi32(*a, *b));
+        let (low2, high2) = (_mm512_unpacklo_epi32(*c, *d), _mm512_unpackhi_epi32(*c, *d));
+        (*a, *b) = (_mm512_unpacklo_epi64(low, low2), _mm512_unpackhi_epi64(low, low2));
+        (*c, *d) = (_mm512_unpacklo_epi64(high, high2), _mm512_unpackhi_epi64(high, high2));
+    }
+    for at in 0..4 {
+        let [a, b, c, d] = [out[at], out[at + 4], out[at + 8], out[at + 12]];
+        let (even, odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
+        let (even2, odd2) = (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
+        out[at] = _mm512_shuffle_i32x4::<0x88>(even, even2);
+        out[at + 4] = _mm512_shuffle_i32x4::<0x88>(odd, odd2);
+        out[at + 8] = _mm512_shuffle_i32x4::<0xdd>(even, even2);
+        out[at + 12] = _mm512_shuffle_i32x4::<0xdd>(odd, odd2);
+    }
+    out
+}
+
+/// FIPS 180-4, 6.2.2, in each lane. Rounds are spelled out, so that words and letters stay in registers.
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+fn compress(state: &mut [__m512i; 8], mut words: [__m512i; 16]) {
+    let mut letters = *state;
+    macro_rules! rounds {
+        ($constants:expr, $($at:literal)*) => { $(
+            let word = _mm512_add_epi32(words[$at], _mm512_set1_epi32($constants[$at] as i32));
+            round(&mut letters, $at, word);
+        )* };
+    }
+    macro_rules! next_words {
+        ($($at:literal)*) => { $( words[$at] = next_word(&words, $at); )* };
+    }
+    for (number, constants) in K.as_chunks::<16>().0.iter().enumerate() {
+        if number > 0 {
+            next_words!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        }
+        rounds!(constants, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    }
+    for (sum, letter) in state.iter_mut().zip(letters) {
+        *sum = _mm512_add_epi32(*sum, letter);
+    }
+}
+
+/// The word sixteen rounds on from the one at a place, which it takes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn next_word(words: &[__m512i; 16], at: usize) -> __m512i {
+    let (w0, w1, w9, w14) = (words[at], words[(at + 1) % 16], words[(at + 9) % 16], words[(at + 14) % 16]);
+    let sigma0 = xor(_mm512_ror_epi32::<7>(w1), _mm512_ror_epi32::<18>(w1), _mm512_srli_epi32::<3>(w1));
+    let sigma1 = xor(_mm512_ror_epi32::<17>(w14), _mm512_ror_epi32::<19>(w14), _mm512_srli_epi32::<10>(w14));
+    _mm512_add_epi32(_mm512_add_epi32(w0, w9), _mm512_add_epi32(sigma0, sigma1))
+}
+
+/// Letters stay where they are, and are called by the next name after each round. The bits of 0xca say a ? b : c, of 0xe8 what most of
+/// a, b, c say.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn round(letters: &mut [__m512i; 8], at: usize, word: __m512i) {
+    // Where the letter is that so many names stand before.
+    let place = |name: usize| (8 - at % 8 + name) % 8;
+    let (a, b, c) = (letters[place(0)], letters[place(1)], letters[place(2)]);
+    let (e, f, g, h) = (letters[place(4)], letters[place(5)], letters[place(6)], letters[place(7)]);
+    let sigma1 = xor(_mm512_ror_epi32::<6>(e), _mm512_ror_epi32::<11>(e), _mm512_ror_epi32::<25>(e));
+    let choice = _mm512_ternarylogic_epi32::<0xca>(e, f, g);
+    let one = _mm512_add_epi32(_mm512_add_epi32(h, word), _mm512_add_epi32(sigma1, choice));
+    let sigma0 = xor(_mm512_ror_epi32::<2>(a), _mm512_ror_epi32::<13>(a), _mm512_ror_epi32::<22>(a));
+    let two = _mm512_add_epi32(sigma0, _mm512_ternarylogic_epi32::<0xe8>(a, b, c));
+    letters[place(3)] = _mm512_add_epi32(letters[place(3)], one);
+    letters[place(7)] = _mm512_add_epi32(one, two);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn xor(a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+    _mm512_ternarylogic_epi32::<0x96>(a, b, c)
 }
