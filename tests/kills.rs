@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 const SEED: u64 = 71;
 /// The shortest horizon there is, and checkpoints as soon as there is anything new to write down.
-const OFTEN: [&str; 6] = ["--horizon", "16", "--checkpoint-interval", "5", "--checkpoint-gap", "20"];
+const OFTEN: [&str; 8] =
+    ["--horizon", "16", "--checkpoint-interval", "5", "--checkpoint-gap", "20", "--checkpoint-bandwidth", "1G"];
 /// A moment that does not come within this time is now.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What a recovery must not say: only whole files and whole records were left behind.
