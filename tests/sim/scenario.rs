@@ -76,7 +76,7 @@ impl Options {
             // So short that worlds fold while others above them still grow.
             horizon: if short { 16 + rng.below(30) as u32 } else { HORIZON_BLOCKS },
             checkpoints: (!one_in(rng, 3))
-                .then(|| (1 << (14 + rng.below(16)), 1 + rng.below(40) as u32, rng.below(80) as u32)),
+                .then(|| (1 << (20 + rng.below(16)), 1 + rng.below(40) as u32, rng.below(80) as u32)),
             pruning: None,
             snapshot: None,
             lives: rng.below(if many { 6 } else { 3 }),
@@ -97,7 +97,7 @@ impl Options {
     /// peer tells of a branch that leaves below it.
     fn prune(&mut self, rng: &mut Rng) {
         self.pruning = Some((1 << rng.below(17), 10 + rng.below(30) as u32));
-        self.checkpoints = Some((1 << (22 + rng.below(6)), 1 + rng.below(20) as u32, rng.below(30) as u32));
+        self.checkpoints = Some((1 << (28 + rng.below(6)), 1 + rng.below(20) as u32, rng.below(30) as u32));
         self.horizon = 16 + rng.below(20) as u32;
         self.by_hand &= !self.deep;
     }
