@@ -30,7 +30,7 @@ impl Parsing {
         let header = Header::parse(reader.take(Header::LEN)?.try_into().expect("80 bytes"));
         let left = reader.count(TX_MIN)? as usize;
         let (at, expected, mut batch) = (reader.at, left.min(bytes.len() / TX_USUAL_MIN), Batch::default());
-        batch.reserve(expected, bytes.len());
+        batch.reserve(bytes.len());
         let block = Block {
             bytes,
             header,

@@ -55,13 +55,11 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Makes room for so many messages of so many bytes in all.
-    pub fn reserve(&mut self, messages: usize, bytes: usize) {
+    /// Makes room for the copies of messages of so many bytes in all.
+    pub fn reserve(&mut self, bytes: usize) {
         if self.lanes {
             self.copied.reserve(bytes.min(COPIED_MAX) + BLOCKS_MAX * BLOCK);
-            self.jobs.reserve(messages);
         }
-        self.hashes.reserve(messages);
     }
 
     /// Adds a message: the parts put end to end.
