@@ -34,13 +34,13 @@ mod record;
 
 use arena::Arena;
 use consensus::{CoinView, OutPoint, Txid};
-use index::{GROUP, Place};
+use index::Place;
 use record::{COUNT_AT, Output, Record, Spot, begin, code_of, rewrite};
 use std::ops::Range;
 
 pub use chunk::{CHUNK_BYTES_MAX, Damage, Flaw, Mark};
 pub use index::Seed;
-pub(crate) use index::Table;
+pub(crate) use index::{GROUP, Table};
 pub(crate) use prefetch::prefetch;
 pub use record::Room;
 
@@ -169,6 +169,13 @@ impl Base {
     #[inline]
     pub fn holds(&self, hash: u64, outpoint: &OutPoint) -> bool {
         self.find(hash, outpoint).is_some()
+    }
+
+    /// Whether it has any coin of a group of outputs of that transaction.
+    #[inline]
+    pub fn knows(&self, hash: u64, txid: &Txid) -> bool {
+        let (arena, table) = self.home(hash);
+        table.find(hash, |_, position| is_of(arena.record(position), txid)).is_some()
     }
 
     /// Puts a coin in; whether one of that name was replaced.

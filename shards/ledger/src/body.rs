@@ -1,31 +1,30 @@
 //! A block on its way into the ledger: the parsed bytes and, for each partition of the coins, the
 //! operations that fall to it, in transaction order. Made once, on the core that parses the block.
 
-use crate::base::{Seed, prefetch};
+use crate::base::{GROUP, Seed, prefetch};
 use crate::coins::{PARTITIONS, partition_of};
 use consensus::{Block, OutPoint, is_unspendable};
 use std::ops::Range;
 
-/// What a block does to one coin.
+/// What a block does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deed {
-    /// Input with this index in `block.inputs` takes it.
+    /// Input with this index in `block.inputs` takes a coin.
     Take(u32),
-    /// Transaction with this index in `block.txs` makes it, with the output of this index in `block.outputs`.
+    /// Transaction with this index in `block.txs` makes coins: a group of its outputs, the first of which has this index in
+    /// `block.outputs`.
     Make(u32, u32),
 }
 
-/// One operation of a block on one coin. Its hashes come first: they are computed while the names of coins pass by in
-/// order, and whoever looks coins up asks for memory before it sees a name.
+/// One operation of a block on a coin, or on a group that one transaction makes. Its hash comes first: it is computed while
+/// the names of coins pass by in order, and whoever looks coins up asks for memory before it sees a name.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Op {
-    /// Hash of the group that the coin is in; says the partition.
-    pub group: u64,
-    /// Hash of the coin.
-    pub coin: u64,
+    /// Hash of the group of coins; says the partition.
+    pub hash: u64,
     /// Transaction and [`MAKE`], or offset of the 36 bytes that name the coin.
     from: u32,
-    /// Output, or input.
+    /// First output, or input.
     index: u32,
 }
 
@@ -35,13 +34,7 @@ impl Op {
     /// Its partition.
     #[inline]
     pub fn partition(&self) -> usize {
-        crate::base::partition_of(self.group)
-    }
-
-    #[inline]
-    fn new(seed: &Seed, outpoint: &OutPoint, from: u32, index: u32) -> Op {
-        let (group, coin) = seed.hashes(outpoint);
-        Op { group, coin, from, index }
+        crate::base::partition_of(self.hash)
     }
 
     /// What it does.
@@ -50,7 +43,7 @@ impl Op {
         if self.from & MAKE != 0 { Deed::Make(self.from & !MAKE, self.index) } else { Deed::Take(self.index) }
     }
 
-    /// Asks for what [`Op::outpoint`] reads, and for the output.
+    /// Asks for what [`Op::outpoint`] reads, and for the outputs.
     #[inline]
     pub fn prefetch(&self, block: &Block) {
         match self.deed() {
@@ -72,7 +65,13 @@ impl Op {
         block.bytes.get(start as usize).iter().for_each(|byte| prefetch(*byte));
     }
 
-    /// The name of the coin.
+    /// The outputs of a group that begins with that one.
+    #[inline]
+    pub fn outputs(block: &Block, tx: u32, first: u32) -> Range<u32> {
+        first..block.txs[tx as usize].outputs.1.min(first + GROUP)
+    }
+
+    /// The name of the coin, or of the first of the group.
     #[inline]
     pub fn outpoint(&self, block: &Block) -> OutPoint {
         match self.deed() {
@@ -100,7 +99,7 @@ impl Body {
     /// order, takes of a transaction before its makes (a take before its make is missing). The seed is that of the worlds
     /// that will grow by it.
     pub fn new(block: Block, seed: Seed) -> Body {
-        let mut all = Vec::with_capacity(block.inputs.len() + block.outputs.len());
+        let mut all = Vec::with_capacity(block.inputs.len() + block.txs.len());
         let mut starts = Box::new([0u32; PARTITIONS + 1]);
         for (index, tx) in (0..).zip(&block.txs) {
             // A coinbase takes nothing.
@@ -108,13 +107,14 @@ impl Body {
                 let input = (&block.inputs[input as usize], input);
                 let outpoint = block.outpoint(input.0);
                 starts[partition_of(&outpoint.txid) + 1] += 1;
-                all.push(Op::new(&seed, &outpoint, input.0.prevout, input.1));
+                all.push(Op { hash: seed.group(&outpoint), from: input.0.prevout, index: input.1 });
             }
-            for output in tx.outputs.0..tx.outputs.1 {
-                if !is_unspendable(block.script(block.outputs[output as usize].script)) {
+            for first in (tx.outputs.0..tx.outputs.1).step_by(GROUP as usize) {
+                let spendable = |output| !is_unspendable(block.script(block.outputs[output as usize].script));
+                if Op::outputs(&block, index, first).any(spendable) {
                     starts[partition_of(&tx.txid) + 1] += 1;
-                    let outpoint = OutPoint { txid: tx.txid, vout: output - tx.outputs.0 };
-                    all.push(Op::new(&seed, &outpoint, index | MAKE, output));
+                    let outpoint = OutPoint { txid: tx.txid, vout: first - tx.outputs.0 };
+                    all.push(Op { hash: seed.group(&outpoint), from: index | MAKE, index: first });
                 }
             }
         }
@@ -192,8 +192,7 @@ mod tests {
                     Deed::Take(input) => body.block.outpoint(&body.block.inputs[input as usize]),
                     Deed::Make(tx, _) => OutPoint { txid: txs[tx as usize].txid(), vout: 0 },
                 };
-                assert_eq!((outpoint, op.group), (named, seed.group(&named)));
-                assert_eq!(op.coin, seed.coin(op.group, named.vout));
+                assert_eq!((outpoint, op.hash), (named, seed.group(&named)));
             }
         }
         assert_eq!(body.len(), body.block.bytes.len());

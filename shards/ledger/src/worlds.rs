@@ -1,12 +1,12 @@
 //! Many worlds over one base: the coins of a range of partitions, as seen from every recent block.
 //!
 //! A block grows a new world from its parent's. No world is ever undone: to leave a branch is to
-//! look at another world, and a branch that lost is dropped. What a recent world made or took is a
-//! *version* of that coin; a look-up takes the newest version that lies on its own line of worlds,
-//! and else the base. Beyond the horizon, versions fold into the base.
+//! look at another world, and a branch that lost is dropped. What a recent world made or took of a group of 16 outputs of
+//! one transaction is a *version* of that group; a look-up takes the newest version that speaks of the coin and lies on its
+//! own line of worlds, and else the base. Beyond the horizon, versions fold into the base.
 //!
 //! ```text
-//!   base ── root ── w1 ── w2 ── w3      recent[coin] = [(w1, made), (w3, gone)]
+//!   base ── root ── w1 ── w2 ── w3      recent[group] = [(w1, made the coin), (w3, took it)]
 //!                      └─ w4            seen from w2: the coin; from w3: none; from w4: the coin
 //! ```
 //!
@@ -20,12 +20,12 @@ mod fold;
 mod partition;
 mod versions;
 
-use crate::base::{Base, Room, Seed};
+use crate::base::{Base, GROUP, Room, Seed};
 use crate::body::{Body, Deed, Op};
 use crate::coins::{Coin, PARTITIONS, partition_of};
-use consensus::{CoinView, OutPoint};
+use consensus::{CoinView, OutPoint, is_unspendable};
 use fold::Folding;
-use partition::{GONE, Line, Name, Partition, Version, coin_of, put_made};
+use partition::{Bits, Line, Name, Partition, Version, coin_of, numbers, put_made};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -84,7 +84,7 @@ pub struct Tally {
     pub base_coins: u64,
     /// Bytes of memory of the base.
     pub base_bytes: u64,
-    /// Versions held by recent worlds.
+    /// Versions held by recent worlds: for each, of each transaction it made or spent coins of, and each 16 of its outputs.
     pub versions: u64,
     /// Coins made and taken by worlds that were folded together: they never reached the base.
     pub nursery: u64,
@@ -114,7 +114,16 @@ pub struct Worlds {
 struct Step {
     index: usize,
     deed: Deed,
+    /// The coin, or the first of those that are made.
+    outpoint: OutPoint,
     name: Name,
+}
+
+/// The number of a coin in its group, and its bit.
+#[inline]
+fn bit_of(outpoint: &OutPoint) -> (u32, Bits) {
+    let number = outpoint.vout % GROUP;
+    (number, 1 << number)
 }
 
 impl Worlds {
@@ -183,20 +192,20 @@ impl Worlds {
         for ops in ops.chunks(BATCH) {
             for op in ops {
                 op.prefetch(block);
-                self.partitions[op.partition() - first].prefetch(op.coin);
-                self.base.prefetch(op.group);
+                self.partitions[op.partition() - first].prefetch(op.hash);
+                self.base.prefetch(op.hash);
             }
             for op in ops {
-                self.partitions[op.partition() - first].prefetch_versions(op.coin, &self.versions);
-                self.base.prefetch_record(op.group);
+                self.partitions[op.partition() - first].prefetch_versions(op.hash, &self.versions);
+                self.base.prefetch_record(op.hash);
             }
             batch.extend(ops.iter().map(|op| {
-                let (index, deed) = (op.partition() - first, op.deed());
+                let (index, deed, outpoint) = (op.partition() - first, op.deed(), op.outpoint(block));
                 match deed {
-                    Deed::Take(_) => self.partitions[index].prefetch_made(op.coin, &self.versions, &self.worlds),
+                    Deed::Take(_) => self.partitions[index].prefetch_made(op.hash, &self.versions, &self.worlds),
                     Deed::Make(_, output) => Op::prefetch_script(block, output),
                 }
-                Step { index, deed, name: Name { outpoint: op.outpoint(block), group: op.group, coin: op.coin } }
+                Step { index, deed, outpoint, name: Name::of(&outpoint, op.hash) }
             }));
             for step in batch.drain(..) {
                 // Every partition up to this one begins here or before.
@@ -205,10 +214,18 @@ impl Worlds {
                     Deed::Take(input) => {
                         self.take(world, &mut new, &line, &step, &mut grown, |coin| taken(input, coin))
                     }
-                    Deed::Make(tx, output) => {
-                        let output = &block.outputs[output as usize];
-                        let coin = (output.value, tx, block.script(output.script));
-                        self.make(world, &mut new, &line, &step, coin, &mut grown);
+                    Deed::Make(tx, first) => {
+                        let (at, mut bits) = (new.made.len(), 0);
+                        for (number, output) in Op::outputs(block, tx, first).enumerate() {
+                            let output = &block.outputs[output as usize];
+                            let script = block.script(output.script);
+                            if !is_unspendable(script) {
+                                put_made(&mut new.made, output.value, tx == 0, script);
+                                bits |= 1 << number;
+                            }
+                        }
+                        let at = u32::try_from(at).expect("a block is smaller");
+                        self.make(world, &mut new, &line, &step, (tx, at, bits), &mut grown);
                     }
                 }
             }
@@ -229,52 +246,66 @@ impl Worlds {
         taken: impl FnOnce(Option<CoinView>),
     ) {
         let (name, mut room): (_, Room) = (&step.name, [0; _]);
-        let seen = self.partitions[step.index].seen(&self.versions, line, world, name);
-        let coin = match seen.own.or(seen.older) {
-            Some(at) => coin_of(&self.worlds, (world, new), self.versions.get(at)),
-            None => self.base.get(name.group, &name.outpoint, &mut room),
+        let (number, bit) = bit_of(&step.outpoint);
+        let seen = self.partitions[step.index].seen(&self.versions, line, world, name, bit);
+        let own = seen.own.filter(|own| self.versions.get(*own).speaks_of() & bit != 0);
+        let coin = match own.or(seen.older) {
+            Some(at) => coin_of(&self.worlds, (world, new), self.versions.get(at), number),
+            None => self.base.get(name.hash, &step.outpoint, &mut room),
         };
         let found = coin.is_some();
         taken(coin);
         if found {
             grown.net -= 1;
-            self.write(world, new, step, seen.own, GONE);
+            let version = self.version(world, new, step, seen.own);
+            version.gone |= bit;
+            version.young |= version.made & !version.again & bit;
         }
     }
 
+    /// Makes coins of a group, which lie one after the other from a place on.
     fn make(
         &mut self,
         world: WorldId,
         new: &mut World,
         line: &Line,
         step: &Step,
-        (value, tx, script): (u64, u32, &[u8]),
+        (tx, at, bits): (u32, u32, Bits),
         grown: &mut Grown,
     ) {
         let name = &step.name;
-        let seen = self.partitions[step.index].seen(&self.versions, line, world, name);
-        let before = match seen.older {
-            Some(at) => !self.versions.get(at).gone(),
-            None => self.base.holds(name.group, &name.outpoint),
-        };
-        if before {
+        let seen = self.partitions[step.index].seen(&self.versions, line, world, name, bits);
+        let known = seen.older.is_some() || self.base.knows(name.hash, &name.txid);
+        let before = if known { self.unspent(step, line, world, bits) } else { 0 };
+        if before != 0 {
             grown.duplicate = Some(grown.duplicate.map_or(tx, |d| d.min(tx)));
         }
+        let version = self.version(world, new, step, seen.own);
         // A coin that is replaced (BIP30 exceptions) was there before.
-        let now = seen.own.map_or(before, |at| !self.versions.get(at).gone());
-        grown.net += i64::from(!now);
-        let made = put_made(&mut new.made, value, tx == 0, script);
-        self.write(world, new, step, seen.own, made);
+        let now = (before & !version.gone | version.unspent()) & bits;
+        grown.net += i64::from((bits & !now).count_ones());
+        *version = Version { at, made: bits, again: before, gone: version.gone & !bits, young: 0, ..*version };
     }
 
-    /// Writes what the new world says of a coin, over what it said before.
-    fn write(&mut self, world: WorldId, new: &mut World, step: &Step, own: Option<u32>, made: u32) {
-        if let Some(own) = own {
-            self.versions.get_mut(own).made = made;
-            return;
-        }
-        let at = self.versions.push(&mut new.places, Version { name: step.name, world, made });
-        self.partitions[step.index].insert(at, step.name.coin, &self.versions);
+    /// Those coins of a group that are unspent in the world that another grows from.
+    #[cold]
+    fn unspent(&self, step: &Step, line: &Line, world: WorldId, bits: Bits) -> Bits {
+        let (partition, name) = (&self.partitions[step.index], &step.name);
+        let unspent = |number: &u32| match partition.seen(&self.versions, line, world, name, 1 << number).older {
+            Some(at) => self.versions.get(at).unspent() >> number & 1 == 1,
+            None => self.base.holds(name.hash, &name.coin(*number)),
+        };
+        numbers(bits).filter(unspent).fold(0, |bits, number| bits | 1 << number)
+    }
+
+    /// What the new world says of a group: what it said before, or nothing yet.
+    fn version(&mut self, world: WorldId, new: &mut World, step: &Step, own: Option<u32>) -> &mut Version {
+        let at = own.unwrap_or_else(|| {
+            let at = self.versions.push(&mut new.places, Version::new(step.name, world));
+            self.partitions[step.index].insert(at, step.name.hash, &self.versions);
+            at
+        });
+        self.versions.get_mut(at)
     }
 
     /// Whether and how this coin is unspent in that world; none when the world is not alive here or
@@ -284,13 +315,14 @@ impl Worlds {
             return None;
         }
         let partition = self.partitions.get(partition_of(&outpoint.txid).wrapping_sub(self.first))?;
-        let (name, mut room): (_, Room) = (Name::new(&self.seed, *outpoint), [0; _]);
-        let coin = match partition.seen(&self.versions, &self.line(world), WorldId::MAX, &name).older {
+        let (name, mut room): (_, Room) = (Name::new(&self.seed, outpoint), [0; _]);
+        let (number, bit) = bit_of(outpoint);
+        let coin = match partition.seen(&self.versions, &self.line(world), WorldId::MAX, &name, bit).older {
             Some(at) => {
                 let version = self.versions.get(at);
-                version.coin(&self.worlds[&version.world])
+                version.coin(&self.worlds[&version.world], number)
             }
-            None => self.base.get(name.group, outpoint, &mut room),
+            None => self.base.get(name.hash, outpoint, &mut room),
         };
         coin.map(|coin| Coin::of(&coin))
     }
@@ -301,23 +333,22 @@ impl Worlds {
         let line = self.line(world);
         let fate = |outpoint: OutPoint| {
             let partition = &self.partitions[partition_of(&outpoint.txid) - self.first];
-            let name = Name::new(&self.seed, outpoint);
-            match partition.seen(&self.versions, &line, WorldId::MAX, &name).older {
+            let (name, (_, bit)) = (Name::new(&self.seed, &outpoint), bit_of(&outpoint));
+            match partition.seen(&self.versions, &line, WorldId::MAX, &name, bit).older {
                 Some(at) => match self.versions.get(at) {
-                    version if !version.gone() => Fate::Unspent,
+                    version if version.unspent() & bit != 0 => Fate::Unspent,
                     version => self.worlds.get(&version.world).map_or(Fate::Gone, |world| Fate::Spent(world.height)),
                 },
-                None if self.base.holds(name.group, &outpoint) => Fate::Unspent,
+                None if self.base.holds(name.hash, &outpoint) => Fate::Unspent,
                 None => Fate::Gone,
             }
         };
         outpoints.map(fate).collect()
     }
 
-    /// Live worlds above the root: name, parent, height, coins touched.
-    pub fn list(&self) -> impl Iterator<Item = (WorldId, WorldId, u32, usize)> {
-        let live = self.worlds.range(self.root + 1..);
-        live.map(|(name, world)| (*name, world.parent, world.height, world.places.len() as usize))
+    /// Live worlds above the root: name, parent, height.
+    pub fn list(&self) -> impl Iterator<Item = (WorldId, WorldId, u32)> {
+        self.worlds.range(self.root + 1..).map(|(name, world)| (*name, world.parent, world.height))
     }
 
     /// Counters as of now.

@@ -13,7 +13,7 @@ use super::prefetch::prefetch;
 use consensus::OutPoint;
 
 /// Outputs of a transaction are kept and hashed in groups of so many.
-pub(super) const GROUP: u32 = 16;
+pub(crate) const GROUP: u32 = 16;
 
 /// Secret of the hashes, so that nobody can make names whose hashes collide.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,19 +40,6 @@ impl Seed {
         let half = fold(word(0) ^ self.0[0], word(8) ^ self.0[1]);
         let hash = fold(half ^ word(16) ^ self.0[2], word(24) ^ group ^ self.0[0].rotate_left(32));
         hash & !0xff00 | u64::from(outpoint.txid.0[0]) << 8
-    }
-
-    /// Both hashes of a coin: of its group, and its own.
-    #[inline]
-    pub(crate) fn hashes(&self, outpoint: &OutPoint) -> (u64, u64) {
-        let group = self.group(outpoint);
-        (group, self.coin(group, outpoint.vout))
-    }
-
-    /// Hash of one coin, of that of its group.
-    #[inline]
-    pub(crate) fn coin(&self, group: u64, vout: u32) -> u64 {
-        fold(group ^ u64::from(vout % GROUP), self.0[1] | 1)
     }
 }
 

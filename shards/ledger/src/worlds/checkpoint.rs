@@ -2,7 +2,7 @@
 //! one world in order. Writes nothing itself.
 
 use super::fold::Cursor;
-use super::partition::Version;
+use super::partition::{Version, numbers};
 use super::{WorldId, Worlds};
 use crate::base::{Damage, Mark};
 use consensus::{CoinView, OutPoint};
@@ -66,8 +66,9 @@ impl Worlds {
         let behind = self.worlds.range(self.base_root(index) + 1..self.root + 1).map(|(name, _)| *name);
         let mut said: BTreeMap<OutPoint, &Version> = BTreeMap::new();
         for name in behind.chain(self.line(world).above) {
-            let touched = self.worlds[&name].touched(index).map(|at| self.versions.get(at));
-            said.extend(touched.map(|version| (version.name.outpoint, version)));
+            for version in self.worlds[&name].touched(index).map(|at| self.versions.get(at)) {
+                said.extend(numbers(version.speaks_of()).map(|number| (version.name.coin(number), version)));
+            }
         }
         let mut said = said.into_iter().peekable();
         for position in self.base.sorted(index) {
@@ -90,7 +91,7 @@ impl Worlds {
         each: &mut impl FnMut(OutPoint, CoinView),
     ) {
         while let Some((outpoint, version)) = said.next_if(|(next, _)| due(next)) {
-            if let Some(coin) = version.coin(&self.worlds[&version.world]) {
+            if let Some(coin) = version.coin(&self.worlds[&version.world], super::bit_of(&outpoint).0) {
                 each(outpoint, coin);
             }
         }

@@ -1,36 +1,12 @@
 //! How worlds end: dropped when they lost, or folded into the base when all that live descend from them; piece by piece, so that
 //! nobody waits for a large one.
 
-use super::partition::Name;
+use super::partition::{Name, numbers};
 use super::{BATCH, World, WorldId, Worlds};
-use crate::base::Base;
-use consensus::{CoinView, OutPoint};
 use std::collections::VecDeque;
 
 /// Worlds whose memory is kept for new ones: blocks come about as often as they are folded.
 const SPARE: usize = 4;
-
-/// Coins of one transaction on their way into the base.
-struct Run<'w> {
-    group: u64,
-    coins: Vec<(OutPoint, CoinView<'w>)>,
-}
-
-impl<'w> Run<'w> {
-    fn push(&mut self, name: &Name, coin: CoinView<'w>, base: &mut Base) {
-        let same = |(last, _): &(OutPoint, CoinView)| last.txid == name.outpoint.txid;
-        if self.group != name.group || !self.coins.last().is_some_and(same) {
-            self.flush(base);
-            self.group = name.group;
-        }
-        self.coins.push((name.outpoint, coin));
-    }
-
-    fn flush(&mut self, base: &mut Base) {
-        base.insert_all(self.group, &self.coins);
-        self.coins.clear();
-    }
-}
 
 /// A fold under way.
 #[derive(Debug)]
@@ -61,7 +37,7 @@ impl Worlds {
             for (index, partition) in self.partitions.iter_mut().enumerate() {
                 for at in world.touched(index) {
                     let name = &self.versions.get(at).name;
-                    partition.remove(at, name, 0, &self.versions);
+                    partition.remove(at, name, &self.versions, |_| {});
                 }
             }
             self.retire(world);
@@ -86,10 +62,10 @@ impl Worlds {
         debug_assert!(self.worlds.range(to + 1..).all(|(_, w)| self.alive(w.parent)), "no rival from below the root");
     }
 
-    /// Folds about so many versions more; whether all is done.
-    pub fn fold_on(&mut self, versions: usize) -> bool {
+    /// Folds what versions say of about so many coins more; whether all is done.
+    pub fn fold_on(&mut self, coins: usize) -> bool {
         let Some(mut folding) = self.folding.take() else { return true };
-        let mut left = versions;
+        let mut left = coins;
         while let Some(world) = folding.worlds.front() {
             if !self.fold_world(*world, &folding.moving, &mut folding.at, &mut left) {
                 self.folding = Some(folding);
@@ -108,7 +84,8 @@ impl Worlds {
     }
 
     /// Folds what one world says of some partitions, as far as it comes; whether that was all. A later world up to the root has
-    /// the last word on a coin.
+    /// the last word on a coin, but what was taken out of the base is taken out in any case: so whoever made a coin anew knows
+    /// that the base does not have it.
     pub(super) fn fold_world(
         &mut self,
         world: WorldId,
@@ -130,7 +107,7 @@ impl Worlds {
         });
         let mut batch: Vec<(usize, u32, Name)> = Vec::with_capacity(BATCH);
         let mut places = Vec::with_capacity(BATCH);
-        let mut run = Run { group: 0, coins: Vec::with_capacity(BATCH) };
+        let (mut later, mut coins) = (Vec::new(), Vec::new());
         loop {
             if *left == 0 {
                 return false;
@@ -140,37 +117,52 @@ impl Worlds {
                 self.versions.prefetch(*at);
             }
             batch.extend(places.drain(..).map(|(index, at)| {
-                let name = self.versions.get(at).name;
-                self.partitions[index].prefetch(name.coin);
-                self.base.prefetch(name.group);
-                (index, at, name)
+                let version = self.versions.get(at);
+                *left = left.saturating_sub(version.speaks_of().count_ones() as usize);
+                self.partitions[index].prefetch(version.name.hash);
+                if version.speaks_of() != version.young {
+                    self.base.prefetch(version.name.hash);
+                }
+                (index, at, version.name)
             }));
             if batch.is_empty() {
                 return true;
             }
-            *left = left.saturating_sub(batch.len());
-            for (index, _, name) in &batch {
-                self.partitions[*index].prefetch_versions(name.coin, &self.versions);
-                self.base.prefetch_record(name.group);
+            for (index, at, name) in &batch {
+                self.partitions[*index].prefetch_versions(name.hash, &self.versions);
+                let version = self.versions.get(*at);
+                if version.gone != version.young {
+                    self.base.prefetch_record(name.hash);
+                }
             }
             self.tally.versions -= batch.len() as u64;
             for (index, at, name) in batch.drain(..) {
-                let version = self.versions.get(at);
-                if self.partitions[index].remove(at, &name, to, &self.versions) {
-                    continue;
-                }
-                match version.coin(said) {
-                    Some(coin) => {
-                        self.tally.folded += 1;
-                        run.push(&name, coin, &mut self.base);
+                let mut after = 0;
+                self.partitions[index].remove(at, &name, &self.versions, |other| {
+                    let version = self.versions.get(other);
+                    if version.world <= to {
+                        after |= version.speaks_of();
+                        later.push(other);
                     }
-                    None => {
-                        let held = self.base.remove(name.group, &name.outpoint);
-                        self.tally.nursery += u64::from(!held);
-                    }
+                });
+                let version = *self.versions.get(at);
+                self.tally.nursery += u64::from(version.young.count_ones());
+                for number in numbers(version.gone & !version.young) {
+                    self.base.remove(name.hash, &name.coin(number));
                 }
+                let new = version.unspent() & after & !version.again;
+                for other in later.drain(..) {
+                    let other = self.versions.get_mut(other);
+                    other.young |= other.gone & new;
+                }
+                let last = version.unspent() & !after;
+                coins.extend(numbers(last).map(|number| {
+                    (name.coin(number), version.coin(said, number).expect("it made that one and did not take it"))
+                }));
+                self.tally.folded += coins.len() as u64;
+                self.base.insert_all(name.hash, &coins);
+                coins.clear();
             }
-            run.flush(&mut self.base);
         }
     }
 

@@ -99,7 +99,7 @@ impl Split {
         let lens: usize = self.0.iter().flat_map(Worlds::base_lens).sum();
         assert_eq!(lens as u64, tally.base_coins);
         for owner in &self.0 {
-            let live: Vec<_> = owner.list().map(|(name, parent, height, _)| (name, parent, height)).collect();
+            let live: Vec<_> = owner.list().collect();
             assert_eq!(live, model.list());
         }
     }

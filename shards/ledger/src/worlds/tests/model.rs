@@ -68,7 +68,8 @@ impl Model {
             let coinbases: Vec<_> = self.txs.iter().filter(|tx| tx.takes.is_empty()).collect();
             return coinbases[rng.below(coinbases.len())].clone();
         }
-        let makes = (0..1 + rng.below(4)).map(|_| {
+        let many = if rng.chance(10) { 40 } else { 4 };
+        let makes = (0..1 + rng.below(many)).map(|_| {
             let script = match rng.below(20) {
                 0 => vec![0x6a, 1, 1],
                 1 => vec![0x51; 10_001],
@@ -145,12 +146,23 @@ impl Model {
         let old = self.coins[&self.root].clone();
         let line = self.line(to);
         let touched: BTreeSet<_> = line.iter().flat_map(|world| self.above[world].2.clone()).collect();
-        for outpoint in touched {
-            let (before, after) = (old.contains_key(&outpoint), self.coins[&to].contains_key(&outpoint));
-            let (folded, nursery) = (u64::from(after), u64::from(!before && !after));
-            (self.folded, self.nursery) = (self.folded + folded, self.nursery + nursery);
-            (self.tried[0], self.tried[1]) = (self.tried[0] + folded, self.tried[1] + nursery);
+        let folded = touched.iter().filter(|outpoint| self.coins[&to].contains_key(outpoint)).count() as u64;
+        // Coins made and taken since the root, along the line.
+        let (mut young, mut nursery, mut before) = (BTreeSet::new(), 0, &old);
+        for world in line.iter().rev() {
+            let after = &self.coins[world];
+            for outpoint in &self.above[world].2 {
+                match (before.contains_key(outpoint), after.contains_key(outpoint)) {
+                    (false, true) => drop(young.insert(outpoint)),
+                    (true, false) => nursery += u64::from(young.remove(outpoint)),
+                    (false, false) => nursery += 1,
+                    (true, true) => {}
+                }
+            }
+            before = after;
         }
+        (self.folded, self.nursery) = (self.folded + folded, self.nursery + nursery);
+        (self.tried[0], self.tried[1]) = (self.tried[0] + folded, self.tried[1] + nursery);
         for world in line {
             self.above.remove(&world);
             let below = if world == to { self.root } else { world };
@@ -169,7 +181,9 @@ impl Model {
     }
 
     fn versions(&self) -> u64 {
-        self.above.values().map(|(_, _, touched)| touched.len() as u64).sum()
+        let groups =
+            |touched: &BTreeSet<OutPoint>| touched.iter().map(|o| (o.txid, o.vout / 16)).collect::<BTreeSet<_>>();
+        self.above.values().map(|(_, _, touched)| groups(touched).len() as u64).sum()
     }
 
     pub fn tally(&self) -> Tally {
