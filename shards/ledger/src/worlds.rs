@@ -113,7 +113,6 @@ pub struct Worlds {
 /// One operation of a block, on its way.
 struct Step {
     index: usize,
-    deed: Deed,
     /// The coin, or the first of those that are made.
     outpoint: OutPoint,
     name: Name,
@@ -188,7 +187,6 @@ impl Worlds {
         if self.partitions.iter().any(passed) {
             ops.to_mut().retain(|op| !passed(&self.partitions[op.partition() - first]));
         }
-        let mut batch = Vec::with_capacity(BATCH);
         for ops in ops.chunks(BATCH) {
             for op in ops {
                 op.prefetch(block);
@@ -199,18 +197,21 @@ impl Worlds {
                 self.partitions[op.partition() - first].prefetch_versions(op.hash, &self.versions);
                 self.base.prefetch_record(op.hash);
             }
-            batch.extend(ops.iter().map(|op| {
-                let (index, deed, outpoint) = (op.partition() - first, op.deed(), op.outpoint(block));
-                match deed {
-                    Deed::Take(_) => self.partitions[index].prefetch_made(op.hash, &self.versions, &self.worlds),
+            for op in ops {
+                let partition = &self.partitions[op.partition() - first];
+                match op.deed() {
+                    Deed::Take(_) => partition.prefetch_made(op.hash, &self.versions, &self.worlds),
                     Deed::Make(_, output) => Op::prefetch_script(block, output),
                 }
-                Step { index, deed, outpoint, name: Name::of(&outpoint, op.hash) }
-            }));
-            for step in batch.drain(..) {
+            }
+            for op in ops {
+                let (index, outpoint) = (op.partition() - first, op.outpoint(block));
+                let step = Step { index, outpoint, name: Name::of(&outpoint, op.hash) };
                 // Every partition up to this one begins here or before.
-                new.starts.resize(new.starts.len().max(step.index + 1), new.places.len());
-                match step.deed {
+                if new.starts.len() <= index {
+                    new.starts.resize(index + 1, new.places.len());
+                }
+                match op.deed() {
                     Deed::Take(input) => {
                         self.take(world, &mut new, &line, &step, &mut grown, |coin| taken(input, coin))
                     }

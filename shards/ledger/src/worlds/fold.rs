@@ -1,7 +1,7 @@
 //! How worlds end: dropped when they lost, or folded into the base when all that live descend from them; piece by piece, so that
 //! nobody waits for a large one.
 
-use super::partition::{Name, numbers};
+use super::partition::numbers;
 use super::{BATCH, World, WorldId, Worlds};
 use std::collections::VecDeque;
 
@@ -94,50 +94,50 @@ impl Worlds {
         left: &mut usize,
     ) -> bool {
         let (said, to) = (&self.worlds[&world], self.root);
-        let mut touched = std::iter::from_fn(|| {
-            while let Some(&index) = indices.get(cursor.partition) {
-                let at = cursor.place.max(said.starts[index]);
-                if at < said.starts[index + 1] {
-                    cursor.place = at + 1;
-                    return Some((index, said.places.get(at)));
-                }
-                cursor.partition += 1;
-            }
-            None
-        });
-        let mut batch: Vec<(usize, u32, Name)> = Vec::with_capacity(BATCH);
-        let mut places = Vec::with_capacity(BATCH);
+        // Partitions and places; hashes.
+        let (mut batch, mut hashes) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         let (mut later, mut coins) = (Vec::new(), Vec::new());
         loop {
             if *left == 0 {
                 return false;
             }
-            places.extend(touched.by_ref().take(BATCH));
-            for (_, at) in &places {
-                self.versions.prefetch(*at);
-            }
-            batch.extend(places.drain(..).map(|(index, at)| {
-                let version = self.versions.get(at);
-                *left = left.saturating_sub(version.speaks_of().count_ones() as usize);
-                self.partitions[index].prefetch(version.name.hash);
-                if version.speaks_of() != version.young {
-                    self.base.prefetch(version.name.hash);
+            while let Some(&index) = indices.get(cursor.partition)
+                && batch.len() < BATCH
+            {
+                let next = cursor.place.max(said.starts[index]);
+                let end = said.starts[index + 1].min(next + (BATCH - batch.len()) as u32);
+                for place in next..end {
+                    let at = said.places.get(place);
+                    self.versions.prefetch(at);
+                    batch.push((index, at));
                 }
-                (index, at, version.name)
-            }));
+                cursor.place = end;
+                cursor.partition += usize::from(end == said.starts[index + 1]);
+            }
             if batch.is_empty() {
                 return true;
             }
-            for (index, at, name) in &batch {
-                self.partitions[*index].prefetch_versions(name.hash, &self.versions);
+            hashes.clear();
+            for (index, at) in &batch {
                 let version = self.versions.get(*at);
-                if version.gone != version.young {
-                    self.base.prefetch_record(name.hash);
+                let hash = version.name.hash;
+                *left = left.saturating_sub(version.speaks_of().count_ones() as usize);
+                self.partitions[*index].prefetch(hash);
+                if version.speaks_of() != version.young {
+                    self.base.prefetch(hash);
+                }
+                hashes.push((hash, version.gone != version.young));
+            }
+            for ((index, _), (hash, takes)) in batch.iter().zip(&hashes) {
+                self.partitions[*index].prefetch_versions(*hash, &self.versions);
+                if *takes {
+                    self.base.prefetch_record(*hash);
                 }
             }
             self.tally.versions -= batch.len() as u64;
-            for (index, at, name) in batch.drain(..) {
-                let mut after = 0;
+            for (index, at) in batch.drain(..) {
+                let version = *self.versions.get(at);
+                let (name, mut after) = (version.name, 0);
                 self.partitions[index].remove(at, &name, &self.versions, |other| {
                     let version = self.versions.get(other);
                     if version.world <= to {
@@ -145,7 +145,6 @@ impl Worlds {
                         later.push(other);
                     }
                 });
-                let version = *self.versions.get(at);
                 self.tally.nursery += u64::from(version.young.count_ones());
                 for number in numbers(version.gone & !version.young) {
                     self.base.remove(name.hash, &name.coin(number));

@@ -68,7 +68,7 @@ impl Model {
             let coinbases: Vec<_> = self.txs.iter().filter(|tx| tx.takes.is_empty()).collect();
             return coinbases[rng.below(coinbases.len())].clone();
         }
-        let many = if rng.chance(10) { 40 } else { 4 };
+        let many = if rng.chance(3) { 40 } else { 4 };
         let makes = (0..1 + rng.below(many)).map(|_| {
             let script = match rng.below(20) {
                 0 => vec![0x6a, 1, 1],
