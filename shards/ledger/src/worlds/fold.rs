@@ -3,6 +3,7 @@
 
 use super::partition::numbers;
 use super::{BATCH, World, WorldId, Worlds};
+use crate::base::prefetch;
 use std::collections::VecDeque;
 
 /// Worlds whose memory is kept for new ones: blocks come about as often as they are folded.
@@ -125,6 +126,9 @@ impl Worlds {
                 self.partitions[*index].prefetch(hash);
                 if version.speaks_of() != version.young {
                     self.base.prefetch(hash);
+                }
+                if let Some(made) = said.made.get(version.at as usize).filter(|_| version.unspent() != 0) {
+                    prefetch(made);
                 }
                 hashes.push((hash, version.gone != version.young));
             }
