@@ -222,7 +222,7 @@ pub struct World {
     pub invalidated: bool,
     /// Coins in it, once it is valid.
     pub coins: Option<u64>,
-    /// What its block made and took, once that is known: as many versions, or fewer by what it did both to.
+    /// Coins that its block made and took, once that is known.
     pub delta: Option<(u64, u64)>,
     /// Estimate of the memory that takes.
     pub bytes: u64,

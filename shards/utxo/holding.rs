@@ -5,7 +5,7 @@ use super::Config;
 use super::checkpoint::Checkpoints;
 use super::restore::{Restoring, Step};
 use crate::effect::Side;
-use crate::limits::SLICE_VERSIONS;
+use crate::limits::SLICE_COINS;
 use crate::metrics::Work;
 use crate::msg::{CoinRow, Coins, Files, Finding, Job, Msg, Question};
 use crate::{Cx, ShardId};
@@ -181,7 +181,7 @@ impl Holding {
 
     /// Goes on folding; what is left is done once others had the core.
     pub(super) fn fold_on(&mut self, cx: &mut Cx) {
-        if !self.worlds.fold_on(SLICE_VERSIONS) && !self.slice_due {
+        if !self.worlds.fold_on(SLICE_COINS) && !self.slice_due {
             self.slice_due = true;
             cx.tell(ShardId::Utxo(self.number), Msg::Slice);
         }
