@@ -130,8 +130,8 @@ fn worlds_of_long_forks_take_bounded_memory() {
     let memory = |blk: &Arc<Blk>| Body::new(Block::parse(blk.bytes.clone()).unwrap(), Seed::new(1)).memory() as u64;
     let mut sizes: Vec<u64> = branches.into_iter().flatten().map(memory).collect();
     sizes.sort_unstable();
-    // What no budget can take away: the short horizon, and the pipeline: half the window. An estimate is four times that.
-    let floor = 4 * (WINDOW / 2 + sizes.iter().rev().take(HORIZON_SYNC_BLOCKS as usize + 1).sum::<u64>());
+    // What no budget can take away: the short horizon, and the pipeline: half the window. An estimate is three times that.
+    let floor = 3 * (WINDOW / 2 + sizes.iter().rev().take(HORIZON_SYNC_BLOCKS as usize + 1).sum::<u64>());
     let budget = 300_000;
     let bound = WORLDS_HARD * budget + floor;
     let mut over = 0;
@@ -154,7 +154,7 @@ fn blocks_are_given_up_and_coins_stay_the_same() {
     let mut seeds = (0..).map(|seed| run(seed, None).unwrap_or_else(|why| panic!("seed {seed}: {why}")));
     let pruning = seeds.by_ref().filter(|ran| ran.options.iter().any(|name| name == "pruning"));
     let many = pruning.take(40).filter(|ran| ran.pruned > 40).count();
-    assert!(many > 13, "only {many} of 40 pruned anything");
+    assert!(many > 8, "only {many} of 40 pruned anything");
 }
 
 /// A node that has pruned more than half of its chain, which came in two parts, so that there are two checkpoints of each
