@@ -64,7 +64,7 @@ pub const SLICE_INPUTS: u32 = 512;
 /// Bytes of a block that a peer shard reads, or hashes the witnesses of, before it lets others have the core: about half a
 /// millisecond, or a whole one where the CPU has no instructions for SHA-256.
 pub const SLICE_BYTES: usize = 128 << 10;
-/// Coins that a utxo shard folds before it does: each is a cache miss or two.
+/// Coins that a utxo shard folds before it does: each is a cache miss or two, or more where many worlds speak of its group.
 pub const SLICE_COINS: usize = 1_024;
 /// A transaction is cut into runs of at least so many inputs for as many verify shards: a core takes ten milliseconds for
 /// so many signatures.

@@ -171,7 +171,7 @@ impl Base {
         self.find(hash, outpoint).is_some()
     }
 
-    /// Whether it has any coin of a group of outputs of that transaction.
+    /// Whether it has any coin of a group of outputs of that transaction; now and then also if it has one of another group.
     #[inline]
     pub fn knows(&self, hash: u64, txid: &Txid) -> bool {
         let (arena, table) = self.home(hash);

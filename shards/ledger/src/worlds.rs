@@ -113,7 +113,7 @@ pub struct Worlds {
 /// One operation of a block, on its way.
 struct Step {
     index: usize,
-    /// The coin, or the first of those that are made.
+    /// The coin, or the first output of the group that is made.
     outpoint: OutPoint,
     name: Name,
 }

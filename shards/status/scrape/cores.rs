@@ -108,7 +108,7 @@ pub(super) const FAMILIES: &[Family] = &[
     gauge("caesure_shard_filled_bytes", "Memory of the base of each utxo shard.", |s, rows| {
         utxo(s, rows, |tally| tally.base_bytes);
     }),
-    gauge("caesure_shard_held_versions", "Versions of coins in recent worlds of each utxo shard.", |s, rows| {
+    gauge("caesure_shard_held_versions", "Versions of groups of coins in each utxo shard.", |s, rows| {
         utxo(s, rows, |tally| tally.versions);
     }),
     gauge("caesure_shard_failed_state", "1 where the newest checkpoint was not written.", |s, rows| {

@@ -114,7 +114,7 @@ pub(super) const FAMILIES: &[Family] = &[
     gauge("caesure_world_allowed_bytes", "Memory that worlds should take.", |s, rows| {
         rows.one(s.view.chain.worlds_bytes.1);
     }),
-    gauge("caesure_world_held_versions", "Versions of coins in recent worlds.", |s, rows| {
+    gauge("caesure_world_held_versions", "Versions of groups of coins in recent worlds.", |s, rows| {
         rows.one(tally(s, |tally| tally.versions));
     }),
     counter("caesure_world_spent_coins_total", "Coins that were spent before they reached the base.", |s, rows| {

@@ -151,7 +151,8 @@ impl Worlds {
                 });
                 self.tally.nursery += u64::from(version.young.count_ones());
                 for number in numbers(version.gone & !version.young) {
-                    self.base.remove(name.hash, &name.coin(number));
+                    let held = self.base.remove(name.hash, &name.coin(number));
+                    debug_assert!(held, "the base has what was taken out of it");
                 }
                 let new = version.unspent() & after & !version.again;
                 for other in later.drain(..) {

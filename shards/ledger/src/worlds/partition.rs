@@ -67,7 +67,8 @@ pub(super) struct Version {
     pub gone: Bits,
     /// Of those made, the ones that were there before (BIP30).
     pub again: Bits,
-    /// Of those gone, the ones that the base will not have when this version is folded: they were made above it.
+    /// Of those gone, the ones that the base will not have when this version is folded: they were made above it. All are known
+    /// once the older worlds are folded, before that those that the same world made.
     pub young: Bits,
 }
 
