@@ -198,15 +198,12 @@ fn code(bytes: &[u8]) -> u32 {
 
 impl Version {
     /// Says nothing yet.
-    pub fn new(name: Name, world: WorldId) -> Version {
+    pub const fn new(name: Name, world: WorldId) -> Version {
         Version { name, world, at: 0, made: 0, gone: 0, again: 0, young: 0 }
     }
 
     /// Fills memory that no world has written yet.
-    pub const BLANK: Version = {
-        let name = Name { txid: Txid([0; 32]), first: 0, hash: 0 };
-        Version { name, world: 0, at: 0, made: 0, gone: 0, again: 0, young: 0 }
-    };
+    pub const BLANK: Version = Version::new(Name { txid: Txid([0; 32]), first: 0, hash: 0 }, 0);
 
     /// The coins that it says anything of.
     #[inline]
