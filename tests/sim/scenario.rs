@@ -158,6 +158,15 @@ fn draw_peers(rng: &mut Rng, branches: [&Branch; 4], count: u64) -> Vec<Remote> 
     remotes
 }
 
+/// Peers first know of two thirds of their chains only, so that each partition comes to have two checkpoints.
+fn in_two_parts(peers: &mut [Remote], rng: &mut Rng) {
+    let at = 20_000 + rng.below(60_000);
+    for Remote { script, .. } in peers {
+        let part = script.branch[..script.branch.len() * 2 / 3].to_vec();
+        script.later.push_front((at, std::mem::replace(&mut script.branch, part)));
+    }
+}
+
 /// What came of a seed.
 #[derive(Clone, Debug)]
 pub struct Ran {
@@ -184,7 +193,10 @@ pub fn run(seed: u64, planted: Option<Planted>, verbose: bool) -> Result<Ran, St
     if verbose {
         eprintln!("{options:?}\n{faults:?}");
     }
-    let peers = draw_peers(&mut rng, options.branches(all), options.peers);
+    let mut peers = draw_peers(&mut rng, options.branches(all), options.peers);
+    if options.pruning.is_some() {
+        in_two_parts(&mut peers, &mut rng);
+    }
     let mut sim = Sim::new(rng.bits(), options.cores, all, peers);
     (sim.faults, sim.planted, sim.verbose, sim.horizon, sim.warm) =
         (faults, planted, verbose, options.horizon, !options.cold);
