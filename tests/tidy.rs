@@ -107,17 +107,26 @@ fn files_below_the_wall_are_short() {
     }
 }
 
-/// Below the wall three files may hold `unsafe`: the registers of lanes and of hashes, and hints to the processor. Each block says why it is sound.
+/// Below the wall four files may hold `unsafe`: the registers of lanes and of hashes, what stands in for those in tests, and
+/// hints to the processor. Each block says why it is sound.
 #[test]
 fn unsafe_is_where_its_proof_is() {
     let sources = sources();
     let holders: Vec<&str> = sources
         .iter()
-        .filter(|(path, text)| path.starts_with("shards/") && text.contains("allow(unsafe_code)"))
+        .filter(|(path, text)| path.starts_with("shards/") && text.contains("allow(unsafe_code"))
         .map(|(path, _)| path.as_str())
         .collect();
-    assert_eq!(holders, ["shards/hashes/src/zmm.rs", "shards/lanes/src/zmm.rs", "shards/ledger/src/base/prefetch.rs"]);
-    for (holder, most) in [(holders[0], 5), (holders[1], 1_000)] {
+    assert_eq!(
+        holders,
+        [
+            "shards/hashes/src/zmm.rs",
+            "shards/lanes/src/spelled.rs",
+            "shards/lanes/src/zmm.rs",
+            "shards/ledger/src/base/prefetch.rs"
+        ]
+    );
+    for (holder, most) in [(holders[0], 5), (holders[2], 1_000)] {
         let lines: Vec<&str> = sources[holder].lines().map(str::trim).collect();
         let blocks: Vec<usize> = (1..lines.len()).filter(|at| lines[*at].contains("unsafe {")).collect();
         assert!((4..most).contains(&blocks.len()), "{holder}: {} blocks", blocks.len());

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The formulas are written once, for any `Word` of eight lanes (`word.rs`): `zmm.rs` has it in registers, `model.rs` in plain
-//! Rust for machines that have none and as their specification, `interval.rs` puts bounds in the place of numbers, for tests.
+//! Rust for machines that have none and as their specification. For tests, `interval.rs` puts bounds in the place of numbers,
+//! and `spelled.rs` spells the instructions of `zmm.rs` out, so that it is tried on machines that have none, too.
 //!
 //! What makes a false *proven* hard to come by: it takes an equation of 256 bits, X = r·Z² with Z ≠ 0 and y² = x³ + 7, to hold
 //! for numbers that are wrong. A slip of arithmetic does not do that; wrong wiring might (another lane's message, a stale
@@ -23,6 +24,8 @@ mod apart;
 mod field;
 mod fused;
 mod group;
+#[cfg_attr(not(target_arch = "x86_64"), path = "none.rs")]
+mod instructions;
 #[cfg(test)]
 mod interval;
 mod known;
@@ -31,16 +34,22 @@ mod model;
 mod point;
 mod prove;
 mod scalar;
+#[cfg(test)]
+mod spelled;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod twin;
 mod word;
-#[cfg_attr(not(target_arch = "x86_64"), path = "none.rs")]
+#[cfg(target_arch = "x86_64")]
 mod zmm;
 
+use instructions::Ifma;
+#[cfg(not(target_arch = "x86_64"))]
+use model::Model as Zmm; // Never run, since nobody has an `Ifma`.
 use std::sync::OnceLock;
-use zmm::{Ifma, Zmm};
+#[cfg(target_arch = "x86_64")]
+use zmm::Zmm;
 
 /// What the lanes of this processor hold.
 type Elements = field::Fe<Zmm>;

@@ -1,4 +1,4 @@
-//! In place of `zmm.rs` on processors that are not of its kind: there is nothing to detect.
+//! In place of `instructions.rs` on processors that are not of its kind: there is nothing to detect.
 
 /// Nobody has one.
 #[derive(Clone, Copy)]
@@ -10,6 +10,3 @@ impl Ifma {
         None.map(Ifma)
     }
 }
-
-/// Never run, since nobody has an [`Ifma`].
-pub type Zmm = crate::model::Model;

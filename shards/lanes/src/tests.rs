@@ -1,5 +1,5 @@
 //! What the lanes are held against: big integers, bounds, each other, libsecp256k1, published vectors. Everything that runs
-//! on a word runs on the scalar model, and on registers where the machine has them.
+//! on a word runs on the scalar model, and on registers, or, where the machine has none, on what `spelled.rs` makes of them.
 
 mod bounds;
 mod differential;
@@ -8,7 +8,7 @@ pub mod planted;
 mod proofs;
 mod rows;
 
-use crate::zmm::Ifma;
+use crate::instructions::Ifma;
 use num_bigint::BigUint;
 
 /// Numbers that look random and are the same every time (splitmix64).
@@ -67,17 +67,11 @@ pub fn to_words(value: &BigUint) -> [u64; 4] {
 pub fn registers() -> bool {
     let there = Ifma::detect().is_some();
     if !there {
-        aloud("SKIPPED: this processor has no AVX-512 IFMA; only the scalar model was run");
+        aloud(
+            "SKIPPED: this processor has no AVX-512 IFMA; what is done with registers is tried on instructions spelled out",
+        );
     }
     there
-}
-
-/// Runs a test on the model, and on registers where there are any.
-pub fn on_every_word(model: impl FnOnce(), zmm: impl FnOnce()) {
-    model();
-    if registers() {
-        zmm();
-    }
 }
 
 /// Says something that a test that passes would not be heard saying.

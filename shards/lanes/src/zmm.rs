@@ -1,42 +1,19 @@
-//! Eight lanes in a register of AVX-512, one instruction for each operation. The only file of this crate with `unsafe`.
+//! Eight lanes in a register of AVX-512, one instruction for each operation. With `instructions.rs`, where those come from, the
+//! only file of this crate with `unsafe`.
 //!
 //! **Proof, for every block here.** What may go wrong is an instruction that the processor does not have. The module is
-//! private; no code of this crate makes a [`Zmm`] or runs a phase over it but `Lanes`, which holds an [`Ifma`], and tests,
-//! which ask [`Ifma::detect`] first. An `Ifma` is made only where the processor, and the system that keeps its registers, say
+//! private; no code of this crate makes a [`Zmm`] or runs a phase over it but `Lanes`, which holds an `Ifma`, and tests,
+//! which ask `Ifma::detect` first. An `Ifma` is made only where the processor, and the system that keeps its registers, say
 //! that they have each feature named at `inside`. The intrinsics themselves touch registers only; loads and stores go
 //! through references to 64 bytes, by the unaligned forms.
 #![allow(unsafe_code)]
 
+use super::instructions::*;
 use crate::word::{LANES, Lanewise, Mask, Phase, Row, Word};
-use std::arch::x86_64::*;
 
-/// Proof that the processor has the instructions.
-#[derive(Clone, Copy)]
-pub struct Ifma(());
-
-impl Ifma {
-    /// Asks the processor.
-    pub fn detect() -> Option<Ifma> {
-        let all = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512ifma")
-            && is_x86_feature_detected!("avx512vbmi2");
-        all.then_some(Ifma(()))
-    }
-}
-
-/// Eight lanes. Used only behind an [`Ifma`].
+/// Eight lanes. Used only behind an `Ifma`.
 #[derive(Clone, Copy)]
 pub struct Zmm(__m512i);
-
-/// Compiled with the features; the phase is inlined into it, and the wrappers below into the phase.
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512ifma,avx512vbmi2")]
-#[inline(never)]
-fn inside<P: Phase>(phase: P) -> P::Out {
-    phase.run()
-}
 
 impl Word for Zmm {
     #[inline(always)]

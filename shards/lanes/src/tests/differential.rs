@@ -1,10 +1,10 @@
 //! Millions of rows of all kinds, mixed with each other in every lane, on all cores, beside libsecp256k1.
 #![allow(clippy::disallowed_methods)] // A clock, to say how long it will take.
 
-use crate::tests::proofs::{Prove, judge};
+use crate::Row;
+use crate::tests::proofs::{Prove, judge, on_registers};
 use crate::tests::rows::{Keys, crafted, exceptional, mixed, odd_nonce, unreduced, wrapped, wrong};
 use crate::tests::{Draw, aloud};
-use crate::{Lanes, Row};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -57,13 +57,13 @@ pub fn run(rows: u64) {
     let (next, done, left) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let begun = Instant::now();
     let work = || {
-        let mut lanes = Lanes::detect().unwrap();
+        let mut prove = on_registers();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= batches {
                 return;
             }
-            let exceptions = batch(&mut Draw::new(1_000 + number), &mut |rows, proven| lanes.prove(rows, proven));
+            let exceptions = batch(&mut Draw::new(1_000 + number), &mut prove);
             left.fetch_add(exceptions, Ordering::Relaxed);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if done.is_multiple_of(1_000) || done == batches && batches > 1_000 {

@@ -1,6 +1,7 @@
 //! The field and the scalars beside integers of any size, at the edges and at random; registers beside the scalar model,
 //! limb by limb.
 
+use crate::Zmm;
 use crate::apart::Apart;
 use crate::field::Fe;
 use crate::fused::Field;
@@ -8,10 +9,10 @@ use crate::group::{G_WORD_BITS, KEY_WORD_BITS};
 use crate::model::Model;
 use crate::point::{BETA, inverse, root};
 use crate::scalar::{self, N, Scalar, generator_windows, key_windows};
-use crate::tests::{Draw, big, on_every_word, registers, to_words};
+use crate::spelled::Zmm as Spelled;
+use crate::tests::{Draw, big, registers, to_words};
 use crate::twin::Twin;
 use crate::word::{LANES, LIMB, Lanewise, Word};
-use crate::zmm::Zmm;
 use num_bigint::BigUint;
 use std::array::from_fn;
 
@@ -160,13 +161,10 @@ fn the_field_is_that_of_integers() {
     for _ in 0..400 {
         field::<Model>(&mut draw);
     }
-    on_every_word(
-        || (),
-        || {
-            let mut draw = Draw::new(2);
-            (0..2_000).for_each(|_| field::<Zmm>(&mut draw));
-        },
-    );
+    let (mut draw, registers) = (Draw::new(2), registers());
+    for _ in 0..2_000 {
+        if registers { field::<Zmm>(&mut draw) } else { field::<Spelled>(&mut draw) }
+    }
 }
 
 fn roots<W: Word>() {
@@ -181,15 +179,17 @@ fn roots<W: Word>() {
 
 #[test]
 fn roots_and_inverses() {
-    on_every_word(roots::<Model>, roots::<Zmm>);
+    roots::<Model>();
+    roots::<Spelled>();
+    if registers() {
+        roots::<Zmm>();
+    }
 }
 
 /// Limb by limb, not only modulo p.
 #[test]
 fn registers_do_what_the_model_does() {
-    if !registers() {
-        return;
-    }
+    let registers = registers();
     let mut draw = Draw::new(4);
     for _ in 0..1_000 {
         let columns: [Lanewise; 20] = from_fn(|index| {
@@ -198,8 +198,13 @@ fn registers_do_what_the_model_does() {
         });
         let mask = draw.next() as u8;
         let edges: [Lanewise; 8] = from_fn(|_| from_fn(|_| draw.edge()));
-        assert_eq!(everything::<Model>(&columns, mask), everything::<Zmm>(&columns, mask));
-        assert_eq!(words::<Model>(&edges, mask), words::<Zmm>(&edges, mask));
+        let (all, each) = (everything::<Model>(&columns, mask), words::<Model>(&edges, mask));
+        assert_eq!(all, everything::<Spelled>(&columns, mask));
+        assert_eq!(each, words::<Spelled>(&edges, mask));
+        if registers {
+            assert_eq!(all, everything::<Zmm>(&columns, mask));
+            assert_eq!(each, words::<Zmm>(&edges, mask));
+        }
     }
 }
 

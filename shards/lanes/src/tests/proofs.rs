@@ -10,10 +10,11 @@ use crate::model::Model;
 use crate::point::{inverse, lift, multiply, tabulate};
 use crate::prove::{Scratch, asked, checked, place, prove};
 use crate::scalar::{N, Scalar, words};
+use crate::spelled::Zmm as Spelled;
 use crate::tests::rows::{
     Keys, bytes, crafted, exceptional, holds, mixed, odd_nonce, other_s, unreduced, wrapped, wrong,
 };
-use crate::tests::{Draw, aloud, on_every_word};
+use crate::tests::{Draw, aloud, registers};
 use crate::word::LANES;
 use crate::{Lanes, Row, known, tables};
 use secp256k1::{PublicKey, SecretKey};
@@ -29,18 +30,25 @@ fn model_tables() -> &'static Tables {
     TABLES.get_or_init(tables::build::<Model, Elements>)
 }
 
-/// The scalar model, and the registers of this machine if it has some.
+/// What proves on the scalar model.
+fn on_model() -> impl FnMut(&[Row], &mut [bool]) {
+    let mut scratch = Scratch::new();
+    move |rows, proven| prove::<Model, Elements>(&mut scratch, model_tables(), rows, proven)
+}
+
+/// What proves with registers; where there are none, the same with their instructions spelled out.
+pub fn on_registers() -> impl FnMut(&[Row], &mut [bool]) {
+    registers();
+    let (mut lanes, mut scratch) = (Lanes::detect(), Scratch::new());
+    move |rows, proven| match &mut lanes {
+        Some(lanes) => lanes.prove(rows, proven),
+        None => prove::<Spelled, Apart<Fe<Spelled>>>(&mut scratch, model_tables(), rows, proven),
+    }
+}
+
 fn on_both(test: impl Fn(Prove)) {
-    on_every_word(
-        || {
-            let mut scratch = Scratch::new();
-            test(&mut |rows, proven| prove::<Model, Elements>(&mut scratch, model_tables(), rows, proven));
-        },
-        || {
-            let mut lanes = Lanes::detect().unwrap();
-            test(&mut |rows, proven| lanes.prove(rows, proven));
-        },
-    );
+    test(&mut on_model());
+    test(&mut on_registers());
 }
 
 /// Rows that are valid and were not proven; no other difference is allowed.
@@ -88,14 +96,14 @@ fn tables_are_multiples_of_g() {
 #[test]
 fn every_lane_knows_what_is_known() {
     assert!(VALID.iter().all(holds) && VALID.iter().all(|row| (0..PARTS).all(|part| !holds(&spoiled(*row, part)))));
-    on_every_word(|| (), || assert!(Lanes::detect().unwrap().self_test()));
+    assert!(known::right(&mut on_registers()));
     // Fewer on the model, which is slower.
-    let mut scratch = Scratch::new();
+    let mut on_model = on_model();
     let mut calls = 0;
     let mut few = |rows: &[Row], proven: &mut [bool]| {
         calls += 1;
         if calls % 16 == 1 {
-            prove::<Model, Elements>(&mut scratch, model_tables(), rows, proven);
+            on_model(rows, proven);
         } else {
             rows.iter().zip(proven).for_each(|(row, proven)| *proven = VALID.contains(row));
         }
@@ -387,9 +395,6 @@ fn differential() {
     if !full {
         aloud("SHORTENED: 20,000 signatures instead of 20 million beside libsecp256k1 (CAESURE_FULL=1 for all of it)");
     }
-    on_every_word(|| (), || super::differential::run(if full { 20_000_000 } else { 20_000 }));
-    let mut scratch = Scratch::new();
-    super::differential::batch(&mut Draw::new(15), &mut |rows, proven| {
-        prove::<Model, Elements>(&mut scratch, model_tables(), rows, proven);
-    });
+    super::differential::run(if full { 20_000_000 } else { 20_000 });
+    super::differential::batch(&mut Draw::new(15), &mut on_model());
 }
