@@ -367,7 +367,7 @@ impl Chain {
                 self.checkpointed(side, partition, (height, block), &kept);
             }
             Msg::Measured { partition, digest } => self.measured(partition, digest, cx),
-            Msg::Doubt { block, height } => self.doubted(block, height, cx),
+            Msg::Doubt { found } => self.doubted(found, cx),
             Msg::Verdict { world, part, spends, script } => self.verdict(world, part, *spends, script, cx),
             Msg::Durable(nodes) => {
                 self.prune.wrote(&nodes);

@@ -194,9 +194,9 @@ pub struct Work {
     pub part_verified: Counter,
     /// Inputs whose scripts were run, or known to be good.
     pub input_run: Counter,
-    /// Signatures recorded by scripts and settled.
+    /// Signatures recorded by scripts and settled; where a CHECKMULTISIG leaves lanes a choice of keys, each pair that it may mean.
     pub signature_settled: Counter,
-    /// Scripts run a second time because a signature that they had assumed did not hold.
+    /// Scripts run a second time: they failed after they had assumed a signature, or not all that they assumed was proven.
     pub script_run_again: Counter,
     /// Signatures that lanes were asked of.
     pub lane_asked: Counter,
@@ -204,6 +204,8 @@ pub struct Work {
     pub lane_proven: Counter,
     /// Signatures whose keys lanes do not take, settled by libsecp256k1 in their stead.
     pub lane_key_left: Counter,
+    /// Signatures that steer a script that lanes were to help with: libsecp256k1 was asked of them at once.
+    pub lane_at_once: Counter,
     /// Scripts that failed after they had assumed a signature that lanes were to prove, and were run again.
     pub lane_script_failed: Counter,
     /// Scripts run again since lanes did not prove enough, and refused.

@@ -261,9 +261,9 @@ pub enum Msg {
     /// A checkpoint is durable; those of the partition that are kept.
     Checkpointed { side: Side, partition: u16, height: u32, block: BlockHash, kept: Vec<u32> },
 
-    // ---- verify → chain; once, before any verdict that it touches ----
-    /// Lanes said of a signature that it is good, and it is not.
-    Doubt { block: BlockHash, height: u32 },
+    // ---- verify → chain; before any verdict that lanes had a part in, once they were wrong ----
+    /// Lanes said of a signature that it is good, and it is not: in the block that was found, or another shard's.
+    Doubt { found: Option<(BlockHash, u32)> },
 
     // ---- verify → chain; one per part ----
     /// The part was checked; the first script that failed, where the rules were kept.

@@ -67,6 +67,8 @@ pub struct Verify {
     recorder: Recorder,
     /// Of the rows of a slice that lanes settled.
     good: Vec<bool>,
+    /// The chain was told that lanes were wrong.
+    doubted: bool,
 }
 
 /// Coins of a part, by input.
@@ -99,6 +101,7 @@ impl Verify {
             slicing: false,
             recorder: Recorder::default(),
             good: Vec::new(),
+            doubted: false,
         }
     }
 
@@ -135,6 +138,7 @@ impl Verify {
             if part.has_inputs() || part.waits() {
                 self.queue.push_back(part);
             } else {
+                self.doubt(&part, cx);
                 let (to, answer) = part.answer();
                 cx.tell(to, answer);
             }
@@ -142,6 +146,14 @@ impl Verify {
         if !self.slicing && self.queue.iter().any(Part::has_inputs) {
             self.slicing = true;
             cx.tell(ShardId::Verify(self.config.number), Msg::Slice);
+        }
+    }
+
+    /// Lanes were wrong, here or in another shard: the chain hears of it before any verdict that they had a part in.
+    fn doubt(&mut self, part: &Part, cx: &mut Cx) {
+        let lost = self.config.prover.as_ref().is_some_and(|prover| !prover.is_trusted());
+        if lost && part.curve() == Curve::Lanes && !std::mem::replace(&mut self.doubted, true) {
+            cx.tell(ShardId::Chain, Msg::Doubt { found: None });
         }
     }
 
@@ -170,7 +182,9 @@ impl Verify {
                 break;
             }
             let (part, most) = (&mut self.queue[index], if sharing { 1 } else { self.config.workers });
-            let shares = part.run(&mut self.recorder, rows_max, &mut inputs_left, most, &self.config.cache);
+            // What lanes alone said yes to, nobody else relies on: it may be doubted later.
+            let cache = (curve != Curve::Lanes).then_some(&self.config.cache);
+            let shares = part.run(&mut self.recorder, rows_max, &mut inputs_left, most, cache);
             sharing |= !shares.is_empty();
             for (share, i) in shares.into_iter().zip(1..) {
                 let to = (self.config.number + i) % self.config.workers;
@@ -185,13 +199,14 @@ impl Verify {
         page.signature_settled.add(self.recorder.rows.len() as u64);
         let by_lanes = curve != Curve::Libsecp;
         if by_lanes {
+            page.lane_at_once.add(self.recorder.at_once);
             self.prove(curve, cx);
         }
         let (recorder, good, page) = (&self.recorder, &self.good, self.config.pages.work(self.config.core));
         let is_good = |row: usize| if by_lanes { good[row] } else { recorder.rows[row].holds() };
         for part in &mut self.queue {
             let again = part.settle(recorder, is_good, &self.config.cache);
-            page.script_run_again.add(again.refused + again.good);
+            page.script_run_again.add(again.failed + again.refused + again.good);
             if by_lanes {
                 page.lane_script_failed.add(again.failed);
                 page.lane_script_refused.add(again.refused);
@@ -205,7 +220,7 @@ impl Verify {
         self.go_on(cx);
     }
 
-    /// Has lanes settle the rows of a slice. Where they turn out wrong, the chain hears of it before any verdict.
+    /// Has lanes settle the rows of a slice. Where they turn out wrong, the chain hears of it, and in which block.
     fn prove(&mut self, curve: Curve, cx: &mut Cx) {
         let prover = self.config.prover.as_mut().expect("who has none is never told to ask lanes");
         let (rows, rng): (&[Row], _) = (&self.recorder.rows, &mut cx.rng);
@@ -219,7 +234,8 @@ impl Verify {
         page.lane_wrong.add(wrong);
         if let Some(row) = first_wrong {
             let (block, height) = self.queue.iter().find(|part| part.recorded(row)).expect("a part's row").block();
-            cx.tell(ShardId::Chain, Msg::Doubt { block, height });
+            self.doubted = true;
+            cx.tell(ShardId::Chain, Msg::Doubt { found: Some((block, height)) });
         }
     }
 
@@ -247,9 +263,9 @@ impl Shard for Verify {
             }
             Input::Msg(Msg::Shared { world, part, script }) => self.shared(world, part, script, cx),
             Input::Msg(Msg::Slice) => self.slice(cx),
-            // Nobody waits for these any more: their verdicts come without their scripts.
+            // Nobody waits for these any more: their verdicts come without their scripts. Who waits for a share hears the same.
             Input::Msg(Msg::Drop { worlds, .. }) => {
-                self.queue.iter_mut().filter(|part| worlds.contains(&part.world())).for_each(Part::give_up);
+                self.queue.retain_mut(|part| !worlds.contains(&part.world()) || part.give_up());
                 self.go_on(cx);
             }
             Input::Tick => {}

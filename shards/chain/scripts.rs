@@ -106,18 +106,20 @@ impl Chain {
 
     /// Lanes said yes to a signature that is bad. They are believed no more, and what they may have been asked of is
     /// verified again from its start: all blocks without a verdict.
-    pub(super) fn doubted(&mut self, block: BlockHash, height: u32, cx: &mut Cx) {
+    pub(super) fn doubted(&mut self, found: Option<(BlockHash, u32)>, cx: &mut Cx) {
+        if let Some((block, height)) = found {
+            cx.log(
+                Level::Warn,
+                format!(
+                    "LANES ARE WRONG: in block {block} (height {height}) they proved a signature that libsecp256k1 refuses. \
+                     They are off from now on, and all blocks on their way are verified again. This is a fault of the \
+                     processor or of caesure: please report it, and start with --lanes off"
+                ),
+            );
+        }
         if std::mem::replace(&mut self.config.lanes, Mode::Off) == Mode::Off {
             return;
         }
-        cx.log(
-            Level::Warn,
-            format!(
-                "LANES ARE WRONG: in block {block} (height {height}) they proved a signature that libsecp256k1 refuses. They \
-                 are off from now on, and all blocks on their way are verified again. This is a fault of the processor or of \
-                 caesure: please report it, and start with --lanes off"
-            ),
-        );
         let open: Vec<_> = self.worlds.iter().filter(|(_, world)| !matches!(world.state, WorldState::Valid)).collect();
         let (mut worlds, mut nodes) = (std::collections::BTreeMap::<Side, Vec<WorldId>>::new(), Vec::new());
         for (name, world) in open {

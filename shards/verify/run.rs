@@ -171,9 +171,12 @@ impl Part {
         self.spends.is_some() && (self.given.job.world, self.given.part) == (world, part)
     }
 
-    /// Nobody wants to know any more.
-    pub(super) fn give_up(&mut self) {
+    /// Nobody wants to know any more. Whether it is still to be answered: not a share, of which "no failure" would say
+    /// that its inputs were run.
+    pub(super) fn give_up(&mut self) -> bool {
         (self.next, self.awaited) = ((self.end, 0), 0);
+        self.finished.clear();
+        self.spends.is_some()
     }
 
     /// Who is told what came of it.
@@ -193,14 +196,15 @@ impl Part {
     }
 
     /// Runs inputs until that many rows are recorded, no input is left of this slice, or none of this part. A transaction of
-    /// very many inputs is cut in at most `most` runs, all but the first for others.
+    /// very many inputs is cut in at most `most` runs, all but the first for others. Only transactions that are begun with a
+    /// cache are remembered.
     pub(super) fn run(
         &mut self,
         recorder: &mut Recorder,
         rows_max: usize,
         left: &mut u32,
         most: u16,
-        cache: &ScriptCache,
+        cache: Option<&ScriptCache>,
     ) -> Vec<Share> {
         let mut shares = Vec::new();
         if place(self.next) > self.given.first_failed.load(Relaxed) {
@@ -210,8 +214,9 @@ impl Part {
             if self.next.1 == 0 {
                 let view = self.given.view(self.next.0);
                 self.until = view.inputs.len() as u32;
-                self.name = (!self.given.is_audit()).then(|| cache.name(&view.wtxid(), self.given.job.flags));
-                if self.name.is_some_and(|name| cache.knows(name)) {
+                let cache = cache.filter(|_| !self.given.is_audit());
+                self.name = cache.map(|cache| cache.name(&view.wtxid(), self.given.job.flags));
+                if cache.zip(self.name).is_some_and(|(cache, name)| cache.knows(name)) {
                     *left = left.saturating_sub(self.until);
                     self.next = (self.next.0 + 1, 0);
                     continue;

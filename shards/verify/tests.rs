@@ -78,6 +78,8 @@ struct Rig {
     pages: Pages,
     /// Who is to settle signatures.
     curve: Curve,
+    /// Whether its lanes, if it has any, are believed.
+    trust: crate::prover::Trust,
 }
 
 fn cache() -> ScriptCache {
@@ -92,7 +94,7 @@ impl Rig {
     fn of(number: u16, workers: u16, cache: ScriptCache) -> Rig {
         let pages = Pages::new(1);
         let config = Config { number, workers, core: 0, pages: pages.clone(), cache, prover: None };
-        Rig { verify: Verify::new(config), pages, curve: Curve::Libsecp }
+        Rig { verify: Verify::new(config), pages, curve: Curve::Libsecp, trust: Default::default() }
     }
 
     fn step(&mut self, word: Msg) -> Cx {

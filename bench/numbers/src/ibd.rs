@@ -92,7 +92,7 @@ fn sync(bitcoind: Option<&PathBuf>, chain: &Arc<Chain>, load: &Load, cores: usiz
     let written = process::written(side.pid());
     let lanes = status.as_ref().filter(|_| scripts == Scripts::Lanes).map(|status| {
         let count = |name: &str| status["lanes"][name].as_f64().expect("a count");
-        let left = ["keys_left", "scripts_failed", "scripts_refused", "scripts_undecided"];
+        let left = ["keys_left", "at_once", "scripts_failed", "scripts_refused", "scripts_undecided"];
         [count("proven"), left.map(count).iter().sum()]
     });
     let spent = status.map(|status| Spent::of(&status, cpu, seconds));

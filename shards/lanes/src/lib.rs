@@ -1,5 +1,5 @@
-//! Signatures in lanes: ECDSA and BIP340 verification, and tweaks of BIP341, of eight signatures at once, or sixteen, one in each 64-bit lane of
-//! AVX-512 IFMA registers. It says which rows are *proven* to be valid. All others are not decided: they may be invalid, or
+//! Signatures in lanes: ECDSA, BIP340 and the tweaks of BIP341, eight at once, or sixteen, each in a 64-bit lane of AVX-512 IFMA
+//! registers. It says which rows are *proven* to be valid. All others are not decided: they may be invalid, or
 //! one of the rare cases that the formulas do not cover, and somebody else has to look.
 //!
 //! ```text
@@ -9,9 +9,9 @@
 //!       → the sign of R for BIP340, one inversion
 //! ```
 //!
-//! The formulas are written once, for any `Word` of eight lanes (`word.rs`): `zmm.rs` has it in registers, `model.rs` in plain
-//! Rust for machines that have none and as their specification. For tests, `interval.rs` puts bounds in the place of numbers,
-//! and `spelled.rs` spells the instructions of `zmm.rs` out, so that it is tried on machines that have none, too.
+//! The formulas are written once, for any `Word` of eight lanes (`word.rs`): `zmm.rs` has it in registers. The others are
+//! for tests: `model.rs` is plain Rust, and the specification of what registers do; `interval.rs` puts bounds in the place of
+//! numbers; `spelled.rs` spells the instructions of `zmm.rs` out, so that it is tried on machines that have none, too.
 //!
 //! What makes a false *proven* hard to come by: it takes an equation of 256 bits, X = r·Z² with Z ≠ 0 and y² = x³ + 7, to hold
 //! for numbers that are wrong. A slip of arithmetic does not do that; wrong wiring might (another lane's message, a stale

@@ -1,5 +1,5 @@
 //! The scalar model: eight lanes in plain Rust, lane by lane. It is the specification of what `zmm.rs` does with one
-//! instruction each, and what runs where the processor has none.
+//! instruction each, for tests.
 
 use crate::word::{LANES, LIMB, LIMB_BITS, Lanewise, Mask, Phase, Row, Word};
 

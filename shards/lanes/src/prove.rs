@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 /// Rows that share an inversion.
 const CHUNK: usize = 256;
 
-/// Memory to work in: 150 KiB.
+/// Memory to work in.
 pub struct Scratch {
     groups: [Group; CHUNK / LANES],
     keys: [KeyTable; 2],

@@ -58,7 +58,7 @@ impl<W: Word, F: Single<W>> Phase for Build<'_, W, F> {
             let twice = Jacobian { x: base.0, y: base.1, z: F::small(1) }.double();
             let twice = affine(twice, inverse(twice.z));
             // Each entry is the one before and the base twice; no odd multiple is an even one, or its opposite.
-            #[expect(clippy::useless_vec, reason = "a megabyte is too much for a stack")]
+            #[expect(clippy::useless_vec, reason = "too much for a stack")]
             let mut points = vec![(starts(base), F::small(1)); PART];
             for index in 1..PART {
                 let (last, product) = points[index - 1];

@@ -1,5 +1,5 @@
-//! Eight lanes in a register of AVX-512, one instruction for each operation. With `instructions.rs`, where those come from, the
-//! only file of this crate with `unsafe`.
+//! Eight lanes in a register of AVX-512, one instruction for each operation, from `instructions.rs`. No other file of this crate
+//! has `unsafe`, but for what stands in for those in tests.
 //!
 //! **Proof, for every block here.** What may go wrong is an instruction that the processor does not have. The module is
 //! private; no code of this crate makes a [`Zmm`] or runs a phase over it but `Lanes`, which holds an `Ifma`, and tests,

@@ -153,13 +153,17 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("caesure_script_run_inputs_total", "Inputs whose scripts were run, or known to be good.", |s, rows| {
         rows.one(s.sum(|work| &work.input_run));
     }),
-    counter("caesure_script_settled_signatures_total", "Signatures that scripts recorded, settled.", |s, rows| {
-        rows.one(s.sum(|work| &work.signature_settled));
-    }),
+    counter(
+        "caesure_script_settled_signatures_total",
+        "Signatures, or pairs with keys, recorded and settled.",
+        |s, rows| {
+            rows.one(s.sum(|work| &work.signature_settled));
+        },
+    ),
     counter("caesure_script_repeated_scripts_total", "Scripts that were run a second time.", |s, rows| {
         rows.one(s.sum(|work| &work.script_run_again));
     }),
-    gauge("caesure_lane_believed_state", "1 while lanes are believed.", |s, rows| {
+    gauge("caesure_lane_believed_state", "0 once lanes were wrong.", |s, rows| {
         rows.one(u64::from(!s.view.setup.trust.is_lost()));
     }),
     counter("caesure_lane_asked_signatures_total", "Signatures that lanes were asked of.", |s, rows| {
@@ -170,6 +174,9 @@ pub(super) const FAMILIES: &[Family] = &[
     }),
     counter("caesure_lane_left_signatures_total", "Signatures whose keys lanes do not take.", |s, rows| {
         rows.one(s.sum(|work| &work.lane_key_left));
+    }),
+    counter("caesure_lane_bypassed_signatures_total", "Signatures that steer scripts, asked at once.", |s, rows| {
+        rows.one(s.sum(|work| &work.lane_at_once));
     }),
     counter("caesure_lane_rechecked_signatures_total", "Proven signatures that libsecp256k1 saw too.", |s, rows| {
         rows.one(s.sum(|work| &work.lane_rechecked));

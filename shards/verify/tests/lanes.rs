@@ -22,7 +22,7 @@ impl crate::prover::Prove for Told {
 impl Rig {
     fn with_lanes(lies: bool, curve: Curve) -> Rig {
         let mut rig = Rig::new();
-        rig.verify.config.prover = Some(Prover::new(Box::new(Told { lies }), crate::prover::Trust::default()));
+        rig.verify.config.prover = Some(Prover::new(Box::new(Told { lies }), rig.trust.clone()));
         rig.curve = curve;
         rig
     }
@@ -95,10 +95,69 @@ fn a_doubt_names_the_block_of_the_signature() {
     rig.hand_in(2, &bad, RULES, Scripts::Run);
     let cx = rig.step(Msg::Slice);
     let doubts = cx.words.iter().filter_map(|(_, word)| match word {
-        Msg::Doubt { block, .. } => Some(*block),
+        Msg::Doubt { found } => Some(*found),
         _ => None,
     });
-    assert_eq!(doubts.collect::<Vec<_>>(), [bad.block.hash]);
+    assert_eq!(doubts.collect::<Vec<_>>(), [Some((bad.block.hash, 200))]);
     let failure = ScriptFailure { tx: 1, input: 3, error: ScriptError::EvalFalse };
     assert_eq!(verdicts(&cx), [(1, None), (2, Some(failure))]);
+}
+
+/// Another shard finds lanes out while this one has a block half run: the chain hears of it from here as well, once, before
+/// the verdict, so that no word from there can come too late.
+#[test]
+fn a_doubt_comes_before_each_verdict_that_lanes_had_a_part_in() {
+    let mut rig = Rig::with_lanes(false, Curve::Lanes);
+    let many =
+        |world: u8| block(&[spend(world, &[]), spend(world + 1, &[]), spend(world + 2, &[]), spend(world + 3, &[])]);
+    rig.hand_in(1, &many(1), RULES, Scripts::Run);
+    rig.hand_in(2, &many(5), RULES, Scripts::Run);
+    assert_eq!(verdicts(&rig.step(Msg::Slice)), []);
+    rig.trust.lose();
+    let mut said = Vec::new();
+    while said.iter().filter(|word| matches!(word, Msg::Verdict { .. })).count() < 2 {
+        let to_chain = |(to, word)| (to == ShardId::Chain).then_some(word);
+        said.extend(rig.step(Msg::Slice).words.into_iter().filter_map(to_chain));
+    }
+    let shape = "a doubt, and two verdicts";
+    assert!(
+        matches!(said[..], [Msg::Doubt { found: None }, Msg::Verdict { .. }, Msg::Verdict { .. }]),
+        "{shape}: {said:?}"
+    );
+    // Where lanes had no part nobody is told.
+    let mut rig = Rig::with_lanes(false, Curve::Libsecp);
+    rig.trust.lose();
+    rig.hand_in(1, &many(1), RULES, Scripts::Run);
+    loop {
+        let words = rig.step(Msg::Slice).words;
+        assert!(words.iter().all(|(_, word)| !matches!(word, Msg::Doubt { .. })));
+        if words.iter().any(|(_, word)| matches!(word, Msg::Verdict { .. })) {
+            break;
+        }
+    }
+}
+
+/// Nobody relies on what lanes said but the block that they said it of: they may be found out later.
+#[test]
+fn what_lanes_alone_said_is_not_remembered() {
+    let good = block(&[spend(1, &[])]);
+    for (curve, remembered) in [(Curve::Lanes, false), (Curve::Both, true), (Curve::Libsecp, true)] {
+        let mut rig = Rig::with_lanes(false, curve);
+        for world in 1..=2 {
+            rig.hand_in(world, &good, RULES, Scripts::Run);
+            assert_eq!(rig.run().concat(), [(world, None)]);
+        }
+        assert_eq!(rig.counted()[1], if remembered { 40 } else { 80 }, "{curve:?}");
+    }
+    // Begun by lanes, ended by libsecp256k1.
+    let mut rig = Rig::with_lanes(false, Curve::Lanes);
+    let long = block(&[spend_many(1, SLICE_ROWS_LANES as u32 + 10, &[])]);
+    rig.hand_in(1, &long, RULES, Scripts::Run);
+    rig.step(Msg::Slice);
+    rig.trust.lose();
+    assert_eq!(rig.run().concat(), [(1, None)]);
+    let before = rig.counted()[1];
+    rig.hand_in(2, &long, RULES, Scripts::Run);
+    assert_eq!(rig.run().concat(), [(2, None)]);
+    assert_eq!(rig.counted()[1] - before, before, "all of it is run again");
 }

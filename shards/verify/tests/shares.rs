@@ -117,16 +117,31 @@ fn an_audit_is_shared_too_and_prints_all() {
     assert_eq!(inputs, [2, MANY - 2]);
 }
 
+/// Whoever hears of it first: a share that nobody ran says nothing of its inputs.
 #[test]
 fn shares_of_a_dropped_world_mean_nothing() {
+    let dropped = || Msg::Drop { side: crate::effect::Side::Tip, worlds: vec![1] };
+    let bad = block(&[spend_many(1, MANY, &[MANY - 1])]);
     let mut two = Two::new();
-    two.hand_in(1, &block(&[spend_many(1, MANY, &[])]), Scripts::Run);
+    two.hand_in(1, &bad, Scripts::Run);
     assert_eq!(two.step(0), []);
-    let cx = two.rigs[0].step(Msg::Drop { side: crate::effect::Side::Tip, worlds: vec![1] });
+    let cx = two.rigs[0].step(dropped());
     assert_eq!(two.sort(cx), [(1, None)], "nobody is kept waiting");
-    let cx = two.rigs[1].step(Msg::Drop { side: crate::effect::Side::Tip, worlds: vec![1] });
+    let cx = two.rigs[1].step(dropped());
     assert_eq!(two.sort(cx), []);
     assert_eq!(two.run(1), [], "the answer to the share comes too late");
+    assert!(!two.knows(&bad));
+
+    let mut two = Two::new();
+    two.hand_in(1, &bad, Scripts::Run);
+    assert_eq!((two.step(0), two.step(1)), (vec![], vec![]));
+    let cx = two.rigs[1].step(dropped());
+    assert_eq!(two.sort(cx), []);
+    assert_eq!(two.run(0), [], "half of it was run");
+    assert!(!two.knows(&bad), "its last input is forged, and nobody looked");
+    let cx = two.rigs[0].step(dropped());
+    assert_eq!(two.sort(cx), [(1, None)], "nobody is kept waiting");
+    assert!(!two.knows(&bad));
 }
 
 #[test]

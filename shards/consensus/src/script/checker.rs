@@ -106,8 +106,8 @@ impl Row {
 }
 
 /// Records what it is asked and says yes, wherever a no would fail the input: what cannot be read is
-/// refused, and what steers a script is answered by libsecp256k1. So only what fails is ever run
-/// again: no script that ends well, however it was meant, costs its signatures twice.
+/// refused, and what steers a script is answered by libsecp256k1. So where that settles the rows, only what fails is ever
+/// run again: no script that ends well, however it was meant, costs its signatures twice.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     /// To be settled, in the order of asking.
@@ -115,6 +115,8 @@ pub struct Recorder {
     /// Whether a CHECKMULTISIG that leaves a choice of keys is recorded too, with all pairs that its order allows. That is for
     /// whoever settles rows for much less than libsecp256k1 does, which looks at some of them only.
     pub choices: bool,
+    /// Signatures that steered a script since the last [`clear`](Recorder::clear): libsecp256k1 was asked of them at once.
+    pub at_once: u64,
     choosing: Vec<Choice>,
 }
 
@@ -152,6 +154,7 @@ impl Choice {
 impl Recorder {
     /// Forgets all.
     pub fn clear(&mut self) {
+        self.at_once = 0;
         self.truncate(0);
     }
 
@@ -202,6 +205,7 @@ impl Checker for Recorder {
     fn ecdsa(&mut self, key: &Key, der: &[u8], message: &[u8; 32], fatal: bool) -> bool {
         let Some(signature) = curve::lax_der(der) else { return false };
         if !fatal {
+            self.at_once += 1;
             return curve::ecdsa_holds(key, &signature, message);
         }
         self.rows.push(Row::Ecdsa(*key, signature, *message));

@@ -75,6 +75,7 @@ fn script_assets() {
     }
     count("script_assets (btcd-taproot-ref), accepted", cases);
     count("script_assets (btcd-taproot-ref), refused", failures);
+    crate::lanes::tell();
 }
 
 /// Every combination of the seven flags of consensus that makes sense.
