@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Restore {
     /// By partition: height and block of each, and whether it is worth reading.
-    files: Vec<BTreeMap<u32, (BlockHash, bool)>>,
+    pub(super) files: Vec<BTreeMap<u32, (BlockHash, bool)>>,
     /// The branch that coins are made for.
     leaf: NodeId,
     /// The root's name when they were last begun, shards that have not read theirs, coins of those that have.
@@ -195,8 +195,11 @@ impl Chain {
         }
     }
 
-    /// A checkpoint is there; others of that partition may be gone.
+    /// A checkpoint is there; others of that partition may be gone. One of a history that has ended meanwhile is nobody's.
     pub(super) fn checkpointed(&mut self, side: Side, partition: u16, (height, block): (u32, BlockHash), kept: &[u32]) {
+        if side == Side::History && self.history.is_none() {
+            return;
+        }
         let files = &mut self.restore_mut(side).files[usize::from(partition)];
         files.insert(height, (block, true));
         files.retain(|height, _| kept.contains(height));

@@ -1,4 +1,4 @@
-//! A chain shard by itself: what it wants again, and above what no root goes.
+//! A chain shard by itself: what it wants again, above what no root goes, where lanes decide, whose checkpoints count.
 
 use super::obtain::Target;
 use super::*;
@@ -83,4 +83,19 @@ fn lanes_decide_on_what_a_hundred_headers_lie_above() {
     assert_eq!(curves(&chain), [by_lanes; 5]);
     chain.config.lanes = Mode::Check;
     assert_eq!(curves(&chain), [Curve::Both; 5]);
+}
+
+/// Word of a checkpoint that was under way when its history ended: the folder it lies in goes, and the tip's own stay as they are.
+#[test]
+fn checkpoints_of_a_history_that_has_ended_are_nobodys() {
+    let mut chain = stored(50);
+    let block = |chain: &Chain, node: u32| (node, chain.tree.node(node).hash);
+    for node in [20, 40] {
+        chain.checkpointed(Side::Tip, 7, block(&chain, node), &[20, 40]);
+    }
+    let heights = |chain: &Chain| chain.restore(Side::Tip).files[7].keys().copied().collect::<Vec<u32>>();
+    chain.checkpointed(Side::History, 7, block(&chain, 10), &[5, 10]);
+    assert_eq!(heights(&chain), [20, 40]);
+    chain.checkpointed(Side::Tip, 7, block(&chain, 45), &[40, 45]);
+    assert_eq!(heights(&chain), [40, 45]);
 }
