@@ -8,10 +8,11 @@ use lanes::Lanes;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::Mutex;
 
 thread_local! {
     static LANES: RefCell<Option<Lanes>> = RefCell::new(Lanes::detect());
+    /// Good scripts with signatures, by the kind of their coins: how many there were, and how many lanes leave to libsecp256k1.
+    static KINDS: RefCell<BTreeMap<&'static str, [u64; 2]>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// None: these lanes do not take the key.
@@ -71,9 +72,6 @@ pub fn judge(spending: &Spending, index: u32, flags: Flags) -> Result<(), Script
     verdict
 }
 
-/// Good scripts with signatures, by the kind of their coins: how many there were, and how many lanes leave to libsecp256k1.
-static KINDS: Mutex<BTreeMap<&str, [u64; 2]>> = Mutex::new(BTreeMap::new());
-
 fn kind(script: &[u8], witness: usize) -> &'static str {
     match (witness_program(script), script) {
         (Some((0, program)), _) if program.len() == 20 => "P2WPKH",
@@ -101,20 +99,21 @@ fn count(spending: &Spending, index: u32, flags: Flags) {
     if rows > 0 || recorder.at_once > 0 {
         let by_lanes = recorder.at_once == 0 && verdict.is_ok() && recorder.holds(0..rows, |row| good[row]);
         let witness = spending.view.witness(&spending.view.inputs[index as usize]).count();
-        let mut kinds = KINDS.lock().unwrap();
-        let [all, left] = kinds.entry(kind(spending.coins[index as usize].script, witness)).or_default();
-        (*all, *left) = (*all + 1, *left + u64::from(!by_lanes));
+        KINDS.with_borrow_mut(|kinds| {
+            let [all, left] = kinds.entry(kind(spending.coins[index as usize].script, witness)).or_default();
+            (*all, *left) = (*all + 1, *left + u64::from(!by_lanes));
+        });
     }
 }
 
-/// Says what was counted so far, and whether there were lanes.
+/// Says what this thread counted, and whether there were lanes.
 pub fn tell() {
     let mut lines = String::new();
     if LANES.with_borrow(Option::is_none) {
         lines += "SKIPPED: this processor has no lanes (AVX-512 IFMA); libsecp256k1 stood in for them\n";
     }
-    for (kind, [all, left]) in &*KINDS.lock().unwrap() {
-        let share = 100.0 * *left as f64 / *all as f64;
+    for (kind, [all, left]) in KINDS.take() {
+        let share = 100.0 * left as f64 / all as f64;
         lines += &format!("{kind}: {all} scripts with signatures, {share:.2} % of them left to libsecp256k1\n");
     }
     let _ = std::io::stderr().write_all(lines.as_bytes());
