@@ -175,7 +175,6 @@ impl Part {
     /// that its inputs were run.
     pub(super) fn give_up(&mut self) -> bool {
         (self.next, self.awaited) = ((self.end, 0), 0);
-        self.finished.clear();
         self.spends.is_some()
     }
 

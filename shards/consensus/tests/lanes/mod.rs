@@ -44,17 +44,25 @@ fn prove(lanes: &mut Lanes, rows: &[Row]) -> Vec<bool> {
     proven
 }
 
-/// Whether this needs no second run with libsecp256k1, and how many rows it recorded; none where there are no lanes.
+/// Whether this needs no second run with libsecp256k1, how many rows it recorded, and how many signatures were asked at once.
+/// Where this machine has no lanes, those stand in that prove all that they take and that holds.
+fn outcome(spending: &Spending, index: u32, flags: Flags) -> (bool, usize, u64) {
+    let mut recorder = Recorder::default();
+    recorder.choices = true;
+    let verdict = Machine::new().check(spending, index, flags, &mut recorder);
+    let good = LANES.with_borrow_mut(|lanes| match lanes {
+        Some(lanes) => prove(lanes, &recorder.rows),
+        None => recorder.rows.iter().map(|row| plain(row).is_some() && row.holds()).collect(),
+    });
+    let rows = good.len();
+    (rows == 0 || verdict.is_ok() && recorder.holds(0..rows, |row| good[row]), rows, recorder.at_once)
+}
+
+/// Whether lanes settle it, and how many rows it recorded; none where there are no lanes.
 #[allow(dead_code, reason = "one of the crates that share this asks")]
 pub fn settled(spending: &Spending, index: u32, flags: Flags) -> Option<(bool, usize)> {
-    LANES.with_borrow_mut(|lanes| {
-        let (lanes, mut recorder) = (lanes.as_mut()?, Recorder::default());
-        recorder.choices = true;
-        let verdict = Machine::new().check(spending, index, flags, &mut recorder);
-        let good = prove(lanes, &recorder.rows);
-        let rows = good.len();
-        Some((rows == 0 || verdict.is_ok() && recorder.holds(0..rows, |row| good[row]), rows))
-    })
+    let (settled, rows, _) = outcome(spending, index, flags);
+    LANES.with_borrow(Option::is_some).then_some((settled, rows))
 }
 
 /// Both, which must be the same.
@@ -87,21 +95,12 @@ fn kind(script: &[u8], witness: usize) -> &'static str {
 }
 
 fn count(spending: &Spending, index: u32, flags: Flags) {
-    let mut recorder = Recorder::default();
-    recorder.choices = true;
-    let verdict = Machine::new().check(spending, index, flags, &mut recorder);
-    let rows = recorder.rows.len();
-    // Where this machine has no lanes: those that prove all that they take and that holds.
-    let good = LANES.with_borrow_mut(|lanes| match lanes {
-        Some(lanes) => prove(lanes, &recorder.rows),
-        None => recorder.rows.iter().map(|row| plain(row).is_some() && row.holds()).collect(),
-    });
-    if rows > 0 || recorder.at_once > 0 {
-        let by_lanes = recorder.at_once == 0 && verdict.is_ok() && recorder.holds(0..rows, |row| good[row]);
+    let (settled, rows, at_once) = outcome(spending, index, flags);
+    if rows > 0 || at_once > 0 {
         let witness = spending.view.witness(&spending.view.inputs[index as usize]).count();
         KINDS.with_borrow_mut(|kinds| {
             let [all, left] = kinds.entry(kind(spending.coins[index as usize].script, witness)).or_default();
-            (*all, *left) = (*all + 1, *left + u64::from(!by_lanes));
+            (*all, *left) = (*all + 1, *left + u64::from(!settled || at_once > 0));
         });
     }
 }
