@@ -46,6 +46,17 @@ fn named<'a>(records: &'a [Value], name: &'a str) -> impl Iterator<Item = &'a Va
     records.iter().filter(move |record| record["event"] == name).map(|record| &record["fields"])
 }
 
+/// Takes away what catlog said to be no record: it lies at the end, and nowhere else.
+fn cut_torn(log: &Path, said: &str) {
+    let Some((before, _)) = said.split_once(" are no record") else {
+        return assert_eq!(said, "");
+    };
+    let (count, at) = before.rsplit_once(": ").unwrap().1.split_once(" bytes at offset ").unwrap();
+    let (count, at): (u64, u64) = (count.parse().unwrap(), at.parse().unwrap());
+    assert_eq!((said.lines().count(), at + count), (1, fs::metadata(log).unwrap().len()), "{said}");
+    fs::OpenOptions::new().write(true).open(log).unwrap().set_len(at).unwrap();
+}
+
 #[test]
 fn a_log_of_a_sync_is_read_to_its_last_record_after_a_kill() {
     let (chain, base) = (chain(), Folder::new());
@@ -63,8 +74,10 @@ fn a_log_of_a_sync_is_read_to_its_last_record_after_a_kill() {
     let killed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     node.kill();
 
+    // A kill may meet the node within a write; of its bytes the kernel has taken some then.
     let (records, said) = decoded(&log, &[]);
-    assert_eq!(said, "", "all of it is records");
+    cut_torn(&log, &said);
+    assert_eq!(decoded(&log, &[]), (records.clone(), String::new()), "all before that is records");
     assert_eq!(numbers(&records), (0..records.len() as u64).collect::<Vec<_>>());
     let last = Duration::from_nanos(records.last().unwrap()["ns"].as_u64().unwrap());
     assert!(last + Duration::from_secs(5) > killed, "the last moments are there");
