@@ -363,8 +363,8 @@ impl Chain {
             Msg::Find { peer, hash } => self.find(peer, hash, cx),
             Msg::Grown { world, grown, missing } => self.grown(world, grown, missing, cx),
             Msg::Restored { root, coins } => self.restored(root, coins, cx),
-            Msg::Checkpointed { side, partition, height, block, kept } => {
-                self.checkpointed(side, partition, (height, block), &kept);
+            Msg::Checkpointed { side, partition, root, height, block, kept } => {
+                self.checkpointed(side, partition, root, (height, block), &kept);
             }
             Msg::Measured { partition, digest } => self.measured(partition, digest, cx),
             Msg::Doubt { found } => self.doubted(found, cx),

@@ -7,7 +7,7 @@ use consensus::{BlockHash, Header, OutPoint, Rule, Spends, Txid};
 use ledger::survey::{Aim, Part};
 use ledger::worlds::Fate;
 use ledger::{Body, CoinDigest, NodeId, WorldId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -155,17 +155,19 @@ pub enum Which {
 pub enum Finding {
     /// The coin, if it is there: value, height, coinbase, script.
     Coin(Option<(u64, u32, bool, Box<[u8]>)>),
-    /// Of each transaction that was asked about, in order, and its outputs; none where the world is not alive any more.
-    Fates(Option<Vec<(Txid, Vec<Fate>)>>),
-    /// The partition, and what its coins come to; none where the world is not alive any more.
-    Part(usize, Option<Box<Part>>),
+    /// Of each transaction that was asked about, in order, and its outputs.
+    Fates(Vec<(Txid, Vec<Fate>)>),
+    /// The partition, and what its coins come to.
+    Part(usize, Box<Part>),
+    /// That world is not alive: no more, or not yet.
+    NoWorld,
 }
 
 /// What is known of the files of a partition.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
-    /// Heights of checkpoints on the chain that was chosen.
-    pub kept: BTreeSet<u32>,
+    /// Heights and blocks of checkpoints on the chain that was chosen.
+    pub kept: BTreeMap<u32, BlockHash>,
     /// Heights of others: of branches that were left, or damaged.
     pub stale: BTreeSet<u32>,
 }
@@ -254,12 +256,12 @@ pub enum Msg {
     // ---- utxo → chain ----
     /// The world stands here; so many of its inputs found no coin.
     Grown { world: WorldId, grown: ledger::worlds::Grown, missing: u64 },
-    /// The bases are there, with so many coins; or the checkpoint of a partition at a height is damaged, and how.
-    Restored { root: WorldId, coins: Result<u64, (u16, u32, String)> },
+    /// The bases are there, with so many coins; or the checkpoint of a partition at a block is damaged, and how.
+    Restored { root: WorldId, coins: Result<u64, (u16, (u32, BlockHash), String)> },
     /// That is what they come to.
     Measured { partition: u16, digest: CoinDigest },
-    /// A checkpoint is durable; those of the partition that are kept.
-    Checkpointed { side: Side, partition: u16, height: u32, block: BlockHash, kept: Vec<u32> },
+    /// A checkpoint of a base that was read, or made, from `root` on is durable; those of the partition that are kept.
+    Checkpointed { side: Side, partition: u16, root: WorldId, height: u32, block: BlockHash, kept: Vec<u32> },
 
     // ---- verify → chain; before any verdict that lanes had a part in, once they were wrong ----
     /// Lanes said of a signature that it is good, and it is not: in the block that was found, or another shard's.

@@ -263,16 +263,16 @@ impl Status {
             (Waiting::Coin(outpoint, world), Finding::Coin(coin)) => {
                 answer(question, text::coin(&outpoint, world, coin), cx)
             }
-            (Waiting::Survey(mut survey), Finding::Part(partition, Some(part))) => {
+            (Waiting::Survey(mut survey), Finding::Part(partition, part)) => {
                 survey.came(partition, *part);
                 self.go_on(question, survey, cx);
             }
-            (Waiting::Fates(mut fates), Finding::Fates(Some(part))) => match fates.came(part) {
+            (Waiting::Fates(mut fates), Finding::Fates(part)) => match fates.came(part) {
                 Some(text) => answer(question, text, cx),
                 None => drop(self.waiting.insert(question, (until_ms, Waiting::Fates(fates)))),
             },
-            (waiting @ (Waiting::Survey(_) | Waiting::Fates(_)), Finding::Part(_, None) | Finding::Fates(None)) => {
-                // A world may be folded or dropped while the question travels.
+            (waiting, Finding::NoWorld) => {
+                // A world may be folded or dropped while the question travels, or stand in a queue that it overtook.
                 answer(question, waiting.failed("the world was gone before all of it was read; ask again"), cx);
             }
             (waiting, finding) => panic!("question {question} waits for {waiting:?}, {finding:?} came"),

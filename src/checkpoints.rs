@@ -86,6 +86,7 @@ pub fn read_whole(path: &Path) -> std::io::Result<Result<(u64, u64), Damage>> {
         reader.feed(&buffer[..got]);
         loop {
             match reader.piece() {
+                Ok(Next::Head(_)) => {}
                 Ok(Next::Piece(_)) => pieces += 1,
                 Ok(Next::End(all)) => {
                     coins = Some(all);

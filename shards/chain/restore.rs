@@ -17,10 +17,12 @@ use std::sync::Arc;
 pub(super) struct Restore {
     /// By partition: height and block of each, and whether it is worth reading.
     pub(super) files: Vec<BTreeMap<u32, (BlockHash, bool)>>,
+    /// Checkpoints of bases that were begun from an earlier root are not believed.
+    believed_from: WorldId,
     /// The branch that coins are made for.
-    leaf: NodeId,
+    pub(super) leaf: NodeId,
     /// The root's name when they were last begun, shards that have not read theirs, coins of those that have.
-    root: WorldId,
+    pub(super) root: WorldId,
     waiting: u16,
     coins: u64,
     /// The newest block of which a base was read, with its height, until the root has passed it.
@@ -33,7 +35,7 @@ impl Restore {
         for (partition, height, block) in found {
             files[usize::from(*partition)].insert(*height, (*block, true));
         }
-        Restore { files, leaf: 0, root: 0, waiting: 0, coins: 0, ahead: None }
+        Restore { files, believed_from: 0, leaf: 0, root: 0, waiting: 0, coins: 0, ahead: None }
     }
 
     /// Of each partition: height and block of every checkpoint, and whether it is worth reading.
@@ -71,7 +73,7 @@ impl Chain {
             for (height, (block, good)) in files {
                 match self.on_branch(block, leaf).filter(|_| *good) {
                     Some(node) => {
-                        wanted.kept.insert(*height);
+                        wanted.kept.insert(*height, *block);
                         chosen = node;
                     }
                     None => {
@@ -150,7 +152,7 @@ impl Chain {
     }
 
     /// A utxo shard has read its checkpoints, or found one damaged.
-    pub(super) fn restored(&mut self, root: WorldId, coins: Result<u64, (u16, u32, String)>, cx: &mut Cx) {
+    pub(super) fn restored(&mut self, root: WorldId, coins: Result<u64, (u16, (u32, BlockHash), String)>, cx: &mut Cx) {
         let Some(side) = [Side::Tip, Side::History].into_iter().find(|side| self.restore(*side).root == root) else {
             return;
         };
@@ -165,12 +167,13 @@ impl Chain {
                     self.worlds.values_mut().filter(valid).for_each(|world| world.coins += coins);
                 }
             }
-            Err((partition, height, why)) => {
+            Err((partition, (height, block), why)) => {
                 cx.log(Level::Warn, format!(
                     "the checkpoint of partition {partition} at height {height} cannot be read: {why}; an older one is taken, or blocks.bin from genesis on"
                 ));
                 let files = &mut self.restore_mut(side).files[usize::from(partition)];
-                files.entry(height).and_modify(|(_, good)| *good = false);
+                // Another may have been put in its place.
+                files.entry(height).and_modify(|(there, good)| *good &= *there != block);
                 self.restore_again(side, cx);
             }
         }
@@ -182,9 +185,11 @@ impl Chain {
         cx.log(Level::Warn, format!(
             "block {height} takes {missing} coin(s) that the checkpoints do not have, so they are not believed: all coins are made from blocks.bin from genesis on"
         ));
-        for files in &mut self.restore_mut(side).files {
-            files.values_mut().for_each(|(_, good)| *good = false);
-        }
+        // Nor those that are being written.
+        let next = self.next_world;
+        let restore = self.restore_mut(side);
+        restore.believed_from = next;
+        restore.files.iter_mut().flat_map(BTreeMap::values_mut).for_each(|(_, good)| *good = false);
         self.restore_again(side, cx);
     }
 
@@ -196,12 +201,20 @@ impl Chain {
     }
 
     /// A checkpoint is there; others of that partition may be gone. One of a history that has ended meanwhile is nobody's.
-    pub(super) fn checkpointed(&mut self, side: Side, partition: u16, (height, block): (u32, BlockHash), kept: &[u32]) {
+    pub(super) fn checkpointed(
+        &mut self,
+        side: Side,
+        partition: u16,
+        root: WorldId,
+        (height, block): (u32, BlockHash),
+        kept: &[u32],
+    ) {
         if side == Side::History && self.history.is_none() {
             return;
         }
-        let files = &mut self.restore_mut(side).files[usize::from(partition)];
-        files.insert(height, (block, true));
+        let restore = self.restore_mut(side);
+        let files = &mut restore.files[usize::from(partition)];
+        files.insert(height, (block, root >= restore.believed_from));
         files.retain(|height, _| kept.contains(height));
     }
 }

@@ -91,11 +91,40 @@ fn checkpoints_of_a_history_that_has_ended_are_nobodys() {
     let mut chain = stored(50);
     let block = |chain: &Chain, node: u32| (node, chain.tree.node(node).hash);
     for node in [20, 40] {
-        chain.checkpointed(Side::Tip, 7, block(&chain, node), &[20, 40]);
+        chain.checkpointed(Side::Tip, 7, 0, block(&chain, node), &[20, 40]);
     }
     let heights = |chain: &Chain| chain.restore(Side::Tip).files[7].keys().copied().collect::<Vec<u32>>();
-    chain.checkpointed(Side::History, 7, block(&chain, 10), &[5, 10]);
+    chain.checkpointed(Side::History, 7, 0, block(&chain, 10), &[5, 10]);
     assert_eq!(heights(&chain), [20, 40]);
-    chain.checkpointed(Side::Tip, 7, block(&chain, 45), &[40, 45]);
+    chain.checkpointed(Side::Tip, 7, 0, block(&chain, 45), &[40, 45]);
     assert_eq!(heights(&chain), [40, 45]);
+}
+
+/// A block took a coin that the bases do not have: what was written of them is not believed, nor what is still being written.
+#[test]
+fn checkpoints_of_bases_that_lacked_coins_are_not_believed() {
+    let mut chain = stored(50);
+    let mut cx = Cx::new(0);
+    chain.restore.leaf = 50;
+    let block = |chain: &Chain, node: u32| (node, chain.tree.node(node).hash);
+    let before = chain.next_world;
+    chain.checkpointed(Side::Tip, 7, 0, block(&chain, 20), &[20]);
+    chain.lacks_coins(30, 1, &mut cx);
+    chain.checkpointed(Side::Tip, 7, 0, block(&chain, 30), &[20, 30]);
+    let good = |chain: &Chain| -> Vec<(u32, bool)> {
+        chain.restore(Side::Tip).files[7].iter().map(|(height, (_, good))| (*height, *good)).collect()
+    };
+    assert_eq!(good(&chain), [(20, false), (30, false)]);
+    // Those of the bases that are made anew are.
+    assert!(chain.next_world > before);
+    chain.checkpointed(Side::Tip, 7, before, block(&chain, 40), &[20, 30, 40]);
+    assert_eq!(good(&chain), [(20, false), (30, false), (40, true)]);
+    // One that cannot be read is not; but another that was put in its place meanwhile is.
+    let root = chain.restore.root;
+    let damaged = |block| Err((7, (40, block), String::new()));
+    chain.restored(root, damaged(BlockHash([9; 32])), &mut cx);
+    assert!(good(&chain)[2].1);
+    let root = chain.restore.root;
+    chain.restored(root, damaged(block(&chain, 40).1), &mut cx);
+    assert!(!good(&chain)[2].1);
 }

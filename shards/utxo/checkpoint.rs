@@ -9,9 +9,9 @@ use crate::msg::{Files, Msg};
 use crate::note::Note;
 use crate::{Cx, ShardId};
 use consensus::BlockHash;
-use ledger::Worlds;
 use ledger::base::Mark;
 use ledger::checkpoint::{Head, Writer, superfluous};
+use ledger::{WorldId, Worlds};
 
 /// How long nothing is written after a failure.
 const PATIENCE_MS: u64 = 60_000;
@@ -36,6 +36,8 @@ pub struct Policy {
 #[derive(Debug)]
 struct Writing {
     index: usize,
+    /// The root's name when its base was begun.
+    root: WorldId,
     height: u32,
     block: BlockHash,
     writer: Option<Writer>,
@@ -56,6 +58,8 @@ pub(super) struct Checkpoints {
     /// Of this shard's share.
     bytes_per_s: u64,
     first: usize,
+    /// The root's name when the bases were begun.
+    root: WorldId,
     files: Vec<Files>,
     writing: Option<Writing>,
     /// Bytes that may be written; below zero after a large partition.
@@ -73,6 +77,7 @@ impl Checkpoints {
             policy,
             bytes_per_s: policy.bandwidth.div_ceil(workers.into()),
             first,
+            root: 0,
             files: vec![Files::default(); partitions],
             writing: None,
             credit: 0,
@@ -88,8 +93,8 @@ impl Checkpoints {
     }
 
     /// All is made anew from these files; one that is being written is given up.
-    pub(super) fn reset(&mut self, files: &[Files]) {
-        self.files = files.to_vec();
+    pub(super) fn reset(&mut self, root: WorldId, files: &[Files]) {
+        (self.root, self.files) = (root, files.to_vec());
         self.writing.iter_mut().for_each(|writing| writing.given_up = true);
     }
 
@@ -102,7 +107,7 @@ impl Checkpoints {
         if self.writing.is_some() || !may {
             return;
         }
-        let newest = |files: &Files| files.kept.last().copied().unwrap_or(0);
+        let newest = |files: &Files| files.kept.last_key_value().map_or(0, |(height, _)| *height);
         let behind = self.files.iter().enumerate().min_by_key(|(_, files)| newest(files));
         let Some((index, files)) = behind else { return };
         if root.0 < newest(files) + self.policy.interval.max(1) {
@@ -113,6 +118,7 @@ impl Checkpoints {
         let (height, block) = root;
         self.writing = Some(Writing {
             index,
+            root: self.root,
             height,
             block,
             writer: None,
@@ -146,7 +152,7 @@ impl Checkpoints {
             let coins = worlds.base_lens().nth(writing.index).expect("one of ours") as u64;
             writing.writer.take().expect("just there").end(coins, &mut bytes);
             let files = &self.files[writing.index];
-            let heights: Vec<u32> = files.kept.iter().copied().chain([height]).collect();
+            let heights: Vec<u32> = files.kept.keys().copied().chain([height]).collect();
             let mut gone = superfluous(&heights, self.policy.gap);
             gone.extend(files.stale.iter().filter(|stale| **stale != height));
             writing.gone = Some(gone);
@@ -162,16 +168,16 @@ impl Checkpoints {
         let Some(writing) = self.writing.as_mut().filter(|w| self.first + w.index == usize::from(partition)) else {
             return;
         };
-        let (index, height, block) = (writing.index, writing.height, writing.block);
+        let Writing { index, root, height, block, .. } = *writing;
         if writing.given_up {
             // The file is there all the same, and others are gone: who chooses among them must know.
             if let (Some(gone), None) = (writing.gone.take(), failed) {
                 let files = &mut self.files[index];
-                files.kept.retain(|other| *other != height && !gone.contains(other));
+                files.kept.retain(|other, _| *other != height && !gone.contains(other));
                 files.stale.retain(|other| !gone.contains(other));
                 files.stale.insert(height);
-                let kept = files.kept.union(&files.stale).copied().collect();
-                cx.tell(ShardId::Chain, Msg::Checkpointed { side: self.side, partition, height, block, kept });
+                let kept = files.kept.keys().chain(&files.stale).copied().collect();
+                cx.tell(ShardId::Chain, Msg::Checkpointed { side: self.side, partition, root, height, block, kept });
             }
             self.writing = None;
             return;
@@ -188,19 +194,11 @@ impl Checkpoints {
             cx.note(Note::Checkpoint { partition, height, bytes: writing.at });
             self.failed = None;
             let files = &mut self.files[index];
-            files.kept.insert(height);
-            files.kept.retain(|height| !gone.contains(height));
+            files.kept.insert(height, block);
+            files.kept.retain(|height, _| !gone.contains(height));
             files.stale.clear();
-            cx.tell(
-                ShardId::Chain,
-                Msg::Checkpointed {
-                    side: self.side,
-                    partition,
-                    height,
-                    block,
-                    kept: files.kept.iter().copied().collect(),
-                },
-            );
+            let kept = files.kept.keys().copied().collect();
+            cx.tell(ShardId::Chain, Msg::Checkpointed { side: self.side, partition, root, height, block, kept });
         }
         self.writing = None;
         worlds.thaw(index);

@@ -120,13 +120,14 @@ impl Holding {
         }
         self.worlds.reset(root);
         (self.root, self.restored) = (block, root);
-        self.checkpoints.reset(mine);
-        let heights = mine.iter().enumerate().filter_map(|(index, files)| Some((index, *files.kept.last()?)));
-        heights
+        self.checkpoints.reset(root, mine);
+        let newest = |files: &Files| files.kept.last_key_value().map(|(height, block)| (*height, *block));
+        let newest = mine.iter().enumerate().filter_map(|(index, files)| Some((index, newest(files)?)));
+        newest
             .clone()
-            .filter(|(_, height)| *height > block.0)
-            .for_each(|(index, height)| self.worlds.ahead(index, height));
-        let restoring = Restoring::new(self.side, heights.collect());
+            .filter(|(_, (height, _))| *height > block.0)
+            .for_each(|(index, (height, _))| self.worlds.ahead(index, height));
+        let restoring = Restoring::new(self.side, newest.collect());
         let step = restoring.ask(self.first, cx);
         self.restoring = Some(restoring);
         self.stepped(step, work, cx);
@@ -152,7 +153,7 @@ impl Holding {
             Step::On => return,
             Step::Done => Ok(self.restoring.as_ref().map_or(0, |restoring| restoring.coins)),
             // What waits goes on waiting until it is said what else to do.
-            Step::Damaged(index, height, why) => Err(((self.first + index) as u16, height, why)),
+            Step::Damaged(index, block, why) => Err(((self.first + index) as u16, block, why)),
         };
         let done = coins.is_ok();
         cx.tell(ShardId::Chain, Msg::Restored { root: self.restored, coins });
@@ -196,6 +197,11 @@ impl Holding {
 
     fn look(&mut self, what: Question) -> Finding {
         match what {
+            Question::Coin(_, world) | Question::Fates(_, world) | Question::Part { world, .. }
+                if !self.worlds.alive(world) =>
+            {
+                Finding::NoWorld
+            }
             Question::Coin(outpoint, world) => {
                 let coin = self.worlds.coin(world, &outpoint);
                 Finding::Coin(coin.map(|c| (c.value, c.height(), c.coinbase(), c.script)))
@@ -203,13 +209,12 @@ impl Holding {
             Question::Fates(txs, world) => {
                 let of = |txid, count| (0..count).map(move |vout| OutPoint { txid, vout });
                 let fates = |(txid, count)| (txid, self.worlds.fates(world, of(txid, count)));
-                Finding::Fates(self.worlds.alive(world).then(|| txs.into_iter().map(fates).collect()))
+                Finding::Fates(txs.into_iter().map(fates).collect())
             }
             Question::Part { partition, world, aim } => {
                 self.worlds.end_fold();
-                let part = || Part::of(&self.worlds, partition - self.first, world, aim, uncompressed);
-                let part = self.worlds.alive(world).then(|| Box::new(part()));
-                Finding::Part(partition, part)
+                let part = Part::of(&self.worlds, partition - self.first, world, aim, uncompressed);
+                Finding::Part(partition, Box::new(part))
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::Cx;
 use crate::effect::{Effect, Side};
 use crate::msg::Msg;
+use consensus::BlockHash;
 use ledger::Worlds;
 use ledger::checkpoint::{Next, Reader};
 use std::collections::VecDeque;
@@ -14,8 +15,8 @@ const READ_BYTES: u32 = 512 << 10;
 #[derive(Debug)]
 pub(super) struct Restoring {
     side: Side,
-    /// Own index and height of each partition that is to be read, the current one first.
-    left: VecDeque<(usize, u32)>,
+    /// Own index of each partition that is to be read, and its checkpoint's block, the current one first.
+    left: VecDeque<(usize, (u32, BlockHash))>,
     reader: Reader,
     at: u64,
     coins_here: u64,
@@ -30,25 +31,24 @@ pub(super) enum Step {
     On,
     /// Every partition is there.
     Done,
-    /// That partition is not; the height of its checkpoint, and what is wrong.
-    Damaged(usize, u32, String),
+    /// That partition is not; the block of its checkpoint, and what is wrong.
+    Damaged(usize, (u32, BlockHash), String),
 }
 
 impl Restoring {
-    pub(super) fn new(side: Side, left: VecDeque<(usize, u32)>) -> Restoring {
+    pub(super) fn new(side: Side, left: VecDeque<(usize, (u32, BlockHash))>) -> Restoring {
         Restoring { side, left, reader: Reader::default(), at: 0, coins_here: 0, coins: 0, later: VecDeque::new() }
     }
 
     /// Whether these bytes are those that were asked for last.
     pub(super) fn waits_for(&self, index: usize, height: u32, at: u64) -> bool {
-        self.at == at && self.left.front() == Some(&(index, height))
+        self.at == at && self.left.front().is_some_and(|(first, block)| (*first, block.0) == (index, height))
     }
 
     /// Asks for the next bytes, if there are any to be had.
     pub(super) fn ask(&self, first: usize, cx: &mut Cx) -> Step {
-        let Some((index, height)) = self.left.front() else { return Step::Done };
-        let partition = (first + index) as u16;
-        let (side, height, at) = (self.side, *height, self.at);
+        let Some(&(index, (height, _))) = self.left.front() else { return Step::Done };
+        let (side, partition, at) = (self.side, (first + index) as u16, self.at);
         cx.effect(Effect::LoadCheckpoint { side, partition, height, at, len: READ_BYTES });
         Step::On
     }
@@ -61,26 +61,35 @@ impl Restoring {
         worlds: &mut Worlds,
         cx: &mut Cx,
     ) -> Step {
-        let Some(&(index, height)) = self.left.front() else { return Step::Done };
-        match bytes.and_then(|bytes| self.read(bytes, index, worlds)) {
+        let Some(&(index, block)) = self.left.front() else { return Step::Done };
+        match bytes.and_then(|bytes| self.read(bytes, index, block, worlds)) {
             Ok(false) => {}
             Ok(true) => {
                 self.left.pop_front();
                 self.coins += std::mem::take(&mut self.coins_here);
                 (self.reader, self.at) = (Reader::default(), 0);
             }
-            Err(why) => return Step::Damaged(index, height, why),
+            Err(why) => return Step::Damaged(index, block, why),
         }
         self.ask(first, cx)
     }
 
     /// Whether that was all of this partition.
-    fn read(&mut self, bytes: &[u8], index: usize, worlds: &mut Worlds) -> Result<bool, String> {
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        index: usize,
+        block: (u32, BlockHash),
+        worlds: &mut Worlds,
+    ) -> Result<bool, String> {
         self.at += bytes.len() as u64;
         self.reader.feed(bytes);
         let ended = bytes.len() < READ_BYTES as usize;
         loop {
             match self.reader.piece().map_err(|damage| damage.to_string())? {
+                // Its name says the height: another branch's may have been put in its place since it was chosen.
+                Next::Head(head) if (head.height, head.block) == block => {}
+                Next::Head(head) => return Err(format!("it is of block {}", head.block)),
                 Next::Piece(piece) => {
                     self.coins_here += worlds.load_chunk(index, piece).map_err(|damage| damage.to_string())?;
                 }

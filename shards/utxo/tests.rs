@@ -106,14 +106,19 @@ impl Rig {
     }
 
     /// Reads the newest checkpoints into a fresh shard; what it says in the end.
-    fn restore(&self) -> (Rig, Result<u64, (u16, u32, String)>) {
+    fn restore(&self) -> (Rig, Result<u64, (u16, (u32, BlockHash), String)>) {
+        self.restore_of(|height| BlockHash([height as u8; 32]))
+    }
+
+    /// … of which those are believed to be the blocks.
+    fn restore_of(&self, block: impl Fn(u32) -> BlockHash) -> (Rig, Result<u64, (u16, (u32, BlockHash), String)>) {
         let mut rig = Rig::new(0, 1, 1);
         let newest =
             |partition| self.files.range((partition, 0)..=(partition, u32::MAX)).next_back().map(|file| file.0.1);
-        let kept =
-            (0..256).map(|partition| Files { kept: newest(partition).into_iter().collect(), ..Files::default() });
+        let of = |partition| newest(partition).map(|height| (height, block(height)));
+        let kept = (0..256).map(|partition| Files { kept: of(partition).into_iter().collect(), ..Files::default() });
         let partitions = Arc::new(kept.collect::<Vec<_>>());
-        let block = BlockHash([self.height as u8; 32]);
+        let block = block(self.height);
         rig.step(Input::Msg(Msg::Restore { side: Side::Tip, root: 9, height: self.height, block, partitions }));
         while let Some(effect) = rig.cx.effects.pop() {
             let Effect::LoadCheckpoint { side, partition, height, at, len } = effect else { panic!("{effect:?}") };
@@ -146,8 +151,13 @@ fn a_large_fold_lets_others_have_the_core() {
     for height in [1, 30, 60] {
         let found = of(&mut rig, Question::Coin(coin(height), 60));
         assert!(matches!(found, Finding::Coin(Some((1, made, true, _))) if made == height), "{found:?}");
-        assert!(matches!(of(&mut rig, Question::Coin(coin(height), 59)), Finding::Coin(None)), "below the root");
+        for world in [59, 61] {
+            let found = of(&mut rig, Question::Coin(coin(height), world));
+            assert!(matches!(found, Finding::NoWorld), "below the root, or not grown yet: {found:?}");
+        }
     }
+    let none = OutPoint { vout: 30, ..coin(30) };
+    assert!(matches!(of(&mut rig, Question::Coin(none, 60)), Finding::Coin(None)));
     let folded = |rig: &Rig| rig.utxo.tip.worlds.tally().base_coins;
     let before = folded(&rig);
     assert!(before < 60 * 61 / 2, "{before} are folded");
@@ -159,7 +169,7 @@ fn a_large_fold_lets_others_have_the_core() {
     rig.grow(100);
     assert!(folded(&rig) < 100 * 101 / 2);
     let part = Question::Part { partition: 0, world: 100, aim: Aim::Digest };
-    assert!(matches!(of(&mut rig, part), Finding::Part(0, Some(_))));
+    assert!(matches!(of(&mut rig, part), Finding::Part(0, _)));
     assert_eq!(folded(&rig), 100 * 101 / 2);
 }
 
@@ -214,8 +224,13 @@ fn a_damaged_one_is_named_and_what_waits_is_answered_when_it_is_said_what_else_t
     let full = rig.files.iter().find(|(_, bytes)| bytes.len() > 100).map(|(name, _)| *name).unwrap();
     rig.files.get_mut(&full).unwrap()[80] ^= 1;
     let (mut read, coins) = rig.restore();
-    let Err((partition, height, why)) = coins else { panic!("{coins:?}") };
+    let Err((partition, (height, _), why)) = coins else { panic!("{coins:?}") };
     assert!((partition, height) == full && why.contains("checksum"), "{why}");
+    // Whole, but of another block of that height: written on a branch that was left, before that was known here.
+    rig.files.get_mut(&full).unwrap()[80] ^= 1;
+    let (_, coins) = rig.restore_of(|height| BlockHash([height as u8 + 1; 32]));
+    let Err((0, (9, BlockHash(wanted)), why)) = coins else { panic!("{coins:?}") };
+    assert!(wanted == [10; 32] && why.ends_with(&"09".repeat(32)), "{why}");
     let job = |parts| {
         let (body, flags) = (block(10), consensus::script::Flags::NONE);
         let inputs = std::iter::repeat_n(0..1, usize::from(parts)).collect();

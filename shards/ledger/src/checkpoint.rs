@@ -160,6 +160,8 @@ pub struct Reader {
 /// What comes next.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Next<'a> {
+    /// Of what it is.
+    Head(Head),
     /// A chunk of the base.
     Piece(&'a [u8]),
     /// That was the last; so many coins in all.
@@ -183,18 +185,16 @@ impl Reader {
         Some(taken)
     }
 
-    /// The next piece; the head is passed over, see [`head`].
+    /// The next part: the head, pieces, the end.
     pub fn piece(&mut self) -> Result<Next<'_>, Damage> {
         if let Some(coins) = self.coins {
             return self.end(coins);
         }
-        let crc = match self.crc {
-            Some(crc) => crc,
-            None => {
-                let Some(bytes) = self.take(HEAD_LEN) else { return Ok(Next::More) };
-                let (_, crc) = read_head(bytes.try_into().expect("as long as asked"))?;
-                *self.crc.insert(crc)
-            }
+        let Some(crc) = self.crc else {
+            let Some(bytes) = self.take(HEAD_LEN) else { return Ok(Next::More) };
+            let (head, crc) = read_head(bytes.try_into().expect("as long as asked"))?;
+            self.crc = Some(crc);
+            return Ok(Next::Head(head));
         };
         let at = self.at + self.used as u64;
         let Some(start) = self.held.get(self.used..self.used + PIECE_HEAD_LEN) else { return Ok(Next::More) };

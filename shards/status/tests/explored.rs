@@ -166,17 +166,19 @@ fn fates_are_asked_of_all_who_own_the_outputs() {
         assert!(txs.iter().all(|(txid, _)| status.view.setup.plan.owner(ledger::partition_of(txid)) == *owner));
         assert_eq!(answers(&mut cx), [], "not before the last has answered");
         let fates = |(txid, count): &(consensus::Txid, u32)| (*txid, vec![Fate::Spent(number as u32); *count as usize]);
-        let part = Finding::Fates(Some(txs.iter().map(fates).collect()));
+        let part = Finding::Fates(txs.iter().map(fates).collect());
         status.step(Input::Msg(Msg::Seen { question: 7, finding: part }), &mut cx);
     }
     let of = |name: usize| asked.iter().position(|(_, txs)| txs.iter().any(|(txid, _)| *txid == names[name])).unwrap();
     let (first, second, third) = (of(0), of(1), of(2));
     assert_eq!(answer_to(&mut cx, 7), format!("9 {}\n{first} {first} \n{second} \n{third} ", hash(2)));
     // A world may be folded while the question travels.
-    ask(&mut status, &mut cx, 8, &format!("fates @9 {}:1", names[0]));
-    status.step(Input::Msg(Msg::World { question: 8, world: Ok((55, 9, hash(2))) }), &mut cx);
-    status.step(Input::Msg(Msg::Seen { question: 8, finding: Finding::Fates(None) }), &mut cx);
-    assert!(answer_to(&mut cx, 8).starts_with("error: the world was gone"));
+    for (question, of) in [(8, format!("fates @9 {}:1", names[0])), (9, format!("coin {}:0 @9", names[0]))] {
+        ask(&mut status, &mut cx, question, &of);
+        status.step(Input::Msg(Msg::World { question, world: Ok((55, 9, hash(2))) }), &mut cx);
+        status.step(Input::Msg(Msg::Seen { question, finding: Finding::NoWorld }), &mut cx);
+        assert!(answer_to(&mut cx, question).starts_with("error: the world was gone"), "{of}");
+    }
     cx.words.clear();
     for bad in ["", "@", "@9", "x", "ab:1", &format!("{}:-1", names[0]), &format!("{}:1001", names[0])] {
         assert!(at_once(&mut status, &mut cx, &format!("fates {bad}")).starts_with("error: "), "{bad}");

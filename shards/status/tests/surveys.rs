@@ -15,7 +15,7 @@ fn seen_all(status: &mut Status, cx: &mut Cx, part: impl Fn(usize) -> Option<Par
         let ShardId::Utxo(i) = to else { panic!("{to}") };
         let Msg::Look { question, what: Question::Part { partition, world: 7, .. } } = word else { panic!("{word:?}") };
         assert!(status.view.setup.plan.partitions(i).contains(&partition));
-        let finding = Finding::Part(partition, part(partition).map(Box::new));
+        let finding = part(partition).map_or(Finding::NoWorld, |part| Finding::Part(partition, Box::new(part)));
         status.step(Input::Msg(Msg::Seen { question, finding }), cx);
     }
 }
@@ -55,7 +55,7 @@ fn a_snapshot_is_written_piece_by_piece_and_its_head_last() {
         'all: loop {
             asked.append(&mut cx.words);
             let Some((_, Msg::Look { question, what: Question::Part { partition, .. } })) = asked.pop() else { break };
-            let finding = Finding::Part(partition, Some(Box::new(part(partition))));
+            let finding = Finding::Part(partition, Box::new(part(partition)));
             status.step(Input::Msg(Msg::Seen { question, finding }), &mut cx);
             while let Some(at) = cx.effects.iter().position(|effect| matches!(effect, Effect::Dump { .. })) {
                 let Effect::Dump { question: 3, at, bytes } = cx.effects.remove(at) else { panic!("of another") };

@@ -21,6 +21,7 @@ fn read(bytes: &[u8], part: usize) -> Result<(Vec<Vec<u8>>, u64), Damage> {
     let (mut reader, mut found, mut parts) = (Reader::default(), Vec::new(), bytes.chunks(part));
     loop {
         match reader.piece()? {
+            Next::Head(head) => assert_eq!((head, found.len()), (HEAD, 0)),
             Next::Piece(bytes) => found.push(bytes.to_vec()),
             Next::End(coins) if parts.len() == 0 => return Ok((found, coins)),
             Next::End(_) | Next::More => match parts.next() {
