@@ -212,6 +212,8 @@ pub struct Work {
     pub lane_script_refused: Counter,
     /// Scripts run again since lanes did not prove enough, and good.
     pub lane_script_undecided: Counter,
+    /// Good signatures that lanes did not prove, as far as both were asked (`--lanes check`).
+    pub lane_missed: Counter,
     /// Signatures proven good that libsecp256k1 looked at too.
     pub lane_rechecked: Counter,
     /// Of these found bad: lanes are off then.

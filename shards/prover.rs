@@ -82,6 +82,8 @@ pub struct Tally {
     pub proven: u64,
     /// Rows whose keys lanes do not take, settled by libsecp256k1.
     pub keys: u64,
+    /// Where both are asked: rows that hold, and lanes did not prove.
+    pub missed: u64,
     /// Proven rows that libsecp256k1 looked at too.
     pub rechecked: u64,
     /// Of these found bad.
@@ -164,6 +166,7 @@ impl Prover {
             good[index] = proven;
             if both || proven && dice().is_multiple_of(RECHECK_EACH) {
                 let holds = rows[index].holds();
+                tally.missed += u64::from(holds && !proven);
                 tally.rechecked += u64::from(proven);
                 if proven && !holds {
                     tally.wrong += 1;

@@ -225,11 +225,12 @@ impl Verify {
         let prover = self.config.prover.as_mut().expect("who has none is never told to ask lanes");
         let (rows, rng): (&[Row], _) = (&self.recorder.rows, &mut cx.rng);
         let tally = prover.settle(rows, curve == Curve::Both, &mut self.good, || rng.bits());
-        let Tally { asked, proven, keys, rechecked, wrong, first_wrong } = tally;
+        let Tally { asked, proven, keys, missed, rechecked, wrong, first_wrong } = tally;
         let page = self.config.pages.work(self.config.core);
         page.lane_asked.add(asked);
         page.lane_proven.add(proven);
         page.lane_key_left.add(keys);
+        page.lane_missed.add(missed);
         page.lane_rechecked.add(rechecked);
         page.lane_wrong.add(wrong);
         if let Some(row) = first_wrong {

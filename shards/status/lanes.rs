@@ -17,6 +17,7 @@ pub(super) struct Lanes {
     scripts_failed: u64,
     scripts_refused: u64,
     scripts_undecided: u64,
+    missed: u64,
     rechecked: u64,
     wrong: u64,
 }
@@ -46,6 +47,7 @@ impl Lanes {
             scripts_failed: sum(|work| &work.lane_script_failed),
             scripts_refused: sum(|work| &work.lane_script_refused),
             scripts_undecided: sum(|work| &work.lane_script_undecided),
+            missed: sum(|work| &work.lane_missed),
             rechecked: sum(|work| &work.lane_rechecked),
             wrong: sum(|work| &work.lane_wrong),
         }

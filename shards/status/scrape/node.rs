@@ -178,6 +178,13 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("caesure_lane_bypassed_signatures_total", "Signatures that steer scripts, asked at once.", |s, rows| {
         rows.one(s.sum(|work| &work.lane_at_once));
     }),
+    counter(
+        "caesure_lane_missed_signatures_total",
+        "Good ones that lanes did not prove (--lanes check).",
+        |s, rows| {
+            rows.one(s.sum(|work| &work.lane_missed));
+        },
+    ),
     counter("caesure_lane_rechecked_signatures_total", "Proven signatures that libsecp256k1 saw too.", |s, rows| {
         rows.one(s.sum(|work| &work.lane_rechecked));
     }),
