@@ -28,6 +28,7 @@ const BOUND: Duration = Duration::from_millis(5);
 const NETWORK: [u8; 4] = [1; 4];
 /// Where the checkpoints are of that the shard begins with.
 const START: u32 = 900_000;
+const BLOCK: BlockHash = BlockHash([0; 32]);
 /// Some 1,200 blocks come until every partition is written, and each takes 2,500 coins that are old.
 pub const COINS_MIN: u64 = 4_000_000;
 
@@ -42,7 +43,7 @@ struct Rig {
 fn files(base: &Base) -> Vec<Vec<u8>> {
     let file = |(partition, coins): (u16, &usize)| {
         let mut bytes = Vec::new();
-        let head = Head { network: NETWORK, partition, height: START, block: BlockHash([0; 32]) };
+        let head = Head { network: NETWORK, partition, height: START, block: BLOCK };
         let mut writer = Writer::begin(&head, &mut bytes);
         let mut mark = Mark::default();
         while let Some((piece, next)) = base.chunk(partition.into(), mark) {
@@ -83,15 +84,9 @@ impl Rig {
 
     /// Reads all partitions; a step for each piece.
     fn load(&mut self, files: &[Vec<u8>], times: &mut Histogram<u64>) {
-        let kept = Files { kept: [START].into(), ..Files::default() };
+        let kept = Files { kept: [(START, BLOCK)].into(), ..Files::default() };
         let partitions = Arc::new(vec![kept; PARTITIONS]);
-        self.step(Input::Msg(Msg::Restore {
-            side: Side::Tip,
-            root: 0,
-            height: START,
-            block: BlockHash([0; 32]),
-            partitions,
-        }));
+        self.step(Input::Msg(Msg::Restore { side: Side::Tip, root: 0, height: START, block: BLOCK, partitions }));
         let mut teller = Teller::new("read back");
         while let Some(effect) = self.cx.effects.pop() {
             let Effect::LoadCheckpoint { side, partition, height, at, len } = effect else { panic!("{effect:?}") };
