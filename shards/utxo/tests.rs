@@ -24,6 +24,9 @@ fn block(height: u32) -> Arc<Body> {
     Arc::new(Body::new(Block::parse(bytes.into()).unwrap(), Seed::new(5)))
 }
 
+/// What a shard says once it has read its checkpoints.
+type Restored = Result<u64, (u16, (u32, BlockHash), String)>;
+
 struct Rig {
     utxo: Utxo,
     cx: Cx,
@@ -106,12 +109,12 @@ impl Rig {
     }
 
     /// Reads the newest checkpoints into a fresh shard; what it says in the end.
-    fn restore(&self) -> (Rig, Result<u64, (u16, (u32, BlockHash), String)>) {
+    fn restore(&self) -> (Rig, Restored) {
         self.restore_of(|height| BlockHash([height as u8; 32]))
     }
 
     /// … of which those are believed to be the blocks.
-    fn restore_of(&self, block: impl Fn(u32) -> BlockHash) -> (Rig, Result<u64, (u16, (u32, BlockHash), String)>) {
+    fn restore_of(&self, block: impl Fn(u32) -> BlockHash) -> (Rig, Restored) {
         let mut rig = Rig::new(0, 1, 1);
         let newest =
             |partition| self.files.range((partition, 0)..=(partition, u32::MAX)).next_back().map(|file| file.0.1);
