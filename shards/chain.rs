@@ -167,8 +167,7 @@ pub struct Chain {
     best: NodeId,
     /// Valid, durable, most work.
     tip: NodeId,
-    /// The tip as peers were last told.
-    announced: NodeId,
+    told: tip::Told,
     root: WorldId,
     next_world: WorldId,
     worlds: BTreeMap<WorldId, World>,
@@ -232,7 +231,7 @@ impl Chain {
             lives: vec![genesis],
             best: 0,
             tip: 0,
-            announced: 0,
+            told: tip::Told::default(),
             root: 0,
             next_world: 1,
             worlds: BTreeMap::from([(0, root)]),

@@ -128,3 +128,32 @@ fn checkpoints_of_bases_that_lacked_coins_are_not_believed() {
     chain.restored(root, damaged(block(&chain, 40).1), &mut cx);
     assert!(!good(&chain)[2].1);
 }
+
+/// Two blocks come in one message, and the clock ticks between their verdicts: peers could not place the second alone.
+#[test]
+fn what_is_just_short_of_the_best_header_is_announced_with_it() {
+    let mut chain = stored(50);
+    let mut told = |tip: NodeId, best: NodeId| {
+        let mut cx = Cx::new(0);
+        (chain.tip, chain.best) = (tip, best);
+        chain.tick_tip(&mut cx);
+        let word = cx.words.pop().map(|(_, word)| word);
+        word.map(|word| match word {
+            Msg::TipMoved { height, headers, fresh: true } => {
+                (height, headers.iter().map(|header| header.time).collect())
+            }
+            Msg::TipMoved { height, fresh: false, .. } => (height, Vec::new()),
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(told(39, 48), Some((39, vec![])), "a sync");
+    assert_eq!(told(40, 48), Some((40, vec![])));
+    assert_eq!(told(40, 48), None);
+    assert_eq!(told(41, 41), Some((41, vec![40, 41])));
+    assert_eq!(told(42, 43), Some((42, vec![])));
+    assert_eq!(told(43, 43), Some((43, vec![42, 43])));
+    // The block that it was short of is refused.
+    assert_eq!(told(44, 45), Some((44, vec![])));
+    assert_eq!(told(44, 44), Some((44, vec![44])));
+    assert_eq!(told(44, 44), None);
+}

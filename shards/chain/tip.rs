@@ -16,6 +16,15 @@ pub(super) const FOLD_BLOCKS: u32 = 8;
 /// Headers of a branch announced at once (Core `MAX_BLOCKS_TO_ANNOUNCE`).
 const ANNOUNCE_MAX: usize = 8;
 
+/// What peer shards were told of the tip.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The last one they heard of.
+    tip: NodeId,
+    /// The last one they were to announce, or had no need to.
+    announced: NodeId,
+}
+
 impl Chain {
     pub(super) fn drop_worlds(&mut self, dropped: Vec<WorldId>, cx: &mut Cx) {
         let mut side = Side::Tip;
@@ -109,12 +118,13 @@ impl Chain {
 
     /// Tells the peer shards of the tip: at once where it is the best header, else with the clock.
     pub(super) fn tick_tip(&mut self, cx: &mut Cx) {
-        if self.announced == self.tip {
+        let quiet = self.obtain.replaying() || self.config.offline;
+        let fresh = self.tip == self.best && !quiet;
+        if self.told.tip == self.tip && (self.told.announced == self.tip || !fresh) {
             return;
         }
-        let fresh = self.tip == self.best && !self.obtain.replaying() && !self.config.offline;
         let (mut at, mut nodes) = (self.tip, Vec::new());
-        while nodes.len() < ANNOUNCE_MAX && at != 0 && !self.tree.descends(self.announced, at) {
+        while nodes.len() < ANNOUNCE_MAX && at != 0 && !self.tree.descends(self.told.announced, at) {
             nodes.push(at);
             at = self.tree.node(at).parent;
         }
@@ -123,7 +133,12 @@ impl Chain {
             nodes.iter().for_each(|node| self.note_tip(*node, cx));
         }
         let headers: Vec<_> = nodes.iter().map(|node| self.tree.node(*node).header).collect();
-        self.announced = self.tip;
+        self.told.tip = self.tip;
+        // What is a few blocks short of the best header is announced with those: no peer could place them otherwise.
+        let short = self.height(self.best).saturating_sub(self.height(self.tip));
+        if fresh || quiet || short as usize > ANNOUNCE_MAX {
+            self.told.announced = self.tip;
+        }
         let (height, headers) = (self.height(self.tip), Arc::new(headers));
         for peer in 0..self.config.workers {
             cx.tell(ShardId::Peer(peer), Msg::TipMoved { height, headers: headers.clone(), fresh });
