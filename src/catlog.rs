@@ -76,12 +76,12 @@ fn of_files(path: &Path, follow: bool, since: Option<u64>, show: &mut Show) -> i
         return all(&mut reader, show, true);
     }
     loop {
-        // Looked for before the rest is read: nothing is appended to a file once the next one holds something.
+        // Opened before the rest is read: nothing is appended to a file once the next one holds something.
         let next = reader.next_file(path)?;
         let end = next.is_some() || reader.is_quiet();
         all(&mut reader, show, end)?;
         match next {
-            Some(next) => reader = Reader::open(&next, 0)?,
+            Some(next) => reader = next,
             None => std::thread::sleep(LOOK),
         }
     }

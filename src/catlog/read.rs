@@ -138,7 +138,21 @@ impl Reader {
     }
 
     /// The file that goes on where this one ends, once it holds something. `path` is the name of the one that is written.
-    pub fn next_file(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+    pub fn next_file(&self, path: &Path) -> io::Result<Option<Reader>> {
+        while let Some(name) = self.next_name(path)? {
+            let next = match Reader::open(&name, 0) {
+                Err(why) if why.kind() == ErrorKind::NotFound => continue,
+                next => next?,
+            };
+            // Its name may have become another's before it was opened.
+            if self.next_name(path)?.is_some_and(|name| identity(&name).ok() == next.file) {
+                return Ok(Some(next));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_name(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         let ours = |path: &Path| identity(path).is_ok_and(|file| Some(file) == self.file);
         if ours(path) {
             // Cut off from without: what follows is new.
@@ -266,23 +280,24 @@ mod tests {
         let path = scratch.0.join("log");
         fs::write(&path, records(0..10)).unwrap();
         let mut reader = Reader::open(&path, 0).unwrap();
+        let next = |reader: &Reader| reader.next_file(&path).unwrap().map(|next| PathBuf::from(next.name));
         assert_eq!(numbers(&mut reader).len(), 10);
-        assert_eq!(reader.next_file(&path).unwrap(), None, "it is still the one");
+        assert_eq!(next(&reader), None, "it is still the one");
         fs::rename(&path, older(&path, 1)).unwrap();
-        assert_eq!(reader.next_file(&path).unwrap(), None, "there is none yet");
+        assert_eq!(next(&reader), None, "there is none yet");
         fs::write(&path, "").unwrap();
-        assert_eq!(reader.next_file(&path).unwrap(), None, "the old one may still get more");
+        assert_eq!(next(&reader), None, "the old one may still get more");
         fs::write(&path, records(10..20)).unwrap();
-        assert_eq!(reader.next_file(&path).unwrap(), Some(path.clone()));
+        assert_eq!(next(&reader), Some(path.clone()));
         fs::rename(older(&path, 1), older(&path, 2)).unwrap();
         fs::rename(&path, older(&path, 1)).unwrap();
         fs::write(&path, records(20..30)).unwrap();
-        assert_eq!(reader.next_file(&path).unwrap(), Some(older(&path, 1)), "none is left out");
+        assert_eq!(next(&reader), Some(older(&path, 1)), "none is left out");
         fs::rename(older(&path, 2), scratch.0.join("elsewhere")).unwrap();
-        assert_eq!(reader.next_file(&path).unwrap(), Some(older(&path, 1)), "nor where ours is gone");
+        assert_eq!(next(&reader), Some(older(&path, 1)), "nor where ours is gone");
         let second = Reader::open(&path, 0).unwrap();
         fs::write(&path, "").unwrap();
-        assert_eq!(second.next_file(&path).unwrap(), None);
+        assert_eq!(next(&second), None);
     }
 
     #[test]

@@ -24,8 +24,8 @@ const BYTES_MAX: usize = 64 << 20;
 const BATCH: usize = 1 << 20;
 /// Between two looks at what waits: no thread of the node has to wake the writer.
 const EVERY: Duration = Duration::from_millis(50);
-/// How long the end of the program waits for the disk.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of the program waits for the disk, and for a thread that everybody else goes before.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where records go.
 pub struct Log {
