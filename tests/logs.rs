@@ -149,7 +149,7 @@ fn a_log_of_a_sync_is_read_to_its_last_record_after_a_kill() {
 fn files_that_are_put_aside_or_moved_away_lose_nothing_and_are_followed() {
     let (line, base) = (chain().line(), Folder::new());
     let log = base.join("log");
-    let node = Node::start(&base, &logging(&[], &log, &["--packet", "--logfile-size", "200K"]));
+    let node = Node::start(&base, &logging(&[], &log, &["--packet", "--logfile-size", "256K"]));
     let mut follow = command(&["catlog", log.to_str().unwrap(), "-f", "--json"]);
     let mut follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(follow.stdout.take().unwrap()).lines();

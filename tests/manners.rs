@@ -219,13 +219,14 @@ fn a_second_signal_ends_a_node_that_cannot_end_in_order() {
     fill(&writer);
     let mut node = command(&words).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
     let mut prompt = poll(60, || std::os::unix::net::UnixStream::connect(&monitor).ok()).expect("it is up");
-    prompt.write_all(b"log info\n").unwrap();
     let answers = || {
         let mut stream = TcpStream::connect(("127.0.0.1", page)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
         (stream.read(&mut [0; 16]).ok()? > 0).then_some(())
     };
+    poll(60, answers).expect("it listens to what it is asked");
+    prompt.write_all(b"log info\n").unwrap();
     poll(60, || answers().is_none().then_some(())).expect("it waits for somebody to read");
     signal("INT", node.id());
     // That signal was taken once it is pending no more.

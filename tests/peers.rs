@@ -11,6 +11,7 @@ use caesure_tests::{Folder, Line, Made, Node, Server, Setup, Step, Wire, full, m
 use consensus::{BlockHash, Header};
 use std::fs;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ fn pump(chain: &Made, options: Options) -> Pump {
 #[test]
 fn peers_killed_one_by_one_leave_a_sync_that_goes_on() {
     let chain = chain();
-    let slow = || pump(&chain, Options { delay: Duration::from_millis(5), ..Options::default() });
+    let slow = || pump(&chain, Options { delay: Duration::from_millis(10), ..Options::default() });
     let mut peers = vec![slow(), slow(), slow()];
     let addresses: Vec<_> = peers.iter().map(Pump::addr).collect();
     let base = Folder::new();
@@ -220,6 +221,8 @@ fn an_invalid_block_is_remembered_across_restarts() {
     liar.dial(node.p2p);
     node.wait_log("bad-cb-amount", 30);
     assert_eq!(node.status()["tip"], line.tip().to_string());
+    let refused = || fs::read_to_string(base.join("regtest/refused")).unwrap_or_default();
+    poll(30, || refused().contains(&BlockHash(block.hash()).to_string()).then_some(())).expect("it is remembered");
     assert_eq!(node.stop(), 0);
     let node = Node::start(&base, &Setup::regtest(&[]));
     let liar = Server::honest(wrong.clone());
@@ -330,8 +333,14 @@ fn half_messages_of_a_thousand_peers_stay_within_the_budget() {
     let chain = chain();
     let base = Folder::new();
     let budget: u64 = 512 << 20;
-    let honest = pump(&chain, Options { delay: Duration::from_millis(20), ..Options::default() });
-    let node = Node::start(&base, &Setup::regtest(&[honest.addr()]).with(&["--memory", "512M"]));
+    static SLOW_MS: AtomicU64 = AtomicU64::new(100);
+    let honest = Server::start(chain.line(), |_, message| {
+        if matches!(message, Message::GetData(_)) {
+            std::thread::sleep(Duration::from_millis(SLOW_MS.load(Relaxed)));
+        }
+        Step::Honest
+    });
+    let node = Node::start(&base, &Setup::regtest(&[honest.addr]).with(&["--memory", "512M"]));
     node.wait("the sync has begun", 30, |status| status["height"].as_u64() > Some(5));
     let before = node.memory("VmRSS");
     // A block of 4 MB that nobody asked for, and the longest inv: half of each.
@@ -353,6 +362,7 @@ fn half_messages_of_a_thousand_peers_stay_within_the_budget() {
         }
     });
     assert!(node.status()["height"].as_u64() < Some(400), "the sync was over before the flood");
+    SLOW_MS.store(0, Relaxed);
     node.wait_tip(&chain.tip, 120);
     let grown = node.memory("VmHWM").saturating_sub(before);
     assert!(grown < budget, "{grown} bytes more than before");

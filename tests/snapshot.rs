@@ -7,7 +7,7 @@ use caesure_bench::tx::TxOut;
 use caesure_tests::binary::run;
 use caesure_tests::core::{Core, bitcoind};
 use caesure_tests::data::hex;
-use caesure_tests::{Folder, Line, Node, Setup, digest, made};
+use caesure_tests::{Folder, Line, Node, Setup, digest, made, poll};
 use consensus::{CoinView, OutPoint, Txid};
 use ledger::hash_serialized::{HashSerialized, put_coin};
 use ledger::muhash::MuHash;
@@ -152,6 +152,10 @@ fn tools(core: &Core, line: &Line, theirs: &[u8]) {
         files.sort();
         files
     };
+    // A row for each record and each verdict: the last are written a moment after the tip is told.
+    let whole = 12 + (97 + 13) * u64::from(line.height()) + 97;
+    let index = || std::fs::metadata(base.join("regtest/blocks.idx")).map_or(0, |file| file.len());
+    poll(60, || (index() == whole).then_some(())).unwrap_or_else(|| panic!("{} bytes of {whole}", index()));
     let before = files();
 
     let ours = base.join("ours.dat");

@@ -12,9 +12,15 @@ impl Folder {
     /// A new one. Its path is short, for a unix socket's path may have 107 bytes.
     pub fn new() -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let path = scratch().join(format!("{}.{}", std::process::id(), NEXT.fetch_add(1, Relaxed)));
-        std::fs::create_dir_all(&path).expect("target can be written");
-        Folder(path)
+        loop {
+            let path = scratch().join(format!("{}.{}", std::process::id(), NEXT.fetch_add(1, Relaxed)));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Folder(path),
+                // Kept by an earlier test in a process of the same number.
+                Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(why) => panic!("{}: {why}", path.display()),
+            }
+        }
     }
 
     /// Its path.
