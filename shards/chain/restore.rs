@@ -200,7 +200,8 @@ impl Chain {
         }
     }
 
-    /// A checkpoint is there; others of that partition may be gone. One of a history that has ended meanwhile is nobody's.
+    /// A checkpoint is there; others of that partition may be gone. One of a history that has ended meanwhile is nobody's;
+    /// while that waits for the snapshot's headers, the only coins are its own.
     pub(super) fn checkpointed(
         &mut self,
         side: Side,
@@ -209,7 +210,7 @@ impl Chain {
         (height, block): (u32, BlockHash),
         kept: &[u32],
     ) {
-        if side == Side::History && self.history.is_none() {
+        if side == Side::History && self.history.is_none() && self.snapshot.is_none() {
             return;
         }
         let restore = self.restore_mut(side);

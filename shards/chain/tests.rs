@@ -98,6 +98,10 @@ fn checkpoints_of_a_history_that_has_ended_are_nobodys() {
     assert_eq!(heights(&chain), [20, 40]);
     chain.checkpointed(Side::Tip, 7, 0, block(&chain, 45), &[40, 45]);
     assert_eq!(heights(&chain), [40, 45]);
+    // Before it begins, while a snapshot waits for its headers, the only coins are the history's.
+    chain.snapshot = Some(Snapshot { height: 49, block: BlockHash([1; 32]), digests: vec![], checkpoints: vec![] });
+    chain.checkpointed(Side::History, 7, 0, block(&chain, 48), &[45, 48]);
+    assert_eq!(heights(&chain), [45, 48]);
 }
 
 /// A block took a coin that the bases do not have: what was written of them is not believed, nor what is still being written.
@@ -132,7 +136,11 @@ fn checkpoints_of_bases_that_lacked_coins_are_not_believed() {
 /// Two blocks come in one message, and the clock ticks between their verdicts: peers could not place the second alone.
 #[test]
 fn what_is_just_short_of_the_best_header_is_announced_with_it() {
-    let mut chain = stored(50);
+    let mut chain = stored(60);
+    let prev = chain.tree.node(44).hash;
+    let header = Header { version: 4, prev, merkle_root: [1; 32], time: 45, bits: 0x207f_ffff, nonce: 7 };
+    let rival = chain.tree.insert(44, header, header.hash());
+    chain.lives.push(UNBORN);
     let mut told = |tip: NodeId, best: NodeId| {
         let mut cx = Cx::new(0);
         (chain.tip, chain.best) = (tip, best);
@@ -156,4 +164,9 @@ fn what_is_just_short_of_the_best_header_is_announced_with_it() {
     assert_eq!(told(44, 45), Some((44, vec![])));
     assert_eq!(told(44, 44), Some((44, vec![44])));
     assert_eq!(told(44, 44), None);
+    // A rival of the best header's work came first with its block.
+    assert_eq!(told(45, rival), Some((45, vec![45])));
+    // Nothing was announced for long, as after a start: what is old is not told as news.
+    assert_eq!(told(54, 56), Some((54, vec![])));
+    assert_eq!(told(56, 56), Some((56, vec![55, 56])));
 }

@@ -111,15 +111,20 @@ impl Chain {
             cx.note(Note::Reorg { fork, left, taken, hash: self.tree.node(node).hash });
         }
         self.fold(node, node, cx);
-        if self.tip == self.best {
+        if self.is_best() {
             self.tick_tip(cx);
         }
     }
 
-    /// Tells the peer shards of the tip: at once where it is the best header, else with the clock.
+    /// Whether no header has more work than the tip.
+    fn is_best(&self) -> bool {
+        self.work(self.tip) >= self.work(self.best)
+    }
+
+    /// Tells the peer shards of the tip: at once where no header has more work, else with the clock.
     pub(super) fn tick_tip(&mut self, cx: &mut Cx) {
         let quiet = self.obtain.replaying() || self.config.offline;
-        let fresh = self.tip == self.best && !quiet;
+        let fresh = self.is_best() && !quiet;
         if self.told.tip == self.tip && (self.told.announced == self.tip || !fresh) {
             return;
         }
@@ -135,8 +140,9 @@ impl Chain {
         let headers: Vec<_> = nodes.iter().map(|node| self.tree.node(*node).header).collect();
         self.told.tip = self.tip;
         // What is a few blocks short of the best header is announced with those: no peer could place them otherwise.
-        let short = self.height(self.best).saturating_sub(self.height(self.tip));
-        if fresh || quiet || short as usize > ANNOUNCE_MAX {
+        let [short, behind] = [(self.best, self.tip), (self.tip, self.told.announced)]
+            .map(|(above, below)| self.height(above).saturating_sub(self.height(below)) as usize);
+        if fresh || quiet || short.max(behind) > ANNOUNCE_MAX {
             self.told.announced = self.tip;
         }
         let (height, headers) = (self.height(self.tip), Arc::new(headers));
@@ -306,7 +312,8 @@ impl Chain {
 
     /// The world that a person means, or why there is none.
     pub(super) fn which_world(&self, block: Option<Which>) -> Result<(WorldId, u32, BlockHash), String> {
-        let lives = |node: &NodeId| self.life(*node).world.is_some();
+        let world = |node: NodeId| self.life(node).world.filter(|world| self.worlds[world].side == Side::Tip);
+        let lives = |node: &NodeId| world(*node).is_some();
         let node = match block {
             None => self.tip,
             Some(Which::Hash(hash)) => self.tree.find(&hash).ok_or_else(|| format!("no block {hash} is known"))?,
@@ -316,7 +323,7 @@ impl Chain {
             },
         };
         let at = self.tree.node(node);
-        match self.life(node).world {
+        match world(node) {
             Some(world) => Ok((world, at.height, at.hash)),
             None => Err(format!("block {} at height {} has no live world; {}", at.hash, at.height, self.which_live())),
         }

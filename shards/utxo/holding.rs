@@ -113,8 +113,12 @@ impl Holding {
     pub(super) fn restore(&mut self, root: WorldId, block: (u32, BlockHash), mine: &[Files], work: &Work, cx: &mut Cx) {
         if let Some(restoring) = self.restoring.take() {
             for word in restoring.later {
-                if let Msg::Grow(job) = word {
-                    answer(&job, job.parts.iter().map(|_| Coins::default()), Grown::default(), 0, cx);
+                match word {
+                    Msg::Grow(job) => answer(&job, job.parts.iter().map(|_| Coins::default()), Grown::default(), 0, cx),
+                    Msg::Look { question, .. } => {
+                        cx.tell(ShardId::Status, Msg::Seen { question, finding: Finding::NoWorld });
+                    }
+                    _ => {}
                 }
             }
         }

@@ -255,12 +255,14 @@ fn a_damaged_one_is_named_and_what_waits_is_answered_when_it_is_said_what_else_t
         })
     };
     read.step(Input::Msg(Msg::Grow(job(true))));
+    let what = Question::Coin(OutPoint { txid: Txid([0; 32]), vout: 0 }, 9);
+    read.step(Input::Msg(Msg::Look { question: 1, what }));
     assert!(read.cx.words.is_empty(), "its coins are not there");
     let partitions = Arc::new(vec![Files::default(); 256]);
     read.step(Input::Msg(Msg::Restore { side: Side::Tip, root: 11, height: 0, block: BlockHash([0; 32]), partitions }));
     let to: Vec<String> =
         read.cx.words.drain(..).map(|(to, word)| format!("{to} {:.8}", format!("{word:?}"))).collect();
-    assert_eq!(to, ["verify[3] Coins { ", "chain Grown { ", "chain Restored"]);
+    assert_eq!(to, ["verify[3] Coins { ", "chain Grown { ", "status Seen { q", "chain Restored"]);
     assert!(
         read.coins(11).is_empty()
             && read.utxo.tip.worlds.coin(11, &consensus::OutPoint { txid: Txid([0; 32]), vout: 0 }).is_none()
