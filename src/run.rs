@@ -22,6 +22,7 @@ use shards::store::Opened;
 use shards::{Cx, Plan, Shard, ShardId, book, chain, peer, plan, status, store, utxo, verify};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
+use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -92,7 +93,8 @@ pub struct Node {
     to_main: mpsc::Sender<News>,
     config: Config,
     offline: bool,
-    _folder: Folder,
+    /// Nobody else opens it before this process ends: until then executors write.
+    _folder: ManuallyDrop<Folder>,
 }
 
 /// 64 bits that nobody can guess: the standard library seeds its hashers from the kernel.
@@ -190,7 +192,7 @@ impl Node {
             plan,
         });
         let (to_main, news) = mpsc::channel();
-        let node = Node { news, to_main, config, offline, _folder: folder };
+        let node = Node { news, to_main, config, offline, _folder: ManuallyDrop::new(folder) };
         tuning::pages::touch_ahead().map_err(|why| kernel(0, &why.to_string()))?;
         node.spawn(&blueprint)?;
         Ok(node)

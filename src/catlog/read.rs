@@ -156,7 +156,8 @@ impl Reader {
         let ours = |path: &Path| identity(path).is_ok_and(|file| Some(file) == self.file);
         if ours(path) {
             // Cut off from without: what follows is new.
-            let cut = metadata(path)?.len() < self.at + (self.bytes.len() - self.start) as u64;
+            let len = metadata(path).map_or(u64::MAX, |about| about.len());
+            let cut = len < self.at + (self.bytes.len() - self.start) as u64;
             return Ok(cut.then(|| path.to_owned()));
         }
         let next = match (1..=KEPT).find(|n| ours(&older(path, *n))) {

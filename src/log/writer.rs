@@ -26,6 +26,8 @@ const BATCH: usize = 1 << 20;
 const EVERY: Duration = Duration::from_millis(50);
 /// How long the end of the program waits for the disk, and for a thread that everybody else goes before.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where it ends by a panic, and the other threads go on meanwhile.
+const PATIENCE_PANIC: Duration = Duration::from_secs(2);
 
 /// Where records go.
 pub struct Log {
@@ -83,7 +85,8 @@ impl Log {
         self.shared.closing.store(true, Release);
         self.writer.unpark();
         // Where another panicked while it waited here, nobody has to wait again.
-        let _ = self.ended.lock().map(|ended| ended.recv_timeout(PATIENCE));
+        let patience = if thread::panicking() { PATIENCE_PANIC } else { PATIENCE };
+        let _ = self.ended.lock().map(|ended| ended.recv_timeout(patience));
     }
 }
 
